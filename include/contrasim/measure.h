@@ -1,0 +1,105 @@
+/** @file measure.h  Similarity measures: a registry of small pure functions from shared ingredients
+ *  to one number. A new measure is one function and one line in src/measures/measures.def. */
+#ifndef CONTRASIM_MEASURE_H
+#define CONTRASIM_MEASURE_H
+
+#include <stdint.h>
+
+#include "contrasim/options.h"
+#include "contrasim/results.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Ingredients a measure needs; the planner takes the union over all measures of a sweep. */
+enum csim_needs {
+    CSIM_NEEDS_GRAM = 1 << 0,     /**< ‖X̃ᵀỸ‖_F², inner products of linear Gram matrices */
+    CSIM_NEEDS_DIAGONAL = 1 << 1, /**< Σ‖x̃_i‖²‖ỹ_i‖² */
+    CSIM_NEEDS_NUCLEAR = 1 << 2,  /**< ‖X̃ᵀỸ‖_*, from the block or from the bases */
+    CSIM_NEEDS_BLOCK = 1 << 3,    /**< X̃ᵀỸ itself */
+    CSIM_NEEDS_BASIS = 1 << 4,    /**< M = UₓᵀU_y and the singular values of both sites */
+    CSIM_NEEDS_LOADING = 1 << 5,  /**< ΣVᵀ of each site, rows in the order of U (with BASIS) */
+    CSIM_NEEDS_RAW_BASIS = 1 << 6, /**< ‖UₓᵀU_y‖_F² of the uncentred sites */
+    CSIM_NEEDS_UNIT = 1 << 7,     /**< X̂ᵀŶ of the uncentred rows scaled to length 1 */
+    CSIM_NEEDS_ROWS = 1 << 8      /**< Σ⟨x_i,y_i⟩ and Σ‖x_i/‖x_i‖−y_i/‖y_i‖‖ */
+};
+
+/** Properties of a measure. Invariances are exact in exact arithmetic and are property-tested. */
+enum csim_props {
+    CSIM_DISTANCE = 1 << 0,         /**< smaller = more similar (else larger = more similar) */
+    CSIM_SYMMETRIC = 1 << 1,        /**< m(X,Y) = m(Y,X) */
+    CSIM_EQUAL_WIDTHS = 1 << 2,     /**< defined only when both sites have the same width */
+    CSIM_UNIT_RANGE = 1 << 3,       /**< values in [0,1], 1 for identical sites */
+    CSIM_INVARIANT_ROTATION = 1 << 4,    /**< orthogonal maps of the neurons of either side */
+    CSIM_INVARIANT_SCALING = 1 << 5,     /**< isotropic scaling of either side */
+    CSIM_INVARIANT_TRANSLATION = 1 << 6, /**< a constant added to all rows of either side */
+    CSIM_INVARIANT_LINEAR = 1 << 7,      /**< invertible linear maps of either side */
+    CSIM_INVARIANT_PERMUTATION = 1 << 8, /**< permutation of the neurons of either side */
+    CSIM_SINGLE = 1 << 9,                /**< may be computed with --precision single */
+    CSIM_BIASED = 1 << 10                /**< close to 1 for independent data unless n ≫ d */
+};
+
+/** Notes of cells: X(name, meaning as a CF flag, text for people). */
+#define CSIM_NOTE_LIST(X)                                                                          \
+    X(NONE, "none", "")                                                                            \
+    X(CONSTANT, "constant_layer", "a layer is constant over the examples")                         \
+    X(SELF_TERM, "nonpositive_self_term", "a self-term is not positive")                           \
+    X(FEW_EXAMPLES, "too_few_examples", "too few examples for this measure")                       \
+    X(WIDTHS, "unequal_widths", "the layers have different widths")                                \
+    X(NOT_UNIQUE, "not_unique", "equal canonical correlations: the weights are not unique")        \
+    X(SMALL_SAMPLE, "small_sample", "fewer than 10 examples per neuron: biased upwards")           \
+    X(CONSTANT_COLUMN, "constant_neuron", "constant neurons count as correlation 0")               \
+    X(ZERO_ROW, "zero_row", "rows of zeros count as cosine 0")                                     \
+    X(OUT_OF_RANGE, "out_of_range", "rounding left the range by more than 1e-12")                  \
+    X(NO_CONVERGENCE, "no_convergence", "a decomposition did not converge")                        \
+    X(OVERFLOW, "overflow", "values too large for double precision")                               \
+    X(MEMORY, "out_of_memory", "a decomposition did not fit in memory")                            \
+    X(FAULT, "injected_fault", "a fault was injected")
+
+#define CSIM_NOTE_ENUM(name, flag, text) CSIM_NOTE_##name,
+typedef enum csim_note { CSIM_NOTE_LIST(CSIM_NOTE_ENUM) CSIM_NOTE_COUNT } csim_note;
+#undef CSIM_NOTE_ENUM
+
+/** CF flag word and sentence of a note. Local. */
+const char *csim_note_flag(csim_note note);
+const char *csim_note_text(csim_note note);
+
+/** What a measure says of a pair: a value (NaN unless done), the state of the cell, a note. */
+typedef struct csim_value {
+    double value;
+    csim_cell cell;
+    csim_note note;
+} csim_value;
+
+/** The ingredients of one pair (X, Y), seen in the order of the cell. Opaque; src/ingredients. */
+typedef struct csim_pair csim_pair;
+
+/** A measure. */
+typedef struct csim_measure {
+    const char *name;          /**< "svcca"; a `--measures` value and a variable of the results */
+    const char *doc;           /**< one sentence: the definition */
+    const char *cite;          /**< reference */
+    unsigned needs;            /**< csim_needs */
+    unsigned props;            /**< csim_props */
+    const csim_option *options; /**< own keys, NULL = none; `--svcca.variance`, [svcca] variance */
+    size_t options_size;       /**< bytes of the struct the options fill */
+    int64_t min_examples;      /**< fewer: the cell is undefined */
+    /** Compute the value. Local; depends on nothing but its arguments.
+     *  @return CSIM_OK (also when the value is undefined), or the status of what failed */
+    csim_status (*finish)(csim_pair *pair, const void *options, csim_value *out);
+} csim_measure;
+
+/** Number of measures, the i-th one, and one by its name or an alias of the field
+ *  (NULL if there is none). Local. */
+int csim_measure_count(void);
+const csim_measure *csim_measure_get(int i);
+const csim_measure *csim_measure_find(const char *name);
+
+/** The alias @p i: its name and what it stands for; NULL past the end. Local. */
+const char *csim_measure_alias(int i, const char **target);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

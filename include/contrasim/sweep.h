@@ -1,0 +1,51 @@
+/** @file sweep.h  The sweep: all requested measures over all requested pairs of sites. */
+#ifndef CONTRASIM_SWEEP_H
+#define CONTRASIM_SWEEP_H
+
+#include "contrasim/measure.h"
+#include "contrasim/reps.h"
+#include "contrasim/results.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum csim_precision { CSIM_DOUBLE, CSIM_SINGLE_PRECISION } csim_precision;
+
+/** Called on rank 0 as the sweep goes on; @p done and @p total are in flops. */
+typedef void (*csim_progress_fn)(void *user, const char *phase, double done, double total);
+
+/** One measure of a sweep with its options (the struct its option table fills). */
+typedef struct csim_sweep_measure {
+    const csim_measure *measure;
+    const void *options; /**< borrowed; NULL if the measure has none */
+} csim_sweep_measure;
+
+/** What to compute. Everything is borrowed for the call. */
+typedef struct csim_sweep_options {
+    const csim_sweep_measure *measures;
+    int measure_count;
+    const char *pairs;        /**< "cross", "all", "within", or "A:B" (names of two sets);
+                                   NULL: cross for two or more sets, all for one */
+    csim_precision precision; /**< of the pass over the examples, for measures that allow it */
+    int nan_drop_rows;        /**< drop examples with NaN or Inf on all sites, else an error */
+    int64_t memory;           /**< limit per rank in bytes, 0 = none */
+    csim_progress_fn progress;
+    void *progress_user;
+} csim_sweep_options;
+
+/** Compute a sweep. Collective.
+ *  @param[in]  sets     opened sets with the same number of examples, distinct names
+ *  @param[out] results  new, the same on every rank; free with csim_results_free(); NULL on error.
+ *                       Cells that are undefined or failed are flagged and are no error.
+ *  @return CSIM_OK, CSIM_E_ARG, CSIM_E_SHAPE, CSIM_E_DATA (NaN, fewer than 4 examples), CSIM_E_IO,
+ *          CSIM_E_MEM, CSIM_E_MPI; the same on every rank
+ *  @note   2·N·Da·Db flops a pair on the cross route, N²·D a site on the Gram route; memory per
+ *          rank: its rows of all sites plus the tiles that the log prints */
+csim_status csim_sweep(csim_context *ctx, csim_set *const *sets, int set_count,
+                       const csim_sweep_options *options, csim_results **results);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,33 @@
+#!/bin/bash
+# quickstart.sh: install what is missing, build, and compare the four small networks of
+# inputs/tiny layer by layer. Works from any folder, as often as you like.
+set -eu
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+bash jobs/deps.sh
+
+# Build. The tests are left out unless this build folder was configured with them.
+options=()
+[ -f build/release/CMakeCache.txt ] || options=(-DCONTRASIM_TESTS=OFF)
+cmake --preset release "${options[@]}"
+cmake --build --preset release --parallel "$(nproc)"
+
+# Run. mpirun refuses to serve root unless told otherwise.
+if [ "$(id -u)" -eq 0 ]; then
+  export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+fi
+ranks=$(nproc)
+[ "$ranks" -le 4 ] || ranks=4
+out=build/quickstart/results.nc
+mkdir -p build/quickstart
+export PATH="$root/build/release/bin:$PATH"
+
+mpirun -n "$ranks" contrasim sweep inputs/tiny/net0{0,1,2,3}.nc --pairs all \
+  --measures cka,cka_debiased,cca_mean,svcca,pwcca,procrustes,linreg \
+  --output "$out" --overwrite
+
+echo
+echo "CKA of every layer of net00 (rows) with every layer of net01 (columns):"
+contrasim show "$out" --measure cka --rows net00 --cols net01
+echo
+echo "Results: $root/$out"

@@ -1,0 +1,76 @@
+/* The program: a table of commands, what all of them share, and what main() does around them. */
+#ifndef CSIM_APP_H
+#define CSIM_APP_H
+
+#include <stdio.h>
+
+#include "app/logger.h"
+#include "contrasim/context.h"
+#include "contrasim/options.h"
+#include "core/config.h"
+
+/** Options of every command. */
+typedef struct csim__common {
+    const char *config;
+    int quiet, verbose, log_json;
+    int64_t threads;
+    int profile;
+    const char *profile_json;
+} csim__common;
+
+extern const csim_option csim__common_table[];
+
+/** What a command gets. */
+typedef struct csim__app {
+    csim_context *ctx;
+    csim__config *config;
+    csim__common common;
+    csim__logger log;
+    int exit_code; /* for a run that ends with CSIM_OK; 0 unless the command sets another */
+    int argc;      /* as main() got them, for the history of a result */
+    char **argv;
+} csim__app;
+
+/** A command of the program. */
+typedef struct csim__command {
+    const char *name;
+    const char *brief;   /**< one line for the list of commands */
+    const char *usage;   /**< what stands behind the options: "SET..." */
+    const char *details; /**< a paragraph for its help */
+    size_t options_size; /**< bytes of its struct of options; main() makes one, zeroed */
+    /** Add its groups of options and positional arguments. Local. */
+    csim_status (*groups)(csim__config *config, void *options);
+    /** What its help says beside the options, as names and sentences; NULL = nothing. Local. */
+    void (*more)(void (*print)(FILE *out, const char *name, const char *text), FILE *out);
+    /** Do it. Collective. Results go to stdout from rank 0; the same status on every rank. */
+    csim_status (*run)(csim__app *app, void *options);
+} csim__command;
+
+/** All commands, in the order of the help; ends with NULL. One line a command in commands.c. */
+extern const csim__command *const csim__commands[];
+
+/** Make the configuration of a command: its groups, then the common options. Local.
+ *  @param[in]  options  its struct, zeroed
+ *  @param[out] config   new; csim__config_free() */
+csim_status csim__command_config(csim_context *ctx, const csim__command *command, void *options,
+                                 csim__common *common, csim__config **config);
+
+/** Help of the program and of a command; the man page; the bash completion; versions. All print to
+ *  @p out; called on rank 0 only. Local. */
+void csim__print_usage(FILE *out);
+csim_status csim__print_command_help(csim_context *ctx, const csim__command *command, FILE *out);
+csim_status csim__print_man(csim_context *ctx, FILE *out);
+csim_status csim__print_completion(csim_context *ctx, FILE *out);
+void csim__print_versions(FILE *out);
+
+/** Print to stdout, as a sink of csim_results_print(). Local. */
+int csim__stdout_sink(void *user, const char *text, int64_t length);
+
+/** The command line as one text, for the history of a result; words with blanks are quoted.
+ *  Local. @param[out] text  new; csim__free() */
+csim_status csim__command_line(const csim__app *app, char **text);
+
+/** Print the phase profile as a table to stderr and, if asked for, as JSON. Collective. */
+csim_status csim__report_profile(csim__app *app);
+
+#endif

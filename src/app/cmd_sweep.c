@@ -1,0 +1,363 @@
+/* contrasim sweep: sets in, all requested measures over all requested pairs of layers out. */
+#define _POSIX_C_SOURCE 200809L
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "app/app.h"
+#include "app/machine.h"
+#include "contrasim/sweep.h"
+#include "core/text.h"
+
+/* What changes a result, and what does not, apart: only the first is written into it. */
+typedef struct sweep_options {
+    csim_texts sets;
+    const char *measures, *pairs;
+    int precision;
+    csim_input_options input;
+
+    const char *output;
+    int overwrite, format;
+    int64_t memory;
+
+    void **measure_options; /* [csim_measure_count()], NULL where a measure has none */
+} sweep_options;
+
+static const csim_option what_table[] = {
+    {.name = "set",
+     .kind = CSIM_OPTION_TEXTS,
+     .offset = offsetof(sweep_options, sets),
+     .metavar = "SET",
+     .help = "a set to compare, the same as one without --set: a file, folder or quoted glob, or "
+             "NAME=PATH"},
+    {.name = "measures",
+     .letter = 'm',
+     .kind = CSIM_OPTION_TEXT,
+     .offset = offsetof(sweep_options, measures),
+     .fallback = "cka,cka_debiased",
+     .metavar = "LIST",
+     .help = "names of measures joined by ',', or all"},
+    {.name = "pairs",
+     .kind = CSIM_OPTION_TEXT,
+     .offset = offsetof(sweep_options, pairs),
+     .metavar = "WHICH",
+     .help = "cross (layers of different sets), all, within (of the same set), or A:B for two sets "
+             "by name; without it cross for several sets, all for one"},
+    {.name = "precision",
+     .kind = CSIM_OPTION_CHOICE,
+     .offset = offsetof(sweep_options, precision),
+     .choices = "double|single",
+     .fallback = "double",
+     .help = "of the pass over the examples, for measures that allow single"},
+    {.name = NULL},
+};
+
+static const csim_option how_table[] = {
+    {.name = "output",
+     .letter = 'o',
+     .kind = CSIM_OPTION_TEXT,
+     .offset = offsetof(sweep_options, output),
+     .metavar = "FILE",
+     .help = "results file to write (netCDF)"},
+    {.name = "overwrite",
+     .kind = CSIM_OPTION_FLAG,
+     .offset = offsetof(sweep_options, overwrite),
+     .help = "replace an existing results file"},
+    {.name = "format",
+     .kind = CSIM_OPTION_CHOICE,
+     .offset = offsetof(sweep_options, format),
+     .choices = "text|csv|json",
+     .help = "print the result on standard output, too"},
+    {.name = "memory",
+     .kind = CSIM_OPTION_SIZE,
+     .offset = offsetof(sweep_options, memory),
+     .metavar = "SIZE",
+     .help = "memory limit of each rank, such as 4G; without it what the cgroup, SLURM or the "
+             "machine leaves"},
+    {.name = NULL},
+};
+
+static csim_status add_measures(csim__config *config, sweep_options *options)
+{
+    int count = csim_measure_count();
+    void *targets = NULL;
+    csim_status st = csim__config_target(config, (size_t)count * sizeof(void *), &targets);
+    if (st != CSIM_OK) { return st; }
+    options->measure_options = targets;
+    for (int i = 0; i < count; i++) {
+        const csim_measure *measure = csim_measure_get(i);
+        if (measure->options == NULL) { continue; }
+        CSIM_TRY(csim__config_target(config, measure->options_size, &options->measure_options[i]));
+        csim__option_group group = {.prefix = measure->name,
+                                    .title = "Measure",
+                                    .table = measure->options,
+                                    .target = options->measure_options[i],
+                                    .record = 1};
+        CSIM_TRY(csim__config_add(config, &group));
+    }
+done:
+    return st;
+}
+
+static csim_status sweep_groups(csim__config *config, void *target)
+{
+    sweep_options *options = target;
+    csim_status st = CSIM_OK;
+    csim__option_group what = {"", "What to compute", what_table, options, 1};
+    csim__option_group input = {"", "Reading the sets", csim_input_option_table, &options->input,
+                                1};
+    csim__option_group how = {"", "Output and resources", how_table, options, 0};
+    CSIM_TRY(csim__config_add(config, &what));
+    CSIM_TRY(csim__config_add(config, &input));
+    CSIM_TRY(csim__config_add(config, &how));
+    CSIM_TRY(csim__config_positional(config, "set"));
+    CSIM_TRY(add_measures(config, options));
+done:
+    return st;
+}
+
+static void list_measures(void (*print)(FILE *, const char *, const char *), FILE *out)
+{
+    print(out, "Measures", "");
+    for (int i = 0; i < csim_measure_count(); i++) {
+        const csim_measure *measure = csim_measure_get(i);
+        print(out, measure->name, measure->doc);
+    }
+}
+
+static csim_status fail_measure(const csim__config *config, const char *name)
+{
+    csim__closest search = csim__closest_start(name);
+    const char *target;
+    for (int i = 0; i < csim_measure_count(); i++) {
+        csim__closest_try(&search, csim_measure_get(i)->name);
+    }
+    for (int i = 0; csim_measure_alias(i, &target) != NULL; i++) {
+        csim__closest_try(&search, csim_measure_alias(i, &target));
+    }
+    if (search.best == NULL) {
+        return csim__config_fail(config, "", "measures", "unknown measure '%.60s'", name);
+    }
+    return csim__config_fail(config, "", "measures", "unknown measure '%.60s'; the closest is '%s'",
+                             name, search.best);
+}
+
+/* Mark the measures of "cka,svcca" or "all" in chosen[csim_measure_count()]. */
+static csim_status choose_measures(const csim__config *config, const char *list, int *chosen)
+{
+    int found = 0;
+    for (const char *s = list != NULL ? list : ""; *s != '\0';) {
+        char name[CSIM__WORD_MAX + 1];
+        size_t length = strcspn(s, ",");
+        snprintf(name, sizeof name, "%.*s", (int)(length < 999 ? length : 999), s);
+        s += length + (s[length] == ',');
+        if (length == 0) { continue; }
+        const csim_measure *measure = csim_measure_find(name);
+        int all = strcmp(name, "all") == 0;
+        if (measure == NULL && !all) { return fail_measure(config, name); }
+        for (int i = 0; i < csim_measure_count(); i++) {
+            if (all || csim_measure_get(i) == measure) { chosen[i] = 1; }
+        }
+        found = 1;
+    }
+    return found ? CSIM_OK : csim__config_fail(config, "", "measures", "no measure is named");
+}
+
+/* Say now what would only be found when all work is done. Rank 0 asks the file system. */
+static csim_status check_output(csim_context *ctx, const sweep_options *options)
+{
+    const char *path = options->output;
+    if (csim_context_rank(ctx) != 0 || path == NULL) { return CSIM_OK; }
+    if (!options->overwrite && access(path, F_OK) == 0) {
+        return csim__fail(ctx, CSIM_E_EXISTS, "%s exists; --overwrite replaces it", path);
+    }
+    const char *slash = strrchr(path, '/');
+    char *folder = NULL;
+    csim_status st = slash == NULL
+                         ? csim__strdup(ctx, ".", &folder)
+                         : csim__format(ctx, &folder, "%.*s", (int)(slash - path + 1), path);
+    if (st == CSIM_OK && access(folder, W_OK) != 0) {
+        st = csim__fail(ctx, CSIM_E_IO, "output %s: folder %s: %s", path, folder, strerror(errno));
+    }
+    csim__free(ctx, &folder);
+    return st;
+}
+
+/* All that is checked before the first byte is read; the same on every rank but for the output. */
+static csim_status check_options(csim__app *app, const sweep_options *options, int *chosen)
+{
+    csim__config *config = app->config;
+    csim_status st = CSIM_OK;
+    if (options->sets.count == 0) {
+        return csim__fail(app->ctx, CSIM_E_USAGE, "no set is named");
+    }
+    if (options->output == NULL && !csim__config_given(config, "", "format")) {
+        return csim__fail(app->ctx, CSIM_E_USAGE,
+                          "nowhere to put the result: give --output FILE, --format, or both");
+    }
+    CSIM_TRY(choose_measures(config, options->measures, chosen));
+    for (int i = 0; i < csim_measure_count(); i++) {
+        if (csim_measure_get(i)->options != NULL) {
+            csim__config_record(config, csim_measure_get(i)->name, chosen[i]);
+        }
+    }
+    CSIM_TRY(check_output(app->ctx, options));
+done:
+    return st;
+}
+
+/* Cells of all measures by status. */
+static void count_cells(csim_results *results, int64_t count[CSIM_CELL_COUNT])
+{
+    int64_t pairs = csim_results_rows(results) * csim_results_cols(results);
+    for (int v = 0; v < csim_results_count(results); v++) {
+        const int8_t *cells = csim_results_cells(results, v);
+        int64_t lists = csim_results_variable(results, v)->n_list;
+        int64_t size = pairs * (lists > 0 ? lists : 1);
+        for (int64_t i = 0; cells != NULL && i < size; i++) { count[cells[i]]++; }
+    }
+}
+
+static csim_status print_results(csim__app *app, const sweep_options *options,
+                                 csim_results *results)
+{
+    csim_context *ctx = app->ctx;
+    csim_print_options print;
+    csim__config *defaults = NULL;
+    csim__option_group group = {"", "", csim_print_option_table, &print, 0};
+    csim_status st = csim__config_create(ctx, "show", &defaults);
+    if (st != CSIM_OK) { return st; }
+    CSIM_TRY(csim__config_add(defaults, &group));
+    print.format = options->format;
+    CSIM_TRY(csim_results_print(ctx, results, &print, csim__stdout_sink, NULL));
+done:
+    csim__config_free(&defaults);
+    return st;
+}
+
+/* Write the file, print what was asked for, say how it went. Collective. */
+static csim_status deliver(csim__app *app, const sweep_options *options, csim_results *results)
+{
+    csim_context *ctx = app->ctx;
+    csim_status st = CSIM_OK;
+    int64_t count[CSIM_CELL_COUNT] = {0};
+    int print = csim__config_given(app->config, "", "format");
+    char summary[160];
+    count_cells(results, count);
+    if (count[CSIM_CELL_FAILED] > 0) { app->exit_code = 3; }
+    snprintf(summary, sizeof summary,
+             "%d measures, %" PRId64 " values, %" PRId64 " undefined, %" PRId64 " failed",
+             csim_results_count(results), count[CSIM_CELL_DONE], count[CSIM_CELL_UNDEFINED],
+             count[CSIM_CELL_FAILED]);
+    if (options->output != NULL) {
+        CSIM_TRY(csim_results_write(ctx, results, options->output, options->overwrite));
+    }
+    if (print) {
+        csim__logger_clear(&app->log);
+        if (csim_context_rank(ctx) == 0) { st = print_results(app, options, results); }
+        CSIM_TRY(csim__vote(ctx, st));
+    }
+    if (options->output == NULL || print) {
+        csim__log(ctx, CSIM_LOG_INFO, "%s%s%s", options->output != NULL ? options->output : "",
+                  options->output != NULL ? ": " : "", summary);
+    } else if (csim_context_rank(ctx) == 0) {
+        csim__logger_clear(&app->log);
+        printf("%s: %s\n", options->output, summary);
+    }
+done:
+    return st;
+}
+
+static csim_status describe_run(csim__app *app, csim_results *results, int64_t start)
+{
+    csim_context *ctx = app->ctx;
+    char *line = NULL, *config = NULL;
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__config_write(app->config, &config));
+    CSIM_TRY(csim_results_set_text(results, -1, "configuration", config));
+    CSIM_TRY(csim__command_line(app, &line));
+    CSIM_TRY(csim_results_stamp(ctx, results, line, start));
+done:
+    csim__free(ctx, &config);
+    csim__free(ctx, &line);
+    return st;
+}
+
+static csim_status open_sets(csim_context *ctx, const sweep_options *options, csim_set **sets)
+{
+    for (int i = 0; i < options->sets.count; i++) {
+        csim_status st = csim_set_open(ctx, options->sets.text[i], &options->input, &sets[i]);
+        if (st != CSIM_OK) { return st; }
+    }
+    return csim_sets_match(ctx, sets, options->sets.count);
+}
+
+/* Room for what the sweep gets, and the measures chosen. Local. */
+static csim_status prepare_sweep(csim__app *app, const sweep_options *options, csim_set ***sets,
+                                 csim_sweep_measure **measures, int *measure_count)
+{
+    csim_context *ctx = app->ctx;
+    csim_status st = CSIM_OK;
+    int *chosen = NULL, all = csim_measure_count();
+    CSIM_TRY(csim__calloc(ctx, all, sizeof *chosen, "measures", &chosen));
+    CSIM_TRY(csim__calloc(ctx, all, sizeof **measures, "measures", measures));
+    CSIM_TRY(csim__calloc(ctx, options->sets.count, sizeof **sets, "sets", sets));
+    CSIM_TRY(check_options(app, options, chosen));
+    for (int i = 0; i < all; i++) {
+        if (chosen[i]) {
+            (*measures)[(*measure_count)++] = (csim_sweep_measure){
+                .measure = csim_measure_get(i), .options = options->measure_options[i]};
+        }
+    }
+done:
+    csim__free(ctx, &chosen);
+    return st;
+}
+
+static csim_status sweep_run(csim__app *app, void *target)
+{
+    sweep_options *options = target;
+    csim_context *ctx = app->ctx;
+    int64_t start = (int64_t)time(NULL), memory = options->memory;
+    csim_set **sets = NULL;
+    csim_sweep_measure *measures = NULL;
+    csim_results *results = NULL;
+    int measure_count = 0;
+    csim_status st = prepare_sweep(app, options, &sets, &measures, &measure_count);
+    CSIM_TRY(csim__vote(ctx, st));
+    if (memory == 0) { CSIM_TRY(csim__default_memory(ctx, &memory)); }
+    CSIM_TRY(open_sets(ctx, options, sets));
+    csim_sweep_options sweep = {.measures = measures,
+                                .measure_count = measure_count,
+                                .pairs = options->pairs,
+                                .precision = options->precision == 1 ? CSIM_SINGLE_PRECISION
+                                                                     : CSIM_DOUBLE,
+                                .nan_drop_rows = options->input.nan_drop_rows,
+                                .memory = memory,
+                                .progress = app->common.quiet ? NULL : csim__logger_progress,
+                                .progress_user = &app->log};
+    CSIM_TRY(csim_sweep(ctx, sets, options->sets.count, &sweep, &results));
+    CSIM_TRY(csim__vote(ctx, describe_run(app, results, start)));
+    CSIM_TRY(deliver(app, options, results));
+done:
+    csim_results_free(&results);
+    for (int i = 0; sets != NULL && i < options->sets.count; i++) { csim_set_free(&sets[i]); }
+    csim__free(ctx, &sets);
+    csim__free(ctx, &measures);
+    return st;
+}
+
+const csim__command csim__command_sweep = {
+    .name = "sweep",
+    .brief = "compute measures over all pairs of layers and write a results file",
+    .usage = "SET...",
+    .details = "Compute every requested measure for every requested pair of layers of the sets, "
+               "and write them to one netCDF file. The first set gives the rows, the second the "
+               "columns; one set, or more than two, is compared with all.",
+    .options_size = sizeof(sweep_options),
+    .groups = sweep_groups,
+    .more = list_measures,
+    .run = sweep_run,
+};

@@ -1,0 +1,69 @@
+#include "app/app.h"
+
+extern const csim__command csim__command_show;
+extern const csim__command csim__command_sweep;
+
+/* One line a command: it then appears in the help, the man page and the completion. */
+const csim__command *const csim__commands[] = {
+    &csim__command_sweep,
+    &csim__command_show,
+    NULL,
+};
+
+const csim_option csim__common_table[] = {
+    {.name = "config",
+     .letter = 'c',
+     .kind = CSIM_OPTION_TEXT,
+     .offset = offsetof(csim__common, config),
+     .metavar = "FILE",
+     .help = "run file; what stands on the command line wins over it"},
+    {.name = "quiet",
+     .letter = 'q',
+     .kind = CSIM_OPTION_FLAG,
+     .offset = offsetof(csim__common, quiet),
+     .help = "log warnings only"},
+    {.name = "verbose",
+     .letter = 'v',
+     .kind = CSIM_OPTION_FLAG,
+     .offset = offsetof(csim__common, verbose),
+     .help = "log more"},
+    {.name = "log-json",
+     .kind = CSIM_OPTION_FLAG,
+     .offset = offsetof(csim__common, log_json),
+     .help = "log one JSON object a line"},
+    {.name = "threads",
+     .kind = CSIM_OPTION_INT,
+     .offset = offsetof(csim__common, threads),
+     .fallback = "1",
+     .min = 1,
+     .max = 1024,
+     .help = "BLAS threads of each rank"},
+    {.name = "profile",
+     .kind = CSIM_OPTION_FLAG,
+     .offset = offsetof(csim__common, profile),
+     .help = "print at the end where the time went"},
+    {.name = "profile-json",
+     .kind = CSIM_OPTION_TEXT,
+     .offset = offsetof(csim__common, profile_json),
+     .metavar = "FILE",
+     .help = "write the same as JSON"},
+    {.name = NULL},
+};
+
+csim_status csim__command_config(csim_context *ctx, const csim__command *command, void *options,
+                                 csim__common *common, csim__config **config)
+{
+    csim__option_group shared = {.prefix = "",
+                                 .title = "Options of every command",
+                                 .table = csim__common_table,
+                                 .target = common,
+                                 .record = 0};
+    csim_status st = csim__config_create(ctx, command->name, config);
+    if (st != CSIM_OK) { return st; }
+    CSIM_TRY(command->groups(*config, options));
+    CSIM_TRY(csim__config_add(*config, &shared));
+    return CSIM_OK;
+done:
+    csim__config_free(config);
+    return st;
+}

@@ -1,0 +1,142 @@
+/* Help of the program and of its commands, man page, completion: all from the tables. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/app.h"
+#include "app/machine.h"
+
+/* Words of `text`, lines broken before column 80. */
+static void print_paragraph(FILE *out, const char *text)
+{
+    int column = 0;
+    while (*text != '\0') {
+        int length = (int)strcspn(text, " ");
+        if (column > 0 && column + 1 + length > 80) {
+            fputc('\n', out);
+            column = 0;
+        }
+        column += fprintf(out, "%s%.*s", column > 0 ? " " : "", length, text);
+        text += length;
+        text += strspn(text, " ");
+    }
+    fputc('\n', out);
+}
+
+void csim__print_usage(FILE *out)
+{
+    fputs("usage: contrasim COMMAND [OPTION]... [SET]...\n"
+          "       mpirun -n P contrasim COMMAND [OPTION]... [SET]...\n\n",
+          out);
+    print_paragraph(out, "Compare neural representations at cluster scale: the activations of "
+                         "networks go in, every requested similarity measure for every pair of "
+                         "layers comes out.");
+    fputs("\nCommands:\n", out);
+    for (int i = 0; csim__commands[i] != NULL; i++) {
+        fprintf(out, "  %-12s %s\n", csim__commands[i]->name, csim__commands[i]->brief);
+    }
+    fputs("\nHelp of a command: contrasim COMMAND --help\n"
+          "Also: contrasim --help, --version, --man, --completion bash\n\n"
+          "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some pairs failed,\n"
+          "85 stopped early with everything saved.\n",
+          out);
+}
+
+void csim__print_versions(FILE *out)
+{
+    fprintf(out, "contrasim %s\n", csim_version());
+    csim__print_libraries(out);
+}
+
+/* Do something with the configuration of a command in its default state. */
+static csim_status with_config(csim_context *ctx, const csim__command *command, FILE *out,
+                               void (*print)(const csim__config *, FILE *))
+{
+    csim__common common;
+    csim__config *config = NULL;
+    void *options = NULL;
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__calloc(ctx, 1, command->options_size, "options", &options));
+    CSIM_TRY(csim__command_config(ctx, command, options, &common, &config));
+    print(config, out);
+done:
+    csim__config_free(&config);
+    csim__free(ctx, &options);
+    return st;
+}
+
+static void print_item(FILE *out, const char *name, const char *text)
+{
+    fprintf(out, text[0] != '\0' ? "  %-18s %s\n" : "\n%s:\n", name, text);
+}
+
+static void print_man_item(FILE *out, const char *name, const char *text)
+{
+    fputs(text[0] != '\0' ? ".TP\n.B " : ".PP\n.I ", out);
+    csim__print_troff(out, name);
+    fputc('\n', out);
+    csim__print_troff(out, text);
+    if (text[0] != '\0') { fputc('\n', out); }
+}
+
+csim_status csim__print_command_help(csim_context *ctx, const csim__command *command, FILE *out)
+{
+    fprintf(out, "usage: contrasim %s [OPTION]... %s\n\n", command->name, command->usage);
+    print_paragraph(out, command->details);
+    if (command->more != NULL) { command->more(print_item, out); }
+    return with_config(ctx, command, out, csim__config_print_help);
+}
+
+csim_status csim__print_man(csim_context *ctx, FILE *out)
+{
+    fprintf(out, ".TH CONTRASIM 1 \"\" \"contrasim %s\" \"User Commands\"\n", csim_version());
+    fputs(".SH NAME\ncontrasim \\- compare neural representations at cluster scale\n"
+          ".SH SYNOPSIS\n.B contrasim\n.I COMMAND\n[\\fIOPTION\\fR]... [\\fISET\\fR]...\n.br\n"
+          ".B mpirun \\-n\n.I P\n.B contrasim\n.I COMMAND\n[\\fIOPTION\\fR]... [\\fISET\\fR]...\n"
+          ".SH DESCRIPTION\nA set is the activations of one network: a file, a folder or a quoted\n"
+          "glob, optionally \\fIname\\fR=\\fIpath\\fR. Options come from their defaults, then from a\n"
+          "run file (\\fB\\-c\\fR), then from the command line; a later one wins. In a run file\n"
+          "the options of a command stand in the section of its name, those of a measure in\n"
+          "the section of the measure.\n.SH COMMANDS\n",
+          out);
+    for (int i = 0; csim__commands[i] != NULL; i++) {
+        const csim__command *command = csim__commands[i];
+        fprintf(out, ".SS %s ", command->name);
+        csim__print_troff(out, command->usage);
+        fputs("\n", out);
+        csim__print_troff(out, command->details);
+        fputs("\n", out);
+        if (command->more != NULL) { command->more(print_man_item, out); }
+        csim_status st = with_config(ctx, command, out, csim__config_print_man);
+        if (st != CSIM_OK) { return st; }
+    }
+    fputs(".SH EXIT STATUS\n.TP\n0\nDone.\n.TP\n1\nFailed.\n.TP\n2\nWrong usage.\n.TP\n3\n"
+          "Done, but some pairs failed.\n.TP\n85\nStopped early with everything saved.\n",
+          out);
+    return CSIM_OK;
+}
+
+csim_status csim__print_completion(csim_context *ctx, FILE *out)
+{
+    fputs("# bash completion of contrasim\n_contrasim()\n{\n"
+          "    local word=${COMP_WORDS[COMP_CWORD]} options=\n"
+          "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n        COMPREPLY=($(compgen -W '",
+          out);
+    for (int i = 0; csim__commands[i] != NULL; i++) {
+        fprintf(out, "%s ", csim__commands[i]->name);
+    }
+    fputs("--help --version --man --completion' -- \"$word\"))\n        return\n    fi\n"
+          "    case ${COMP_WORDS[1]} in\n",
+          out);
+    for (int i = 0; csim__commands[i] != NULL; i++) {
+        fprintf(out, "    %s) options='--help ", csim__commands[i]->name);
+        csim_status st = with_config(ctx, csim__commands[i], out, csim__config_print_words);
+        if (st != CSIM_OK) { return st; }
+        fputs("' ;;\n", out);
+    }
+    fputs("    esac\n    if [[ $word == -* ]]; then\n"
+          "        COMPREPLY=($(compgen -W \"$options\" -- \"$word\"))\n    else\n"
+          "        COMPREPLY=($(compgen -f -- \"$word\"))\n    fi\n}\n"
+          "complete -o filenames -F _contrasim contrasim\n",
+          out);
+    return CSIM_OK;
+}

@@ -1,0 +1,28 @@
+/* The machine and the libraries of this process: BLAS threads, cores, versions. */
+#ifndef CSIM_APP_MACHINE_H
+#define CSIM_APP_MACHINE_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "contrasim/context.h"
+
+/** Tell whichever BLAS is linked to use @p threads threads in this process. Local.
+ *  @return 1 if a BLAS that can be told was found */
+int csim__set_blas_threads(int threads);
+
+/** Warn where the ranks of a node times @p threads exceed the cores that they may run on, and
+ *  where SLURM started several tasks that do not know of each other. Collective.
+ *  @return CSIM_OK, CSIM_E_MEM, CSIM_E_MPI */
+csim_status csim__check_machine(csim_context *ctx, int threads);
+
+/** Memory that each rank may take where the user sets no limit: 80 % of what the machine has left,
+ *  the control group allows or SLURM gives, whichever is least, shared by the ranks of the node.
+ *  Collective. The same on every rank; 0 where nothing is known.
+ *  @return CSIM_OK, CSIM_E_MPI */
+csim_status csim__default_memory(csim_context *ctx, int64_t *bytes);
+
+/** Print the versions of the libraries that are linked, one a line. Local. */
+void csim__print_libraries(FILE *out);
+
+#endif

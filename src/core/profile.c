@@ -1,0 +1,105 @@
+/* Phase profile: where the time went, reduced over ranks on demand. */
+#define _POSIX_C_SOURCE 200809L
+#include <string.h>
+#include <time.h>
+
+#include "core/context_private.h"
+
+double csim__now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int find(csim_context *ctx, const char *name)
+{
+    for (int i = 0; i < ctx->phases; i++) {
+        if (strcmp(ctx->phase[i].name, name) == 0) { return i; }
+    }
+    if (ctx->phases == CSIM__PHASES) { return CSIM__PHASES - 1; }
+    ctx->phase[ctx->phases].name = name;
+    return ctx->phases++;
+}
+
+void csim__phase_begin(csim_context *ctx, const char *name)
+{
+    if (ctx->depth < CSIM__PHASE_DEPTH) {
+        ctx->open[ctx->depth] = find(ctx, name);
+        ctx->opened[ctx->depth] = csim__now();
+    }
+    ctx->depth++;
+}
+
+void csim__phase_end(csim_context *ctx, double flops, double bytes)
+{
+    ctx->depth--;
+    if (ctx->depth < 0 || ctx->depth >= CSIM__PHASE_DEPTH) { return; }
+    csim__phase *p = &ctx->phase[ctx->open[ctx->depth]];
+    p->calls++;
+    p->seconds += csim__now() - ctx->opened[ctx->depth];
+    p->flops += flops;
+    p->bytes += bytes;
+}
+
+/* Ranks may have met phases in another order or not at all: rank 0's list is everybody's. */
+static csim_status names(csim_context *ctx, char (*name)[64], int *count)
+{
+    if (ctx->rank == 0) {
+        *count = ctx->phases;
+        for (int i = 0; i < ctx->phases; i++) {
+            strncpy(name[i], ctx->phase[i].name, 63);
+            name[i][63] = '\0';
+        }
+    }
+    int code = MPI_Bcast(count, 1, MPI_INT, 0, ctx->comm);
+    if (code == MPI_SUCCESS) { code = MPI_Bcast(name, *count * 64, MPI_CHAR, 0, ctx->comm); }
+    return csim__mpi(ctx, code, "profile");
+}
+
+csim_status csim_context_profile(csim_context *ctx, const csim_phase_report **list, int *count)
+{
+    char name[CSIM__PHASES][64] = {{0}};
+    int n = 0;
+    *list = NULL;
+    *count = 0;
+    csim__free(ctx, &ctx->report);
+    csim_status st =
+        csim__alloc(ctx, CSIM__PHASES, sizeof *ctx->report, "profile", &ctx->report);
+    st = csim__vote(ctx, st);
+    if (st == CSIM_OK) { st = names(ctx, name, &n); }
+    double whole = csim__now() - ctx->born, longest = 0;
+    if (st == CSIM_OK) {
+        st = csim__mpi(ctx, MPI_Allreduce(&whole, &longest, 1, MPI_DOUBLE, MPI_MAX, ctx->comm),
+                       "profile");
+    }
+    for (int i = 0; st == CSIM_OK && i < n; i++) {
+        const csim__phase *p = &ctx->phase[find(ctx, name[i])];
+        struct {
+            double value;
+            int rank;
+        } mine = {p->seconds, ctx->rank}, most = {0, 0};
+        double least = 0, sums[3] = {p->seconds, p->flops, p->bytes}, total[3] = {0};
+        int64_t calls = 0;
+        int code = MPI_Allreduce(&mine, &most, 1, MPI_DOUBLE_INT, MPI_MAXLOC, ctx->comm);
+        code |= MPI_Allreduce(&p->seconds, &least, 1, MPI_DOUBLE, MPI_MIN, ctx->comm);
+        code |= MPI_Allreduce(sums, total, 3, MPI_DOUBLE, MPI_SUM, ctx->comm);
+        code |= MPI_Allreduce(&p->calls, &calls, 1, MPI_INT64_T, MPI_MAX, ctx->comm);
+        st = csim__mpi(ctx, code, "profile");
+        ctx->report[i] = (csim_phase_report){
+            .name = p->name,
+            .calls = calls,
+            .max_s = most.value,
+            .mean_s = total[0] / ctx->size,
+            .ratio = least > 0 ? most.value / least : 1,
+            .max_rank = most.rank,
+            .flops = total[1],
+            .bytes = total[2],
+            .percent = longest > 0 ? 100 * most.value / longest : 0,
+        };
+    }
+    if (st != CSIM_OK) { return st; }
+    *list = ctx->report;
+    *count = n;
+    return CSIM_OK;
+}

@@ -1,0 +1,55 @@
+#include "core/text.h"
+
+#include <string.h>
+
+static int min_int(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+static int word_length(const char *s)
+{
+    int n = 0;
+    while (n < CSIM__WORD_MAX && s[n] != '\0') { n++; }
+    return n;
+}
+
+int csim__edit_distance(const char *a, const char *b)
+{
+    int na = word_length(a), nb = word_length(b);
+    int row[3][CSIM__WORD_MAX + 1]; /* rows i-2, i-1 and i of the table, by i mod 3 */
+    for (int j = 0; j <= nb; j++) { row[0][j] = j; }
+    for (int i = 1; i <= na; i++) {
+        int *now = row[i % 3], *one = row[(i + 2) % 3], *two = row[(i + 1) % 3];
+        now[0] = i;
+        for (int j = 1; j <= nb; j++) {
+            int d = one[j - 1] + (a[i - 1] != b[j - 1]);
+            d = min_int(d, min_int(one[j], now[j - 1]) + 1);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+                d = min_int(d, two[j - 2] + 1);
+            }
+            now[j] = d;
+        }
+    }
+    return row[na % 3][nb];
+}
+
+csim__closest csim__closest_start(const char *word)
+{
+    return (csim__closest){.word = word, .best = NULL, .distance = 0};
+}
+
+void csim__closest_try(csim__closest *search, const char *candidate)
+{
+    int d = csim__edit_distance(search->word, candidate);
+    int length = word_length(candidate);
+    /* More than a third of the letters wrong is a different word; the beginning of a long word, or
+     * one that goes on, counts as close. */
+    size_t typed = strlen(search->word);
+    int begins = typed >= 3 && strncmp(search->word, candidate, typed) == 0;
+    int limit = begins ? length : (length <= 3 ? 1 : 1 + length / 4);
+    if (d <= limit && (search->best == NULL || d < search->distance)) {
+        search->best = candidate;
+        search->distance = d;
+    }
+}

@@ -1,0 +1,28 @@
+/* Orthonormal bases of sites, X = U Σ V, with the rows of U left where the rows of X are. */
+#ifndef CSIM_BASIS_H
+#define CSIM_BASIS_H
+
+#include "ingredients/meter.h"
+#include "ingredients/site.h"
+
+/** Relative variance below which a direction does not count for rank (an option of sweeps). */
+#define CSIM__RANK_FLOOR 1e-10
+
+typedef struct csim__basis_options {
+    bool raw;       /* the rows as read instead of the centred ones; fills site->raw_basis */
+    bool consume;   /* the centred rows are not needed afterwards: their memory becomes U's */
+    bool loading;   /* keep diag(sigma) V, on every rank */
+    double floor;   /* r counts σ² > floor·σ₁²; 0 = numerical rank, σ > max(n,d)·eps·σ₁ */
+} csim__basis_options;
+
+/** Build bases. Collective.
+ *  For n > d by passes over the rows: XᵀX → shifted Cholesky R; Q = X R⁻¹; QᵀQ → eigenvectors
+ *  without null directions; singular values of the small factor (again while ill-conditioned and
+ *  raw). For n ≤ d one rank takes the LQ factorisation of the whole site.
+ *  @return CSIM_OK, CSIM_E_MEM, CSIM_E_LIMIT, CSIM_E_NUMERIC, CSIM_E_MPI; the same on every rank
+ *  @note   5·n·d²/P + 25·d³ flops a site, P sites' small factors at the same time; on an owner
+ *          five d×d matrices, or the whole site where n ≤ d */
+csim_status csim__basis_build(csim_context *ctx, const csim_shard *shard, csim__site *const *sites,
+                              int count, const csim__basis_options *options, csim__meter *meter);
+
+#endif

@@ -1,0 +1,290 @@
+#include <string.h>
+
+#include "core/exact.h"
+#include "ingredients/gram.h"
+#include "linalg/dense.h"
+
+enum { TILE = 256, SLOTS = 2 };
+
+/* A chunk of another rank: rows of all sites, and the messages that bring it. */
+typedef struct visitor {
+    char *rows;           /* [Σd, chunk] site after site */
+    MPI_Request *request; /* [2·count] receives, then sends */
+    int requests;
+} visitor;
+
+typedef struct ring {
+    csim_context *ctx;
+    const csim_shard *shard;
+    csim__site *const *site;
+    int count;
+    bool single;
+    size_t element;
+    int64_t *offset;       /* [count] elements before a site's rows in a visitor, for one row */
+    visitor slot[SLOTS];
+    void **tile;           /* [count] T×T each */
+    double *partial;       /* [count, count] */
+    int *exponent;         /* [count, count] */
+    csim__exact *sum;      /* [count, count] */
+    const unsigned char *wanted;
+    csim__meter *meter;
+    double width, flops;
+} ring;
+
+static csim_status allocate(ring *w)
+{
+    csim_context *ctx = w->ctx;
+    int64_t total = 0, cells = (int64_t)w->count * w->count, edge = w->shard->chunk;
+    csim_status st = CSIM_OK;
+    int ignore;
+    if (edge > TILE) { edge = TILE; }
+    CSIM_TRY(csim__alloc(ctx, w->count, sizeof *w->offset, "site offsets", &w->offset));
+    CSIM_TRY(csim__calloc(ctx, w->count, sizeof *w->tile, "tiles", &w->tile));
+    for (int s = 0; s < w->count; s++) {
+        w->offset[s] = total;
+        total += w->site[s]->d;
+        CSIM_TRY(csim__int(ctx, w->site[s]->d * w->shard->chunk, "a chunk of a site", &ignore));
+        CSIM_TRY(csim__alloc(ctx, edge * edge, w->element, "a tile", &w->tile[s]));
+    }
+    w->width = (double)total;
+    for (int k = 0; k < SLOTS && w->shard->size > 1; k++) {
+        CSIM_TRY(csim__alloc(ctx, total * w->shard->chunk, w->element, "a visiting chunk",
+                             &w->slot[k].rows));
+        CSIM_TRY(csim__alloc(ctx, 2 * w->count, sizeof(MPI_Request), "requests",
+                             &w->slot[k].request));
+    }
+    CSIM_TRY(csim__alloc(ctx, cells, sizeof *w->partial, "partial sums", &w->partial));
+    CSIM_TRY(csim__alloc(ctx, cells, sizeof *w->exponent, "exponents", &w->exponent));
+    CSIM_TRY(csim__calloc(ctx, cells, sizeof *w->sum, "exact sums", &w->sum));
+    /* |⟨K_a,K_b⟩| over any set of tiles ≤ ‖K_a‖‖K_b‖ ≤ tr(K_a) tr(K_b); the loose bound costs
+     * nothing, a sum has two limbs. */
+    for (int a = 0; a < w->count; a++) {
+        for (int b = 0; b < w->count; b++) {
+            w->exponent[a * w->count + b] =
+                csim__exact_exponent(2 * w->site[a]->variance * w->site[b]->variance);
+        }
+    }
+done:
+    return st;
+}
+
+static void release(ring *w)
+{
+    csim_context *ctx = w->ctx;
+    csim__free(ctx, &w->sum);
+    csim__free(ctx, &w->exponent);
+    csim__free(ctx, &w->partial);
+    for (int k = 0; k < SLOTS; k++) {
+        csim__free(ctx, &w->slot[k].request);
+        csim__free(ctx, &w->slot[k].rows);
+    }
+    for (int s = 0; w->tile != NULL && s < w->count; s++) { csim__free(ctx, &w->tile[s]); }
+    csim__free(ctx, &w->tile);
+    csim__free(ctx, &w->offset);
+}
+
+static const char *own_rows(const ring *w, int s, int64_t row)
+{
+    const csim__site *site = w->site[s];
+    return w->single ? (const char *)(site->xf + row * site->d)
+                     : (const char *)(site->x + row * site->d);
+}
+
+static double dot_diagonals(const ring *w, const void *a, const void *b, int64_t t)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < t; i++) {
+        int64_t k = i * (t + 1);
+        sum += w->single ? (double)((const float *)a)[k] * (double)((const float *)b)[k]
+                         : ((const double *)a)[k] * ((const double *)b)[k];
+    }
+    return sum;
+}
+
+/* Add the products of the tiles just made. A tile above the diagonal counts twice; of a diagonal
+ * tile only the upper triangle is there: twice its sum less the diagonal's. */
+static void add_tile(ring *w, int64_t m, int64_t n, bool diagonal)
+{
+    int count = w->count;
+    if (w->single) {
+        csim__inner_products_f((const float *const *)w->tile, count, m * n, w->wanted, w->partial);
+    } else {
+        csim__inner_products((const double *const *)w->tile, count, m * n, w->wanted, w->partial);
+    }
+    for (int a = 0; a < count; a++) {
+        for (int b = a; b < count; b++) {
+            int at = a * count + b;
+            if (!w->wanted[at]) { continue; }
+            double value = 2 * w->partial[at];
+            if (diagonal) { value -= dot_diagonals(w, w->tile[a], w->tile[b], m); }
+            csim__exact_add(&w->sum[at], value, w->exponent[at]);
+        }
+    }
+}
+
+/* Gram tiles of all sites between m rows at @p left and n rows at @p right. */
+static void make_tiles(ring *w, const char *const *left, const char *const *right, int m, int n,
+                       bool diagonal)
+{
+    for (int s = 0; s < w->count; s++) {
+        int d = (int)w->site[s]->d;
+        if (diagonal) { memset(w->tile[s], 0, (size_t)m * (size_t)m * w->element); }
+        if (w->single) {
+            const float *a = (const float *)(const void *)left[s];
+            const float *b = (const float *)(const void *)right[s];
+            diagonal ? csim__syrk_nt_f(m, d, a, w->tile[s])
+                     : csim__gemm_nt_f(m, n, d, a, b, w->tile[s]);
+        } else {
+            const double *a = (const double *)(const void *)left[s];
+            const double *b = (const double *)(const void *)right[s];
+            diagonal ? csim__syrk_nt(m, d, a, w->tile[s])
+                     : csim__gemm_nt(m, n, d, a, b, w->tile[s]);
+        }
+    }
+    add_tile(w, m, n, diagonal);
+    double work = (diagonal ? 1.0 : 2.0) * w->width * m * n;
+    w->flops += work;
+    csim__meter_add(w->meter, "Gram tiles", work);
+}
+
+/* All tiles between two chunks; rows of site s at left[s] and right[s]. With @p same they are one
+ * chunk, of which the upper triangle is enough. */
+static csim_status chunk_pair(ring *w, const char *const *left, const char *const *right,
+                              int64_t rows_left, int64_t rows_right, bool same)
+{
+    const char **a = NULL, **b = NULL;
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__alloc(w->ctx, w->count, sizeof *a, "row pointers", &a));
+    CSIM_TRY(csim__alloc(w->ctx, w->count, sizeof *b, "row pointers", &b));
+    for (int64_t i = 0; i < rows_left; i += TILE) {
+        for (int64_t j = same ? i : 0; j < rows_right; j += TILE) {
+            for (int s = 0; s < w->count; s++) {
+                size_t row = (size_t)w->site[s]->d * w->element;
+                a[s] = left[s] + (size_t)i * row;
+                b[s] = right[s] + (size_t)j * row;
+            }
+            make_tiles(w, a, b, (int)csim__min64(TILE, rows_left - i),
+                       (int)csim__min64(TILE, rows_right - j), same && i == j);
+        }
+    }
+done:
+    csim__free(w->ctx, &b);
+    csim__free(w->ctx, &a);
+    return st;
+}
+
+/* Start the exchange of chunk @p c: ours to the rank @p step before us, that of the rank @p step
+ * behind us to us. */
+static csim_status post(ring *w, int step, int64_t c)
+{
+    const csim_shard *me = w->shard;
+    int from = (me->rank + step) % me->size, to = (me->rank - step + me->size) % me->size;
+    csim_shard theirs = csim__shard(me->n, from, me->size);
+    visitor *v = &w->slot[c % SLOTS];
+    MPI_Comm comm = csim_context_comm(w->ctx);
+    MPI_Datatype type = w->single ? MPI_FLOAT : MPI_DOUBLE;
+    int code = MPI_SUCCESS;
+    v->requests = 0;
+    for (int s = 0; c < theirs.count && code == MPI_SUCCESS && s < w->count; s++) {
+        int64_t rows = csim__chunk_rows(&theirs, theirs.first + c);
+        char *at = v->rows + (size_t)(w->offset[s] * me->chunk) * w->element;
+        code = MPI_Irecv(at, (int)(rows * w->site[s]->d), type, from, s, comm,
+                         &v->request[v->requests++]);
+    }
+    for (int s = 0; c < me->count && code == MPI_SUCCESS && s < w->count; s++) {
+        int64_t rows = csim__chunk_rows(me, me->first + c);
+        code = MPI_Isend(own_rows(w, s, c * me->chunk), (int)(rows * w->site[s]->d), type, to, s,
+                         comm, &v->request[v->requests++]);
+    }
+    return csim__mpi(w->ctx, code, "exchange of chunks");
+}
+
+/* Use visiting chunk @p c against all chunks of this rank. */
+static csim_status receive(ring *w, const csim_shard *theirs, int64_t c, bool half,
+                           const char **left, const char **right)
+{
+    const csim_shard *me = w->shard;
+    visitor *v = &w->slot[c % SLOTS], *next = &w->slot[(c + 1) % SLOTS];
+    csim_status st = csim__mpi(
+        w->ctx, MPI_Waitall(v->requests, v->request, MPI_STATUSES_IGNORE), "exchange of chunks");
+    for (int s = 0; s < w->count; s++) {
+        right[s] = v->rows + (size_t)(w->offset[s] * me->chunk) * w->element;
+    }
+    for (int64_t i = 0; st == CSIM_OK && c < theirs->count && i < me->count; i++) {
+        /* Half way round both ranks meet the same pairs of chunks: each takes every other one. */
+        bool even = (me->first + i + theirs->first + c) % 2 == 0;
+        if (half && even != (me->rank < theirs->rank)) { continue; }
+        for (int s = 0; s < w->count; s++) { left[s] = own_rows(w, s, i * me->chunk); }
+        st = chunk_pair(w, left, right, csim__chunk_rows(me, me->first + i),
+                        csim__chunk_rows(theirs, theirs->first + c), false);
+        int done;
+        MPI_Testall(next->requests, next->request, &done, MPI_STATUSES_IGNORE);
+    }
+    return st;
+}
+
+static csim_status go_round(ring *w, const char **left, const char **right)
+{
+    const csim_shard *me = w->shard;
+    csim_status st = CSIM_OK;
+    for (int64_t i = 0; i < me->count; i++) {
+        for (int64_t j = i; st == CSIM_OK && j < me->count; j++) {
+            for (int s = 0; s < w->count; s++) {
+                left[s] = own_rows(w, s, i * me->chunk);
+                right[s] = own_rows(w, s, j * me->chunk);
+            }
+            st = chunk_pair(w, left, right, csim__chunk_rows(me, me->first + i),
+                            csim__chunk_rows(me, me->first + j), i == j);
+        }
+    }
+    for (int step = 1; step <= me->size / 2; step++) {
+        csim_shard theirs = csim__shard(me->n, (me->rank + step) % me->size, me->size);
+        int64_t slots = csim__max64(theirs.count, me->count);
+        bool half = 2 * step == me->size;
+        csim_status posted = slots > 0 ? post(w, step, 0) : CSIM_OK;
+        for (int64_t c = 0; c < slots; c++) {
+            if (c + 1 < slots && posted == CSIM_OK) { posted = post(w, step, c + 1); }
+            csim_status used = receive(w, &theirs, c, half, left, right);
+            st = st == CSIM_OK ? used : st;
+        }
+        w->slot[0].requests = w->slot[1].requests = 0;
+        st = st == CSIM_OK ? posted : st;
+    }
+    return st;
+}
+
+csim_status csim__gram_pass(csim_context *ctx, const csim_shard *shard, csim__site *const *sites,
+                            int count, const unsigned char *wanted, double *gram,
+                            csim__meter *meter)
+{
+    ring w = {.ctx = ctx,
+              .shard = shard,
+              .site = sites,
+              .count = count,
+              .single = sites[0]->xf != NULL,
+              .wanted = wanted,
+              .meter = meter};
+    const char **left = NULL, **right = NULL;
+    csim_status st = CSIM_OK;
+    w.element = w.single ? sizeof(float) : sizeof(double);
+    csim__phase_begin(ctx, "gram");
+    CSIM_TRY(csim__alloc(ctx, count, sizeof *left, "row pointers", &left));
+    CSIM_TRY(csim__alloc(ctx, count, sizeof *right, "row pointers", &right));
+    CSIM_TRY(allocate(&w));
+done:
+    st = csim__vote(ctx, st);
+    if (st == CSIM_OK) { st = csim__vote(ctx, go_round(&w, left, right)); }
+    if (st == CSIM_OK) { st = csim__exact_reduce(ctx, w.sum, (int64_t)count * count); }
+    for (int a = 0; st == CSIM_OK && a < count; a++) {
+        for (int b = a; b < count; b++) {
+            int at = a * count + b;
+            gram[at] = csim__exact_value(w.sum[at], w.exponent[at]);
+        }
+    }
+    double flops = w.flops;
+    release(&w);
+    csim__free(ctx, &right);
+    csim__free(ctx, &left);
+    csim__phase_end(ctx, flops, 0);
+    return st;
+}

@@ -1,0 +1,382 @@
+/* Read rows, look for NaN, centre in double, and take the moments by exact sums. */
+#include <math.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "core/clones.h"
+#include "core/exact.h"
+#include "linalg/dense.h"
+#include "ingredients/site.h"
+
+/* Largest and smallest value of each column, and the first value that is not finite. */
+typedef struct scan {
+    double *top, *bottom; /* [d]: max x, max −x */
+    int64_t bad;          /* row·d + column in the whole site, INT64_MAX = none */
+} scan;
+
+CSIM_CLONES
+static void extremes(const double *restrict x, int64_t rows, int64_t d, double *restrict top,
+                     double *restrict bottom)
+{
+    for (int64_t i = 0; i < rows; i++) {
+        for (int64_t j = 0; j < d; j++) {
+            double v = x[i * d + j];
+            top[j] = top[j] > v ? top[j] : v;
+            bottom[j] = bottom[j] > -v ? bottom[j] : -v;
+        }
+    }
+}
+
+/* A row sum is finite unless something in it is not, or the values are near overflow. */
+static int64_t first_bad(const double *x, int64_t rows, int64_t d)
+{
+    for (int64_t i = 0; i < rows; i++) {
+        double product = 0;
+        for (int64_t j = 0; j < d; j++) { product += x[i * d + j] * 0.0; }
+        if (product == 0) { continue; }
+        for (int64_t j = 0; j < d; j++) {
+            if (!isfinite(x[i * d + j])) { return i * d + j; }
+        }
+    }
+    return INT64_MAX;
+}
+
+CSIM_CLONES
+static void add_columns(const double *restrict x, int64_t rows, int64_t d, double *restrict sum)
+{
+    for (int64_t j = 0; j < d; j++) { sum[j] = 0; }
+    for (int64_t i = 0; i < rows; i++) {
+        for (int64_t j = 0; j < d; j++) { sum[j] += x[i * d + j]; }
+    }
+}
+
+CSIM_CLONES
+static void centre_and_square(double *restrict x, int64_t rows, int64_t d,
+                              const double *restrict mean, double *restrict square)
+{
+    for (int64_t j = 0; j < d; j++) { square[j] = 0; }
+    for (int64_t i = 0; i < rows; i++) {
+        for (int64_t j = 0; j < d; j++) {
+            double v = x[i * d + j] - mean[j];
+            x[i * d + j] = v;
+            square[j] += v * v;
+        }
+    }
+}
+
+/* Read this rank's rows by chunks; hash each chunk. */
+static csim_status read_rows(csim_context *ctx, const csim_shard *shard, csim__site *site,
+                             double *x, int64_t *hashes)
+{
+    csim_status st = CSIM_OK;
+    csim__phase_begin(ctx, "read");
+    for (int64_t c = shard->first; st == CSIM_OK && c < shard->first + shard->count; c++) {
+        int64_t row = csim__chunk_row(shard, c), rows = csim__chunk_rows(shard, c);
+        double *to = x + (row - shard->row0) * site->d;
+        st = csim_set_read(site->set, site->index, row, rows, to);
+        if (st == CSIM_OK) {
+            uint64_t h = XXH3_64bits(to, (size_t)(rows * site->d) * sizeof *to);
+            memcpy(&hashes[c], &h, sizeof h);
+        }
+    }
+    csim__phase_end(ctx, 0, (double)(shard->rows * site->d) * sizeof(double));
+    return st;
+}
+
+/* One checksum from the hashes of all chunks; each was made by one rank, the others hold 0. */
+static csim_status join_hashes(csim_context *ctx, const csim_shard *shard, int64_t *hashes,
+                               uint64_t *checksum)
+{
+    csim_status st = CSIM_OK;
+    enum { PIECE = 1 << 24 };
+    for (int64_t at = 0; st == CSIM_OK && at < shard->chunks; at += PIECE) {
+        int piece = (int)csim__min64(PIECE, shard->chunks - at);
+        st = csim__mpi(ctx,
+                       MPI_Allreduce(MPI_IN_PLACE, hashes + at, piece, MPI_INT64_T, MPI_BOR,
+                                     csim_context_comm(ctx)),
+                       "sum of checksums");
+    }
+    *checksum = XXH3_64bits(hashes, (size_t)shard->chunks * sizeof *hashes);
+    return st;
+}
+
+/* Agree on the extremes of the columns and refuse what is not finite. */
+static csim_status agree_extremes(csim_context *ctx, csim__site *site, scan *s)
+{
+    MPI_Comm comm = csim_context_comm(ctx);
+    int64_t bad = s->bad, first = 0;
+    int d = 0;
+    csim_status st = csim__int(ctx, 2 * site->d, "neurons of a site", &d);
+    st = csim__vote(ctx, st);
+    if (st != CSIM_OK) { return st; }
+    st = csim__mpi(ctx, MPI_Allreduce(&bad, &first, 1, MPI_INT64_T, MPI_MIN, comm), "scan");
+    if (st == CSIM_OK) {
+        st = csim__mpi(ctx, MPI_Allreduce(MPI_IN_PLACE, s->top, d, MPI_DOUBLE, MPI_MAX, comm),
+                       "scan");
+    }
+    if (st == CSIM_OK && first != INT64_MAX) {
+        double value = 0;
+        if (bad == first) { csim_set_read(site->set, site->index, first / site->d, 1, site->mean); }
+        value = bad == first ? site->mean[first % site->d] : 0;
+        const csim_site_info *info = csim_set_site(site->set, site->index);
+        st = csim__fail(ctx, CSIM_E_DATA,
+                        "%s: site %s of set %s: %s at row %lld, column %lld, expected finite "
+                        "values (drop such examples with --nan drop-rows)",
+                        info->file, site->layer, site->model,
+                        bad != first    ? "a value that is not finite"
+                        : isnan(value)  ? "NaN"
+                                        : "an infinity",
+                        (long long)(first / site->d), (long long)(first % site->d));
+        /* The rank that saw the value speaks: the others' messages are forgotten. */
+        if (bad != first) {
+            csim__forgive(ctx);
+            st = CSIM_OK;
+        }
+    }
+    return csim__vote(ctx, st);
+}
+
+/* Means of the columns; a constant column has exactly its value as its mean. */
+static csim_status take_means(csim_context *ctx, const csim_shard *shard, csim__site *site,
+                              const scan *s, csim__exact *sums, double *part)
+{
+    int64_t d = site->d;
+    for (int64_t j = 0; j < d; j++) { sums[j] = (csim__exact){0, 0}; }
+    for (int64_t c = 0; c < shard->count; c++) {
+        int64_t at = c * shard->chunk, rows = csim__chunk_rows(shard, shard->first + c);
+        add_columns(site->x + at * d, rows, d, part);
+        for (int64_t j = 0; j < d; j++) {
+            int e = csim__exact_exponent((double)shard->n * fmax(s->top[j], s->bottom[j]));
+            csim__exact_add(&sums[j], part[j], e);
+        }
+    }
+    csim_status st = csim__exact_reduce(ctx, sums, d);
+    for (int64_t j = 0; st == CSIM_OK && j < d; j++) {
+        int e = csim__exact_exponent((double)shard->n * fmax(s->top[j], s->bottom[j]));
+        bool constant = s->top[j] == -s->bottom[j];
+        site->mean[j] = constant ? s->top[j] : csim__exact_value(sums[j], e) / (double)shard->n;
+        site->constant_columns += constant;
+    }
+    return st;
+}
+
+/* Centre, and the norms of the columns; bound of a column's sum: n·(range)². */
+static csim_status take_norms(csim_context *ctx, const csim_shard *shard, csim__site *site,
+                              const scan *s, csim__exact *sums, double *part)
+{
+    int64_t d = site->d;
+    for (int64_t j = 0; j < d; j++) { sums[j] = (csim__exact){0, 0}; }
+    for (int64_t c = 0; c < shard->count; c++) {
+        int64_t at = c * shard->chunk, rows = csim__chunk_rows(shard, shard->first + c);
+        centre_and_square(site->x + at * d, rows, d, site->mean, part);
+        for (int64_t j = 0; j < d; j++) {
+            double range = s->top[j] + s->bottom[j];
+            int e = csim__exact_exponent(2 * (double)shard->n * range * range);
+            csim__exact_add(&sums[j], part[j], e);
+        }
+    }
+    csim_status st = csim__exact_reduce(ctx, sums, d);
+    site->variance = site->raw_square = 0;
+    for (int64_t j = 0; st == CSIM_OK && j < d; j++) {
+        double range = s->top[j] + s->bottom[j];
+        double square = csim__exact_value(
+            sums[j], csim__exact_exponent(2 * (double)shard->n * range * range));
+        site->norm[j] = sqrt(square);
+        site->variance += square;
+        site->raw_square += square + (double)shard->n * site->mean[j] * site->mean[j];
+    }
+    return st;
+}
+
+/* Norms of the rows, their fourth-power sum, and the number of zero rows. */
+static csim_status take_rows(csim_context *ctx, const csim_shard *shard, csim__site *site)
+{
+    csim__exact sums[2] = {{0, 0}, {0, 0}};
+    int e = csim__exact_exponent(2 * site->variance * site->variance);
+    for (int64_t c = 0; c < shard->count; c++) {
+        int64_t at = c * shard->chunk, rows = csim__chunk_rows(shard, shard->first + c);
+        double fourth = 0;
+        for (int64_t i = at; i < at + rows; i++) {
+            const double *x = site->x + i * site->d;
+            site->row_square[i] = csim__dot(site->d, x, x);
+            fourth += site->row_square[i] * site->row_square[i];
+            int64_t j = 0;
+            while (j < site->d && x[j] == -site->mean[j]) { j++; }
+            sums[1].hi += j == site->d;
+        }
+        csim__exact_add(&sums[0], fourth, e);
+    }
+    csim_status st = csim__exact_reduce(ctx, sums, 2);
+    site->square_of_norms = csim__exact_value(sums[0], e);
+    site->zero_rows = sums[1].hi;
+    return st;
+}
+
+static csim_status to_single(csim_context *ctx, const csim_shard *shard, csim__site *site)
+{
+    int64_t count = shard->rows * site->d;
+    csim_status st = csim__alloc(ctx, count, sizeof *site->xf, "rows of a site", &site->xf);
+    for (int64_t i = 0; st == CSIM_OK && i < count; i++) { site->xf[i] = (float)site->x[i]; }
+    csim__free(ctx, &site->x);
+    return st;
+}
+
+typedef struct scratch {
+    scan scan;
+    double *part;
+    csim__exact *sums;
+    int64_t *hashes;
+} scratch;
+
+static csim_status ingest_site(csim_context *ctx, const csim_shard *shard, csim__site *site,
+                               const csim__ingest_options *options, scratch *w)
+{
+    int64_t d = site->d;
+    csim_status st = CSIM_OK;
+    site->n = shard->n;
+    memset(w->hashes, 0, (size_t)shard->chunks * sizeof *w->hashes);
+    CSIM_TRY(csim__alloc(ctx, d, sizeof *site->mean, "means", &site->mean));
+    CSIM_TRY(csim__alloc(ctx, d, sizeof *site->norm, "norms", &site->norm));
+    CSIM_TRY(csim__alloc(ctx, shard->rows, sizeof *site->row_square, "row norms",
+                         &site->row_square));
+    CSIM_TRY(csim__alloc(ctx, shard->rows * d, sizeof *site->x, "rows of a site", &site->x));
+    CSIM_TRY(read_rows(ctx, shard, site, site->x, w->hashes));
+done:
+    st = csim__vote(ctx, st);
+    if (st != CSIM_OK) { return st; }
+    csim__phase_begin(ctx, "moments");
+    w->scan.bottom = w->scan.top + d;
+    for (int64_t j = 0; j < 2 * d; j++) { w->scan.top[j] = -INFINITY; }
+    w->scan.bad = first_bad(site->x, shard->rows, d);
+    if (w->scan.bad != INT64_MAX) { w->scan.bad += shard->row0 * d; }
+    extremes(site->x, shard->rows, d, w->scan.top, w->scan.bottom);
+    st = agree_extremes(ctx, site, &w->scan);
+    if (st == CSIM_OK) { st = join_hashes(ctx, shard, w->hashes, &site->checksum); }
+    for (int64_t j = 0; st == CSIM_OK && j < d; j++) {
+        double range = w->scan.top[j] + w->scan.bottom[j];
+        double most = fmax(w->scan.top[j], w->scan.bottom[j]);
+        double square = (double)shard->n * fmax(range * range, most * most) * (double)d;
+        if (!isfinite(square * square)) {
+            st = csim__fail(ctx, CSIM_E_DATA,
+                            "site %s of set %s: column %lld reaches %g, too large for sums of "
+                            "squares in double precision: scale the site",
+                            site->layer, site->model, (long long)j, most);
+        }
+    }
+    if (st == CSIM_OK) { st = take_means(ctx, shard, site, &w->scan, w->sums, w->part); }
+    if (st == CSIM_OK) { st = take_norms(ctx, shard, site, &w->scan, w->sums, w->part); }
+    if (st == CSIM_OK) { st = take_rows(ctx, shard, site); }
+    if (st == CSIM_OK && options->precision == CSIM_SINGLE_PRECISION) {
+        st = csim__vote(ctx, to_single(ctx, shard, site));
+    }
+    csim__phase_end(ctx, 6.0 * (double)(shard->rows * d), 0);
+    return st;
+}
+
+/* --nan drop-rows: mark the rows with something not finite on any site, drop them everywhere. */
+static csim_status drop_rows(csim_context *ctx, csim__site *sites, int count)
+{
+    csim_shard shard = csim__shard(csim_set_examples(sites[0].set), csim_context_rank(ctx),
+                                   csim_context_size(ctx));
+    unsigned char *mark = NULL;
+    double *x = NULL;
+    int64_t *rows = NULL, widest = 0, dropped = 0;
+    csim_status st = CSIM_OK;
+    for (int s = 0; s < count; s++) { widest = csim__max64(widest, sites[s].d); }
+    CSIM_TRY(csim__calloc(ctx, shard.n, 1, "marks of rows", &mark));
+    CSIM_TRY(csim__alloc(ctx, shard.n, sizeof *rows, "dropped rows", &rows));
+    CSIM_TRY(csim__alloc(ctx, shard.chunk * widest, sizeof *x, "a chunk", &x));
+    for (int s = 0; s < count; s++) {
+        for (int64_t c = shard.first; c < shard.first + shard.count; c++) {
+            int64_t row = csim__chunk_row(&shard, c), many = csim__chunk_rows(&shard, c);
+            CSIM_TRY(csim_set_read(sites[s].set, sites[s].index, row, many, x));
+            for (int64_t i = 0; i < many; i++) {
+                mark[row + i] |= first_bad(x + i * sites[s].d, 1, sites[s].d) != INT64_MAX;
+            }
+        }
+    }
+done:
+    st = csim__vote(ctx, st);
+    enum { PIECE = 1 << 24 };
+    for (int64_t at = 0; st == CSIM_OK && at < shard.n; at += PIECE) {
+        int piece = (int)csim__min64(PIECE, shard.n - at);
+        st = csim__mpi(ctx,
+                       MPI_Allreduce(MPI_IN_PLACE, mark + at, piece, MPI_UNSIGNED_CHAR, MPI_BOR,
+                                     csim_context_comm(ctx)),
+                       "marks of rows");
+    }
+    for (int64_t i = 0; st == CSIM_OK && i < shard.n; i++) {
+        if (mark[i]) { rows[dropped++] = i; }
+    }
+    for (int s = 0; st == CSIM_OK && dropped > 0 && s < count; s++) {
+        if (s == 0 || sites[s].set != sites[s - 1].set) {
+            st = csim_set_drop_rows(sites[s].set, rows, dropped);
+        }
+    }
+    if (st == CSIM_OK && dropped > 0) {
+        csim__log(ctx, CSIM_LOG_WARNING,
+                  "%lld of %lld examples have NaN or infinite values and are left out",
+                  (long long)dropped, (long long)shard.n);
+    }
+    csim__free(ctx, &x);
+    csim__free(ctx, &rows);
+    csim__free(ctx, &mark);
+    return csim__vote(ctx, st);
+}
+
+csim_status csim__ingest(csim_context *ctx, csim__site *sites, int count,
+                         const csim__ingest_options *options, csim_shard *shard)
+{
+    enum { LEAST = 4 };
+    int64_t widest = 0;
+    scratch w = {.part = NULL};
+    csim_status st = CSIM_OK;
+    if (options->nan_drop_rows) {
+        st = drop_rows(ctx, sites, count);
+        if (st != CSIM_OK) { return st; }
+    }
+    *shard = csim__shard(csim_set_examples(sites[0].set), csim_context_rank(ctx),
+                         csim_context_size(ctx));
+    if (shard->n < LEAST) {
+        return csim__vote(ctx, csim__fail(ctx, CSIM_E_DATA, "found %lld examples, expected %d or "
+                                          "more", (long long)shard->n, LEAST));
+    }
+    for (int s = 0; s < count; s++) { widest = csim__max64(widest, sites[s].d); }
+    CSIM_TRY(csim__alloc(ctx, 2 * widest, sizeof *w.scan.top, "extremes", &w.scan.top));
+    CSIM_TRY(csim__alloc(ctx, widest, sizeof *w.part, "partial sums", &w.part));
+    CSIM_TRY(csim__alloc(ctx, widest, sizeof *w.sums, "exact sums", &w.sums));
+    CSIM_TRY(csim__alloc(ctx, shard->chunks, sizeof *w.hashes, "checksums", &w.hashes));
+done:
+    st = csim__vote(ctx, st);
+    for (int s = 0; st == CSIM_OK && s < count; s++) {
+        st = ingest_site(ctx, shard, &sites[s], options, &w);
+    }
+    csim__free(ctx, &w.hashes);
+    csim__free(ctx, &w.sums);
+    csim__free(ctx, &w.part);
+    csim__free(ctx, &w.scan.top);
+    return st;
+}
+
+static void basis_clear(csim_context *ctx, csim__basis *basis)
+{
+    csim__free(ctx, &basis->u);
+    csim__free(ctx, &basis->sigma);
+    csim__free(ctx, &basis->loading);
+}
+
+void csim__site_release(csim_context *ctx, csim__site *site)
+{
+    csim__free(ctx, &site->mean);
+    csim__free(ctx, &site->norm);
+    csim__free(ctx, &site->x);
+    csim__free(ctx, &site->xf);
+    csim__free(ctx, &site->row_square);
+    basis_clear(ctx, &site->basis);
+    basis_clear(ctx, &site->raw_basis);
+}
+
+void csim__site_raw_row(const csim__site *site, int64_t i, double *out)
+{
+    for (int64_t j = 0; j < site->d; j++) { out[j] = site->x[i * site->d + j] + site->mean[j]; }
+}

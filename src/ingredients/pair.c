@@ -1,0 +1,195 @@
+#include <math.h>
+#include <string.h>
+
+#include "ingredients/pair.h"
+#include "linalg/dense.h"
+
+const char *csim__route_name(csim__route route)
+{
+    static const char *const names[] = {"none", "gram", "cross", "basis"};
+    return names[route];
+}
+
+void csim__pair_clear(csim_pair *pair)
+{
+    csim__free(pair->ctx, &pair->rho);
+    csim__free(pair->ctx, &pair->canonical[0]);
+    csim__free(pair->ctx, &pair->canonical[1]);
+    csim__free(pair->ctx, &pair->rebuilt);
+}
+
+const csim__site *csim__pair_site(const csim_pair *pair, int side)
+{
+    return pair->site[pair->flipped ? 1 - side : side];
+}
+
+/* Σσ² where the cross terms are made of σ too, so that their errors cancel for X = Y. */
+double csim__pair_variance(const csim_pair *pair, int side)
+{
+    const csim__site *s = csim__pair_site(pair, side);
+    if (pair->route != CSIM__ROUTE_BASIS) { return s->variance; }
+    return csim__dot(s->basis.q, s->basis.sigma, s->basis.sigma);
+}
+
+/* Σ_ij σ_i² M_ij² τ_j² */
+static double gram_of_bases(const csim_pair *pair)
+{
+    const csim__basis *a = &pair->site[0]->basis, *b = &pair->site[1]->basis;
+    double sum = 0;
+    for (int i = 0; i < a->q; i++) {
+        const double *m = pair->m + (int64_t)i * b->q;
+        double row = 0;
+        for (int j = 0; j < b->q; j++) {
+            double v = m[j] * b->sigma[j];
+            row += v * v;
+        }
+        sum += a->sigma[i] * a->sigma[i] * row;
+    }
+    return sum;
+}
+
+double csim__pair_gram(csim_pair *pair)
+{
+    if (pair->has_gram || pair->route == CSIM__ROUTE_GRAM) { return pair->gram; }
+    if (pair->route == CSIM__ROUTE_BASIS) {
+        pair->gram = gram_of_bases(pair);
+    } else {
+        pair->gram = 0;
+        for (int64_t i = 0; i < pair->site[0]->d; i++) {
+            const double *row = pair->block + i * pair->site[1]->d;
+            pair->gram += csim__dot(pair->site[1]->d, row, row);
+        }
+    }
+    pair->has_gram = true;
+    return pair->gram;
+}
+
+csim_status csim__pair_nuclear(csim_pair *pair, double *out)
+{
+    const csim__site *a = pair->site[0], *b = pair->site[1];
+    bool bases = pair->route == CSIM__ROUTE_BASIS;
+    int m = bases ? a->basis.q : (int)a->d, n = bases ? b->basis.q : (int)b->d;
+    double *work = NULL, *s = NULL;
+    csim_status st = CSIM_OK;
+    if (pair->has_nuclear) { goto done; }
+    pair->nuclear = 0;
+    if (a->variance == 0 || b->variance == 0) {
+        pair->has_nuclear = true;
+        goto done;
+    }
+    CSIM_TRY(csim__alloc(pair->ctx, (int64_t)m * n, sizeof *work, "a block", &work));
+    CSIM_TRY(csim__alloc(pair->ctx, m < n ? m : n, sizeof *s, "singular values", &s));
+    if (bases) { /* the orthogonal factors of both sides leave singular values alone */
+        for (int64_t i = 0; i < m; i++) {
+            for (int64_t j = 0; j < n; j++) {
+                work[i * n + j] = a->basis.sigma[i] * pair->m[i * n + j] * b->basis.sigma[j];
+            }
+        }
+    } else {
+        memcpy(work, pair->block, (size_t)m * (size_t)n * sizeof *work);
+    }
+    csim__phase_begin(pair->ctx, "svd");
+    st = csim__svd(pair->ctx, CSIM__SVD_VALUES, m, n, work, s, NULL, NULL);
+    csim__phase_end(pair->ctx, 0, 0);
+    CSIM_TRY(st);
+    for (int i = 0; i < m && i < n; i++) { pair->nuclear += s[i]; }
+    pair->has_nuclear = true;
+done:
+    csim__free(pair->ctx, &s);
+    csim__free(pair->ctx, &work);
+    *out = pair->nuclear;
+    return st;
+}
+
+/* Singular values, and vectors if wanted, of the leading k₀×k₁ block of M. */
+static csim_status decompose(csim_pair *pair, int k0, int k1, bool vectors, double *s, double *u,
+                             double *v)
+{
+    int stride = pair->site[1]->basis.q;
+    double *work = NULL;
+    csim_status st = csim__alloc(pair->ctx, (int64_t)k0 * k1, sizeof *work, "a block", &work);
+    if (st != CSIM_OK) { return st; }
+    for (int64_t i = 0; i < k0; i++) {
+        memcpy(work + i * k1, pair->m + i * stride, (size_t)k1 * sizeof *work);
+    }
+    csim__phase_begin(pair->ctx, "svd");
+    st = csim__svd(pair->ctx, vectors ? CSIM__SVD_VECTORS : CSIM__SVD_VALUES, k0, k1, work, s, u,
+                   v);
+    csim__phase_end(pair->ctx, 0, 0);
+    csim__free(pair->ctx, &work);
+    return st;
+}
+
+/* The correlations of all kept directions, with vectors when they will be asked for. */
+static csim_status make_canonical(csim_pair *pair)
+{
+    int r0 = pair->site[0]->basis.r, r1 = pair->site[1]->basis.r, k = r0 < r1 ? r0 : r1;
+    double *left = NULL;
+    csim_status st = CSIM_OK;
+    if (pair->has_rho) { return CSIM_OK; }
+    CSIM_TRY(csim__alloc(pair->ctx, k, sizeof *pair->rho, "correlations", &pair->rho));
+    if (pair->vectors) {
+        CSIM_TRY(csim__alloc(pair->ctx, (int64_t)r0 * k, sizeof *left, "left vectors", &left));
+        CSIM_TRY(csim__alloc(pair->ctx, (int64_t)k * r0, sizeof(double), "canonical vectors",
+                             &pair->canonical[0]));
+        CSIM_TRY(csim__alloc(pair->ctx, (int64_t)k * r1, sizeof(double), "canonical vectors",
+                             &pair->canonical[1]));
+    }
+    CSIM_TRY(decompose(pair, r0, r1, pair->vectors, pair->rho, left, pair->canonical[1]));
+    for (int64_t i = 0; pair->vectors && i < r0; i++) {
+        for (int64_t c = 0; c < k; c++) { pair->canonical[0][c * r0 + i] = left[i * k + c]; }
+    }
+    pair->rho_count = k;
+    pair->has_rho = true;
+done:
+    csim__free(pair->ctx, &left);
+    return st;
+}
+
+csim_status csim__pair_correlations(csim_pair *pair, int k_x, int k_y, double *out, int *count)
+{
+    int k0 = pair->flipped ? k_y : k_x, k1 = pair->flipped ? k_x : k_y;
+    int r0 = pair->site[0]->basis.r, r1 = pair->site[1]->basis.r;
+    csim_status st = CSIM_OK;
+    if (k0 < 0 || k0 > r0) { k0 = r0; }
+    if (k1 < 0 || k1 > r1) { k1 = r1; }
+    *count = k0 < k1 ? k0 : k1;
+    if (k0 == r0 && k1 == r1) {
+        st = make_canonical(pair);
+        if (st == CSIM_OK) { memcpy(out, pair->rho, (size_t)*count * sizeof *out); }
+        return st;
+    }
+    return decompose(pair, k0, k1, false, out, NULL, NULL);
+}
+
+csim_status csim__pair_canonical(csim_pair *pair, int side, const double **out, int *count)
+{
+    csim_status st = make_canonical(pair);
+    *out = st == CSIM_OK ? pair->canonical[pair->flipped ? 1 - side : side] : NULL;
+    *count = pair->rho_count;
+    return st;
+}
+
+csim_status csim__pair_block(csim_pair *pair, const double **out)
+{
+    const csim__site *a = pair->site[0], *b = pair->site[1];
+    int64_t d0 = a->d, d1 = b->d, q0 = a->basis.q, q1 = b->basis.q;
+    double *turn = NULL, *half = NULL;
+    csim_status st = CSIM_OK;
+    *out = pair->block;
+    if (pair->route != CSIM__ROUTE_BASIS) { return CSIM_OK; }
+    if (pair->rebuilt == NULL) { /* L₀ᵀ M L₁ */
+        CSIM_TRY(csim__alloc(pair->ctx, d0 * q1, sizeof *half, "half a product", &half));
+        CSIM_TRY(csim__alloc(pair->ctx, d0 * d1, sizeof *turn, "a block", &turn));
+        csim__gemm_tn((int)d0, (int)q1, (int)q0, a->basis.loading, pair->m, half);
+        csim__gemm_nn((int)d0, (int)d1, (int)q1, half, (int)q1, b->basis.loading, (int)d1, turn,
+                      (int)d1);
+        pair->rebuilt = turn;
+        turn = NULL;
+    }
+    *out = pair->rebuilt;
+done:
+    csim__free(pair->ctx, &half);
+    csim__free(pair->ctx, &turn);
+    return st;
+}

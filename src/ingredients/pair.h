@@ -1,0 +1,74 @@
+/* The ingredients of one pair of sites, each made when first asked for and then kept. Local. */
+#ifndef CSIM_PAIR_H
+#define CSIM_PAIR_H
+
+#include "contrasim/measure.h"
+#include "ingredients/site.h"
+
+/** How the cross terms of a pair are computed; chosen from shapes and measures alone. */
+typedef enum csim__route {
+    CSIM__ROUTE_NONE,  /* no cross term is needed */
+    CSIM__ROUTE_GRAM,  /* ⟨K_x,K_y⟩ from Gram tiles */
+    CSIM__ROUTE_CROSS, /* X̃ᵀỸ */
+    CSIM__ROUTE_BASIS  /* M = UₓᵀU_y */
+} csim__route;
+
+/** Name of a route for logs and files. */
+const char *csim__route_name(csim__route route);
+
+/** Sums over the rows of a pair that need no matrix. */
+typedef struct csim__row_sums {
+    double diagonal; /* Σ‖x̃_i‖²‖ỹ_i‖² */
+    double dot;      /* Σ⟨x_i,y_i⟩, not centred; equal widths only */
+    double gap;      /* Σ‖x_i/‖x_i‖ − y_i/‖y_i‖‖; equal widths only */
+} csim__row_sums;
+
+struct csim_pair {
+    csim_context *ctx;
+    const csim__site *site[2]; /* left and right operand of the blocks */
+    bool flipped;              /* the cell's X is the right operand */
+    bool vectors;              /* canonical vectors will be asked for */
+    csim__route route;
+    double gram;               /* ⟨K_x,K_y⟩; on the Gram route from outside, else made here */
+    csim__row_sums rows;
+    double *block;             /* [d0, d1] X̃ᵀỸ on the cross route, borrowed */
+    double *m;                 /* [q0, q1] U₀ᵀU₁ on the basis route, borrowed */
+    double *raw_m;             /* [q0, q1] of the raw bases, borrowed; NULL unless needed */
+    double *unit;              /* [d0, d1] of the unit rows, borrowed; NULL unless needed */
+
+    /* kept */
+    bool has_gram, has_nuclear, has_rho, has_canonical;
+    double nuclear;
+    int rho_count;
+    double *rho;               /* [min(r0, r1)] canonical correlations */
+    double *canonical[2];      /* [rho_count, r] rows: canonical vectors in the bases */
+    double *rebuilt;           /* block made from the bases */
+};
+
+/** Free what a pair keeps. */
+void csim__pair_clear(csim_pair *pair);
+
+/** The site in the role of X (side 0) or Y (side 1). */
+const csim__site *csim__pair_site(const csim_pair *pair, int side);
+
+/** ‖X̃‖_F² of a side, computed the way the pair's cross terms are. */
+double csim__pair_variance(const csim_pair *pair, int side);
+
+/** ⟨K_x,K_y⟩ = ‖X̃ᵀỸ‖_F². */
+double csim__pair_gram(csim_pair *pair);
+
+/** ‖X̃ᵀỸ‖_*. CSIM_E_NUMERIC, CSIM_E_MEM. */
+csim_status csim__pair_nuclear(csim_pair *pair, double *out);
+
+/** Canonical correlations of the first k₀ and k₁ directions of X and Y, descending, clipped to at
+ *  most min(k₀,k₁) values; @p out has room for that many. k < 0: all r kept directions.
+ *  CSIM_E_NUMERIC, CSIM_E_MEM. */
+csim_status csim__pair_correlations(csim_pair *pair, int k_x, int k_y, double *out, int *count);
+
+/** Canonical vectors of a side, in the axes of its basis: rows of [count, r]. */
+csim_status csim__pair_canonical(csim_pair *pair, int side, const double **out, int *count);
+
+/** X̃ᵀỸ, [d0, d1] in the order of the operands (pair->site), made from the bases where needed. */
+csim_status csim__pair_block(csim_pair *pair, const double **out);
+
+#endif

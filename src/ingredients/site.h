@@ -1,0 +1,67 @@
+/* A site in memory: this rank's rows, centred, and what is known of the whole site. */
+#ifndef CSIM_SITE_H
+#define CSIM_SITE_H
+
+#include "contrasim/reps.h"
+#include "contrasim/sweep.h"
+#include "core/core.h"
+#include "core/shard.h"
+
+/** An orthonormal basis of the span of a site: X = U diag(sigma) V. */
+typedef struct csim__basis {
+    int q;           /* directions, all that are not zero to rounding */
+    int r;           /* leading directions kept by the relative variance floor */
+    double *u;       /* [rows, q] this rank's rows */
+    double *sigma;   /* [q] descending */
+    double *loading; /* [q, d] diag(sigma) V, NULL unless wanted */
+} csim__basis;
+
+typedef struct csim__site {
+    csim_set *set;
+    int index;               /* in the set */
+    const char *model, *layer;
+    int64_t n, d;
+
+    /* moments, the same on every rank */
+    double *mean;            /* [d] of the columns */
+    double *norm;            /* [d] ‖x̃_j‖ */
+    double variance;         /* ‖X̃‖_F² */
+    double square_of_norms;  /* Σ‖x̃_i‖⁴ */
+    double raw_square;       /* ‖X‖_F², not centred */
+    int64_t constant_columns;
+    int64_t zero_rows;       /* of X, not centred */
+    uint64_t checksum;       /* of the values as read */
+
+    /* rows of this rank */
+    double *x;               /* [rows, d] centred; NULL in single precision or once the basis has it */
+    float *xf;               /* [rows, d] centred, single precision only */
+    double *row_square;      /* [rows] ‖x̃_i‖² */
+
+    double self_gram;        /* ‖X̃ᵀX̃‖_F², once known */
+    csim__basis basis;       /* centred */
+    csim__basis raw_basis;   /* not centred */
+} csim__site;
+
+/** How rows are read. */
+typedef struct csim__ingest_options {
+    csim_precision precision;
+    int nan_drop_rows;
+} csim__ingest_options;
+
+/** Read and centre the rows of all sites, and compute their moments. Collective.
+ *  @param[in,out] sites  [count] with set, index, model, layer, d filled in; on error call
+ *                        csim__site_release() on each all the same
+ *  @param[out]    shard  who has which examples, after dropped rows
+ *  @return CSIM_OK, CSIM_E_DATA (NaN or Inf: names set, site, row, column; too few examples;
+ *          values too large), CSIM_E_IO, CSIM_E_MEM; the same on every rank
+ *  @note   about 6·N·ΣD/P flops; memory: the rows in double (single: in float, and one site more) */
+csim_status csim__ingest(csim_context *ctx, csim__site *sites, int count,
+                         const csim__ingest_options *options, csim_shard *shard);
+
+/** Free what a site owns. Local. */
+void csim__site_release(csim_context *ctx, csim__site *site);
+
+/** Row @p i of this rank as it was read (not centred), into out[d]. Local. */
+void csim__site_raw_row(const csim__site *site, int64_t i, double *out);
+
+#endif

@@ -1,0 +1,29 @@
+/* Output files that are whole or not there: temporary name, fsync, rename. Everything is local. */
+#ifndef CSIM_FILE_H
+#define CSIM_FILE_H
+
+#include "core/core.h"
+
+/** May @p path be written? A folder to write to must be there; what exists must be a regular file
+ *  and is refused without @p overwrite. CSIM_OK, CSIM_E_EXISTS, CSIM_E_IO. */
+csim_status csim__file_check_output(csim_context *ctx, const char *path, int overwrite);
+
+/** A temporary name beside @p path, new; free with csim__free(). CSIM_OK, CSIM_E_MEM. */
+csim_status csim__file_temporary(csim_context *ctx, const char *path, char **temporary);
+
+/** Write a new file of @p bytes bytes and fsync it; on failure it is removed. CSIM_OK, CSIM_E_IO. */
+csim_status csim__file_write(csim_context *ctx, const char *path, const void *data, int64_t bytes);
+
+/** Flush a file to the disk. CSIM_OK, CSIM_E_IO. */
+csim_status csim__file_sync(csim_context *ctx, const char *path);
+
+/** Give the finished, flushed file @p temporary its name and flush the folder. Without @p overwrite
+ *  a file that has come into being meanwhile is refused. On failure the temporary file is removed.
+ *  CSIM_OK, CSIM_E_EXISTS, CSIM_E_IO. */
+csim_status csim__file_publish(csim_context *ctx, const char *temporary, const char *path,
+                               int overwrite);
+
+/** Size of a file in bytes. CSIM_OK, CSIM_E_IO. */
+csim_status csim__file_size(csim_context *ctx, const char *path, int64_t *bytes);
+
+#endif

@@ -1,0 +1,31 @@
+/* netCDF: one mapping of its error codes, shared by the files that call it (netcdf*.c). */
+#ifndef CSIM_NETCDF_H
+#define CSIM_NETCDF_H
+
+#include <netcdf.h>
+
+#include "core/core.h"
+
+/** Map a code of netCDF to a status with a message "path: cannot what: why".
+ *  @param[in] otherwise  status of errors that say neither memory nor system: CSIM_E_FORMAT when
+ *                        reading, CSIM_E_IO when writing */
+csim_status csim__nc(csim_context *ctx, int code, csim_status otherwise, const char *path,
+                     const char *what);
+
+/** Is there an attribute of that name, of a text or number type? Untrusted input: *count is checked
+ *  against @p most, other types and longer ones are CSIM_E_FORMAT. NC_NAT in *type: there is none.
+ *  @param[in] label  what messages call the variable, "the file" for NC_GLOBAL */
+csim_status csim__nc_attribute(csim_context *ctx, const char *path, int group, int variable,
+                               const char *label, const char *name, int64_t most, nc_type *type,
+                               int64_t *count);
+
+/** Read a text attribute (NC_CHAR, or a single NC_STRING) of at most @p most bytes, new; *text is
+ *  NULL when there is none. Other types are CSIM_E_FORMAT. */
+csim_status csim__nc_text(csim_context *ctx, const char *path, int group, int variable,
+                          const char *label, const char *name, int64_t most, char **text);
+
+/** Read one integer; *has = 0 when there is none. Other types or counts are CSIM_E_FORMAT. */
+csim_status csim__nc_int(csim_context *ctx, const char *path, int group, int variable,
+                         const char *label, const char *name, int64_t *value, int *has);
+
+#endif

@@ -1,0 +1,301 @@
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "sweep/cells.h"
+
+typedef enum which { CROSS, ALL, WITHIN, NAMED } which;
+
+/* Index of the set called as the first length characters of text, −1 if there is none. */
+static int find_set(csim_set *const *sets, int count, const char *text, size_t length)
+{
+    for (int s = 0; s < count; s++) {
+        const char *name = csim_set_name(sets[s]);
+        if (strlen(name) == length && strncmp(name, text, length) == 0) { return s; }
+    }
+    return -1;
+}
+
+/* What `pairs` means; for "A:B" the two sets. */
+static csim_status understand(csim_context *ctx, csim_set *const *sets, int count,
+                              const char *pairs, which *kind, int named[2])
+{
+    if (pairs == NULL) { pairs = count > 1 ? "cross" : "all"; }
+    const char *colon = strchr(pairs, ':');
+    *kind = strcmp(pairs, "all") == 0      ? ALL
+            : strcmp(pairs, "within") == 0 ? WITHIN
+            : strcmp(pairs, "cross") == 0  ? CROSS
+                                           : NAMED;
+    if (*kind == CROSS && count < 2) {
+        return csim__fail(ctx, CSIM_E_ARG, "--pairs cross needs two sets or more, found one");
+    }
+    if (*kind != NAMED) { return CSIM_OK; }
+    for (int s = 0; colon != NULL && s < count; s++) { /* a name may hold a colon itself */
+        const char *name = csim_set_name(sets[s]);
+        size_t length = strlen(name);
+        if (strncmp(pairs, name, length) == 0 && pairs[length] == ':') {
+            named[0] = s;
+            named[1] = find_set(sets, count, pairs + length + 1, strlen(pairs + length + 1));
+            if (named[1] >= 0) { return CSIM_OK; }
+        }
+    }
+    return csim__fail(ctx, CSIM_E_ARG,
+                      "--pairs: found '%s', expected cross, all, within, or A:B with the names of "
+                      "two sets (the first set is called %s)",
+                      pairs, csim_set_name(sets[0]));
+}
+
+csim_status csim__cells_make(csim_context *ctx, csim_set *const *sets, int set_count,
+                             const csim_sweep_options *options, csim__cells *cells)
+{
+    int sites = 0, named[2] = {0, 1}, *home = NULL;
+    which kind;
+    csim_status st = CSIM_OK;
+    *cells = (csim__cells){.measures = options->measure_count};
+    for (int s = 0; s < set_count; s++) { sites += csim_set_site_count(sets[s]); }
+    CSIM_TRY(understand(ctx, sets, set_count, options->pairs, &kind, named));
+    CSIM_TRY(csim__alloc(ctx, sites, sizeof(int), "sets of sites", &home));
+    CSIM_TRY(csim__alloc(ctx, sites, sizeof(int), "rows", &cells->row));
+    CSIM_TRY(csim__alloc(ctx, sites, sizeof(int), "columns", &cells->col));
+    bool two = kind == NAMED || (kind == CROSS && set_count == 2);
+    for (int s = 0, at = 0; s < set_count; s++) {
+        for (int i = 0; i < csim_set_site_count(sets[s]); i++, at++) {
+            home[at] = s;
+            if (!two || s == named[0]) { cells->row[cells->rows++] = at; }
+            if (!two || s == named[1]) { cells->col[cells->cols++] = at; }
+        }
+    }
+    int64_t count = (int64_t)cells->rows * cells->cols, all = count * cells->measures;
+    CSIM_TRY(csim__alloc(ctx, count, 1, "cells", &cells->requested));
+    CSIM_TRY(csim__calloc(ctx, all, sizeof *cells->bits, "cells", &cells->bits));
+    CSIM_TRY(csim__calloc(ctx, all, 1, "cells", &cells->cell));
+    CSIM_TRY(csim__calloc(ctx, all, 1, "cells", &cells->note));
+    for (int i = 0; i < cells->rows; i++) {
+        for (int j = 0; j < cells->cols; j++) {
+            bool same = home[cells->row[i]] == home[cells->col[j]];
+            cells->requested[i * cells->cols + j] = kind == WITHIN  ? same
+                                                    : kind == CROSS ? !same
+                                                                    : 1;
+        }
+    }
+done:
+    csim__free(ctx, &home);
+    return st;
+}
+
+void csim__cells_clear(csim_context *ctx, csim__cells *cells)
+{
+    csim__free(ctx, &cells->row);
+    csim__free(ctx, &cells->col);
+    csim__free(ctx, &cells->requested);
+    csim__free(ctx, &cells->bits);
+    csim__free(ctx, &cells->cell);
+    csim__free(ctx, &cells->note);
+}
+
+static void put(csim__cells *cells, int measure, int x, int y, const csim_value *value)
+{
+    for (int i = 0; i < cells->rows; i++) {
+        if (cells->row[i] != x) { continue; }
+        for (int j = 0; j < cells->cols; j++) {
+            int64_t at = (int64_t)i * cells->cols + j;
+            if (cells->col[j] != y || !cells->requested[at]) { continue; }
+            at += (int64_t)measure * cells->rows * cells->cols;
+            memcpy(&cells->bits[at], &value->value, sizeof value->value);
+            cells->cell[at] = (int8_t)value->cell;
+            cells->note[at] = (int8_t)value->note;
+        }
+    }
+}
+
+/* A routine that fails spoils one cell, not the sweep. */
+static csim_value evaluate(csim_pair *pair, const csim_sweep_measure *m)
+{
+    csim_value value = {.value = NAN, .cell = CSIM_CELL_FAILED, .note = CSIM_NOTE_NONE};
+    csim_status st = m->measure->finish(pair, m->options, &value);
+    if (st != CSIM_OK) {
+        csim__forgive(pair->ctx);
+        value.value = NAN;
+        value.cell = CSIM_CELL_FAILED;
+        value.note = st == CSIM_E_MEM     ? CSIM_NOTE_MEMORY
+                     : st == CSIM_E_FAULT ? CSIM_NOTE_FAULT
+                                          : CSIM_NOTE_NO_CONVERGENCE;
+    }
+    bool small = pair->site[0]->n < 10 * csim__max64(pair->site[0]->d, pair->site[1]->d);
+    if (value.cell == CSIM_CELL_DONE && value.note == CSIM_NOTE_NONE && small &&
+        (m->measure->props & CSIM_BIASED)) {
+        value.note = CSIM_NOTE_SMALL_SAMPLE;
+    }
+    return value;
+}
+
+void csim__cells_finish(csim__cells *cells, csim_pair *pair, int left, int right,
+                        const csim_sweep_options *options)
+{
+    for (int m = 0; m < options->measure_count; m++) {
+        pair->flipped = false;
+        csim_value value = evaluate(pair, &options->measures[m]);
+        put(cells, m, left, right, &value);
+        if (left == right) { continue; }
+        if (!(options->measures[m].measure->props & CSIM_SYMMETRIC)) {
+            pair->flipped = true;
+            value = evaluate(pair, &options->measures[m]);
+        }
+        put(cells, m, right, left, &value);
+    }
+}
+
+csim_status csim__cells_join(csim_context *ctx, csim__cells *cells)
+{
+    enum { PIECE = 1 << 24 };
+    int64_t all = (int64_t)cells->rows * cells->cols * cells->measures;
+    MPI_Comm comm = csim_context_comm(ctx);
+    int code = MPI_SUCCESS;
+    for (int64_t at = 0; code == MPI_SUCCESS && at < all; at += PIECE) {
+        int piece = (int)csim__min64(PIECE, all - at);
+        code = MPI_Allreduce(MPI_IN_PLACE, cells->bits + at, piece, MPI_INT64_T, MPI_BOR, comm);
+        if (code == MPI_SUCCESS) {
+            code = MPI_Allreduce(MPI_IN_PLACE, cells->cell + at, piece, MPI_INT8_T, MPI_BOR, comm);
+        }
+        if (code == MPI_SUCCESS) {
+            code = MPI_Allreduce(MPI_IN_PLACE, cells->note + at, piece, MPI_INT8_T, MPI_BOR, comm);
+        }
+    }
+    return csim__vote(ctx, csim__mpi(ctx, code, "join of the cells"));
+}
+
+/* The parameters of a measure as attributes of its variable. */
+static csim_status add_parameters(csim_results *results, int v, const csim_sweep_measure *m)
+{
+    csim_status st = CSIM_OK;
+    const char *base = m->options;
+    for (const csim_option *o = m->measure->options; st == CSIM_OK && o && o->name; o++) {
+        const void *field = base + o->offset;
+        if (o->kind == CSIM_OPTION_REAL) {
+            st = csim_results_set_reals(results, v, o->name, field, 1);
+        } else if (o->kind == CSIM_OPTION_INT || o->kind == CSIM_OPTION_SIZE) {
+            st = csim_results_set_ints(results, v, o->name, field, 1);
+        } else if (o->kind == CSIM_OPTION_CHOICE) {
+            char word[64] = "";
+            const char *at = o->choices;
+            for (int i = 0, n = *(const int *)field; i < n && at; i++) {
+                at = strchr(at, '|');
+                at = at ? at + 1 : NULL;
+            }
+            if (at) { snprintf(word, sizeof word, "%.*s", (int)strcspn(at, "|"), at); }
+            st = csim_results_set_text(results, v, o->name, word);
+        }
+    }
+    return st;
+}
+
+static csim_status add_variable(csim_context *ctx, csim_results *results, const csim__cells *cells,
+                                int m, const csim_sweep_options *options)
+{
+    const csim_measure *measure = options->measures[m].measure;
+    bool distance = (measure->props & CSIM_DISTANCE) != 0;
+    csim_result_variable variable = {
+        .name = measure->name,
+        .long_name = measure->doc,
+        .orientation = distance ? "distance" : "similarity",
+        .citation = measure->cite,
+        .range = {0, distance                            ? INFINITY
+                     : (measure->props & CSIM_UNIT_RANGE) ? 1
+                                                          : 0},
+    };
+    csim_status st = csim_results_add(results, &variable);
+    if (st != CSIM_OK) { return st; }
+    int v = csim_results_find(results, measure->name);
+    int64_t count = (int64_t)cells->rows * cells->cols, at = m * count, small = 0;
+    double *values = csim_results_values(results, v);
+    int8_t *states = csim_results_cells(results, v), *notes = csim_results_notes(results, v);
+    for (int64_t i = 0; i < count; i++) {
+        if (!cells->requested[i]) { continue; }
+        memcpy(&values[i], &cells->bits[at + i], sizeof values[i]);
+        states[i] = cells->cell[at + i];
+        notes[i] = cells->note[at + i];
+        small += notes[i] == CSIM_NOTE_SMALL_SAMPLE;
+    }
+    if (small > 0) {
+        csim__log(ctx, CSIM_LOG_WARNING,
+                  "%s: %lld of %lld values come from fewer than 10 examples per neuron, where it "
+                  "is close to 1 even for independent layers%s",
+                  measure->name, (long long)small, (long long)count,
+                  measure->needs == CSIM_NEEDS_GRAM ? "; compare cka_debiased" : "");
+    }
+    return add_parameters(results, v, &options->measures[m]);
+}
+
+/* Names, formats, sizes and checksums of the inputs: what a result was made from. */
+static csim_status add_inputs(csim_context *ctx, csim_results *results, const csim__site *sites,
+                              csim_set *const *sets, int set_count)
+{
+    char *names = NULL, *sums = NULL;
+    int64_t *bytes = NULL;
+    uint64_t *hashes = NULL;
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__strdup(ctx, "", &names));
+    CSIM_TRY(csim__strdup(ctx, "", &sums));
+    CSIM_TRY(csim__alloc(ctx, set_count, sizeof *bytes, "input sizes", &bytes));
+    for (int s = 0, at = 0; s < set_count; s++) {
+        int count = csim_set_site_count(sets[s]);
+        char *longer = NULL;
+        csim__free(ctx, &hashes);
+        CSIM_TRY(csim__alloc(ctx, count, sizeof *hashes, "checksums", &hashes));
+        for (int i = 0; i < count; i++) { hashes[i] = sites[at++].checksum; }
+        bytes[s] = csim_set_bytes(sets[s]);
+        CSIM_TRY(csim__format(ctx, &longer, "%s%s%s=%s", names, s ? "\n" : "",
+                              csim_set_name(sets[s]), csim_set_path(sets[s])));
+        csim__free(ctx, &names);
+        names = longer;
+        longer = NULL;
+        CSIM_TRY(csim__format(ctx, &longer, "%s%sxxh3:%016llx", sums, s ? "\n" : "",
+                              (unsigned long long)XXH3_64bits(hashes, (size_t)count * 8)));
+        csim__free(ctx, &sums);
+        sums = longer;
+    }
+    CSIM_TRY(csim_results_set_text(results, -1, "input_names", names));
+    CSIM_TRY(csim_results_set_ints(results, -1, "input_bytes", bytes, set_count));
+    CSIM_TRY(csim_results_set_text(results, -1, "input_checksums", sums));
+done:
+    csim__free(ctx, &hashes);
+    csim__free(ctx, &bytes);
+    csim__free(ctx, &sums);
+    csim__free(ctx, &names);
+    return st;
+}
+
+csim_status csim__cells_results(csim_context *ctx, const csim__cells *cells,
+                                const csim__site *sites, csim_set *const *sets, int set_count,
+                                const csim_sweep_options *options, csim_results **results)
+{
+    csim_result_site *rows = NULL, *cols = NULL;
+    const char *notes[CSIM_NOTE_COUNT];
+    csim_status st = CSIM_OK;
+    for (int i = 0; i < CSIM_NOTE_COUNT; i++) { notes[i] = csim_note_flag((csim_note)i); }
+    CSIM_TRY(csim__alloc(ctx, cells->rows, sizeof *rows, "rows", &rows));
+    CSIM_TRY(csim__alloc(ctx, cells->cols, sizeof *cols, "columns", &cols));
+    for (int i = 0; i < cells->rows; i++) {
+        const csim__site *s = &sites[cells->row[i]];
+        rows[i] = (csim_result_site){s->model, s->layer, s->d};
+    }
+    for (int j = 0; j < cells->cols; j++) {
+        const csim__site *s = &sites[cells->col[j]];
+        cols[j] = (csim_result_site){s->model, s->layer, s->d};
+    }
+    CSIM_TRY(csim_results_create(ctx, rows, cells->rows, cols, cells->cols, notes,
+                                 CSIM_NOTE_COUNT, results));
+    for (int m = 0; m < cells->measures; m++) {
+        CSIM_TRY(add_variable(ctx, *results, cells, m, options));
+    }
+    CSIM_TRY(add_inputs(ctx, *results, sites, sets, set_count));
+    CSIM_TRY(csim_results_set_ints(*results, -1, "examples", &sites[0].n, 1));
+    CSIM_TRY(csim_results_set_text(*results, -1, "precision",
+                                   options->precision == CSIM_DOUBLE ? "double" : "single"));
+done:
+    csim__free(ctx, &cols);
+    csim__free(ctx, &rows);
+    if (st != CSIM_OK) { csim_results_free(results); }
+    return st;
+}

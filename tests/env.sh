@@ -1,0 +1,32 @@
+#!/bin/bash
+# The environment of every test; sourced by mpiexec.sh, script.sh and fuzz.sh.
+#   CONTRASIM_BIN      the built program
+#   CONTRASIM_BUILD    the build folder
+#   CONTRASIM_SOURCE   the source folder
+#   CONTRASIM_DATA     large real data (by default beside the source folder); may be absent
+#   CONTRASIM_PYTHON   a Python with numpy, netCDF4 and xarray
+#   CONTRASIM_MPIEXEC  runs a program under MPI: RANKS PROGRAM [ARGUMENT…]
+
+CONTRASIM_SOURCE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+export CONTRASIM_SOURCE
+export CONTRASIM_DATA="${CONTRASIM_DATA:-$CONTRASIM_SOURCE/../shared/data}"
+export CONTRASIM_PYTHON="${CONTRASIM_PYTHON:-/usr/bin/python3}"
+export CONTRASIM_MPIEXEC="$CONTRASIM_SOURCE/tests/mpiexec.sh"
+
+# Inside a batch job mpirun would otherwise start its processes through the batch system.
+for csim_name in $(compgen -e); do
+  case $csim_name in SLURM_* | SRUN_* | SBATCH_* | PMI_* | PMIX_* | PMI2_*) unset "$csim_name" ;; esac
+done
+unset csim_name
+
+# As root, with more ranks than cores, several jobs side by side, inside containers.
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
+export OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_btl_vader_single_copy_mechanism=none
+export PNETCDF_SAFE_MODE=1
+export OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
+export LC_ALL=C.UTF-8
+
+# Leaks are found by valgrind and by counted allocations: Open MPI's own would drown them here.
+export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=0:allocator_may_return_null=1}"
+export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"

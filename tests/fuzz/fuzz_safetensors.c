@@ -1,0 +1,12 @@
+#include "fuzz_reader.h"
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    fuzz_start(argc, argv, ".safetensors");
+    return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    return fuzz_one(&csim__format_safetensors, data, size);
+}

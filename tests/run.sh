@@ -1,0 +1,20 @@
+#!/bin/bash
+# run.sh [CTEST OPTION…]: install what is missing, build, run every test. Works from any folder.
+set -eu
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+bash jobs/deps.sh test
+. tests/env.sh
+
+cmake --preset ci
+cmake --build --preset ci --parallel "$(nproc)"
+
+log=build/ci/ctest.log
+ctest --preset ci --no-label-summary "$@" 2>&1 | tee "$log"
+status=${PIPESTATUS[0]}
+summary=$(grep -E '^[0-9]+% tests passed, [0-9]+ tests? failed out of [0-9]+' "$log" || true)
+if [ -z "$summary" ]; then
+  summary="no test was run"
+  status=1
+fi
+echo "$summary"
+exit "$status"

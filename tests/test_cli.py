@@ -1,0 +1,351 @@
+"""The program as its users meet it: exit codes, messages, help, files, and the launcher."""
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import unittest
+
+import netCDF4
+import numpy as np
+import xarray
+
+BIN = os.environ["CONTRASIM_BIN"]
+MPIEXEC = os.environ["CONTRASIM_MPIEXEC"]
+SOURCE = os.environ["CONTRASIM_SOURCE"]
+NOISE = re.compile(r"^(-+|)$|mpirun|Primary job|a non-zero exit code|the job to be terminated"
+                   r"|Process name:|Exit code:|^\[")
+
+
+def run(*words, ranks=None, env=None, stdout=None):
+    """Run the program; lines of stderr that the launcher wrote itself are left out."""
+    command = ([MPIEXEC, str(ranks)] if ranks else []) + [BIN, *words]
+    done = subprocess.run(command, env={**os.environ, **(env or {})}, text=True, timeout=100,
+                          stdout=stdout or subprocess.PIPE, stderr=subprocess.PIPE)
+    done.lines = [s for s in done.stderr.splitlines() if not (ranks and NOISE.search(s))]
+    done.again = " ".join(command)
+    return done
+
+
+def cka(x, y):
+    x, y = x - x.mean(0), y - y.mean(0)
+    return (np.sum((x.T @ y) ** 2)
+            / np.linalg.norm(x.T @ x) / np.linalg.norm(y.T @ y))
+
+
+class Program(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        rng = np.random.default_rng(5)
+        base = rng.standard_normal((70, 6))
+        cls.a = [base @ rng.standard_normal((6, d)) + 0.2 * rng.standard_normal((70, d))
+                 for d in (5, 7)]
+        cls.b = [base @ rng.standard_normal((6, d)) + 0.3 * rng.standard_normal((70, d))
+                 for d in (4, 8, 3)]
+        np.savez("a.npz", **{f"layer_{i}": x for i, x in enumerate(cls.a)})
+        np.savez("b.npz", **{f"layer_{i}": x for i, x in enumerate(cls.b)})
+
+    def expect(self, done, code, *parts):
+        text = f"{done.again}\nstderr: {done.stderr}"
+        self.assertEqual(done.returncode, code, text)
+        for part in parts:
+            self.assertIn(part, "\n".join(done.lines), text)
+
+    def sweep(self, *words, **how):
+        return run("sweep", "a.npz", "b.npz", *words, **how)
+
+    # -- help and the like ----------------------------------------------------------------------
+
+    def commands(self):
+        text = run("--help").stdout
+        block = text.split("Commands:\n")[1].split("\n\n")[0]
+        return [line.split()[0] for line in block.splitlines()]
+
+    def options(self, command):
+        done = run(command, "--help")
+        self.expect(done, 0)
+        self.assertEqual(done.stderr, "")
+        found = re.findall(r"^ {2}(?:-\w, |    )--(\S+)", done.stdout, re.M)
+        return found
+
+    def test_no_arguments(self):
+        done = run()
+        self.expect(done, 2, "usage: contrasim COMMAND", "contrasim: error: a command is missing")
+        self.assertEqual(done.stdout, "")
+
+    def test_help_names_every_command(self):
+        commands = self.commands()
+        self.assertIn("sweep", commands)
+        self.assertIn("show", commands)
+        self.assertEqual(len(set(commands)), len(commands))
+        for command in commands:
+            text = run(command, "--help").stdout
+            self.assertTrue(text.startswith(f"usage: contrasim {command} "), text)
+            self.assertEqual(run("--help", command).stdout, text)
+            self.assertLessEqual(max(map(len, text.split("\nMeasures:\n")[0].splitlines())), 80)
+
+    def test_help_is_complete(self):
+        """Every option of the help is one the program takes, and in man page and completion."""
+        man = run("--man").stdout.replace("\\-", "-")
+        completion = run("--completion", "bash").stdout
+        for command in self.commands():
+            options = self.options(command)
+            for name in ("config", "[no-]quiet", "[no-]verbose", "threads", "profile-json"):
+                self.assertIn(name, options)
+            self.assertEqual(len(set(options)), len(options))
+            section = man.split(f".SS {command} ")[1].split("\n.SS ")[0]
+            words = re.search(rf"^ *{command}\) options='([^']*)'", completion, re.M)[1].split()
+            for option in options:
+                flag = "[no-]" in option
+                plain = "--" + option.replace("[no-]", "")
+                self.assertIn(f"\\fB{plain}\\fR", section)
+                self.assertIn(plain, words)
+                if flag:
+                    done = run(command, plain + "=maybe")
+                    self.expect(done, 2, plain, "true or false")
+                    self.assertIn("--" + option.replace("[no-]", "no-"), words)
+                else:
+                    self.expect(run(command, plain), 2, f"option {plain} ", "needs a value")
+
+    def test_every_measure_in_help(self):
+        with open(f"{SOURCE}/src/measures/measures.def", encoding="utf-8") as file:
+            names = re.findall(r"^MEASURE\((\w+)\)", file.read(), re.M)
+        self.assertGreater(len(names), 5)
+        text = run("sweep", "--help").stdout
+        for name in names:
+            self.assertRegex(text, rf"(?m)^  {name} +\S")
+
+    def test_version(self):
+        done = run("--version")
+        self.expect(done, 0)
+        self.assertRegex(done.stdout, r"^contrasim \d+\.\d+\.\d+\n")
+        for library in ("MPI", "BLAS", "netCDF", "HDF5"):
+            self.assertRegex(done.stdout, rf"(?m)^{library} +\S")
+
+    def test_man_page(self):
+        done = run("--man")
+        self.expect(done, 0)
+        with open("contrasim.1", "w", encoding="utf-8") as file:
+            file.write(done.stdout)
+        if shutil.which("groff"):
+            lint = subprocess.run(["groff", "-man", "-ww", "-z", "-Tutf8", "contrasim.1"],
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            self.assertEqual((lint.returncode, lint.stderr), (0, ""))
+
+    def test_completion(self):
+        script = run("--completion", "bash").stdout
+        script += ("COMP_WORDS=(contrasim sw); COMP_CWORD=1; _contrasim; echo ${COMPREPLY[@]}\n"
+                   "COMP_WORDS=(contrasim sweep --over); COMP_CWORD=2; _contrasim; "
+                   "echo ${COMPREPLY[@]}\n")
+        done = subprocess.run(["bash", "-e"], input=script, text=True, capture_output=True)
+        self.assertEqual((done.stdout, done.stderr), ("sweep\n--overwrite\n", ""))
+        self.expect(run("--completion", "tcsh"), 2, "found 'tcsh', expected bash")
+
+    def test_full_disk_behind_stdout(self):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            self.expect(run("--help", stdout=full), 1, "standard output", "No space left")
+
+    # -- wrong usage ----------------------------------------------------------------------------
+
+    def test_usage_errors(self):
+        cases = [
+            (["swep"], "unknown command 'swep'; the closest is 'sweep'"),
+            (["--hlep"], "unknown command '--hlep'"),
+            (["sweep"], "no set is named"),
+            (["sweep", "a.npz"], "--output"),
+            (["sweep", "a.npz", "--measure", "cka"], "the closest is '--measures'"),
+            (["sweep", "a.npz", "-m", "ckaa", "-o", "x.nc"], "the closest is 'cka'"),
+            (["sweep", "a.npz", "-m", ",", "-o", "x.nc"], "no measure"),
+            (["sweep", "a.npz", "--precision", "half"], "one of double, single"),
+            (["sweep", "a.npz", "--memory", "4X"], "512M or 4G"),
+            (["sweep", "a.npz", "--threads", "0"], "from 1 to 1024"),
+            (["show"], "no results file"),
+            (["show", "a.nc", "b.nc"], "unexpected argument 'b.nc'"),
+        ]
+        for words, part in cases:
+            done = run(*words)
+            self.expect(done, 2, "contrasim: error: ", part, "--help")
+            self.assertEqual(done.stdout, "")
+            self.assertEqual(len(done.lines), 1, done.stderr)
+
+    def test_usage_error_once_under_mpi(self):
+        done = run("sweep", "--nonsense", ranks=3)
+        self.expect(done, 2, "--nonsense")
+        self.assertEqual(len(done.lines), 1, done.stderr)
+
+    def test_help_once_under_mpi(self):
+        self.assertEqual(run("sweep", "--help", ranks=3).stdout, run("sweep", "--help").stdout)
+        self.assertEqual(run("--version", ranks=2).stdout.count("contrasim "), 1)
+
+    # -- a sweep --------------------------------------------------------------------------------
+
+    def test_values(self):
+        done = self.sweep("-m", "cka", "-o", "values.nc")
+        self.expect(done, 0)
+        self.assertRegex(done.stdout, r"^values\.nc: 1 measures, 6 values, 0 undefined, 0 failed\n$")
+        with xarray.open_dataset("values.nc") as data:
+            expected = [[cka(x, y) for y in self.b] for x in self.a]
+            np.testing.assert_allclose(data["cka"].values, expected, atol=1e-12)
+        self.assertFalse([f for f in os.listdir(".") if f.startswith("values.nc") and
+                          f != "values.nc"])
+
+    def test_same_bits_under_mpi(self):
+        bits = []
+        for ranks in (None, 1, 2, 3, 4):
+            name = f"bits{ranks}.nc"
+            self.expect(self.sweep("-m", "cka,procrustes", "-o", name, ranks=ranks), 0)
+            with netCDF4.Dataset(name) as data:
+                bits.append(tuple(data[v][:].tobytes() for v in ("cka", "procrustes")))
+        self.assertEqual(len(set(bits)), 1)
+
+    def test_existing_output(self):
+        self.expect(self.sweep("-o", "there.nc"), 0)
+        before = os.stat("there.nc").st_mtime_ns
+        done = self.sweep("-o", "there.nc")
+        self.expect(done, 1, "there.nc", "--overwrite")
+        self.assertEqual(os.stat("there.nc").st_mtime_ns, before)
+        self.expect(self.sweep("-o", "there.nc", "--overwrite"), 0)
+        self.assertNotEqual(os.stat("there.nc").st_mtime_ns, before)
+
+    def test_output_that_cannot_be(self):
+        self.expect(self.sweep("-o", "no/folder/x.nc"), 1, "no/folder")
+        self.expect(run("sweep", "missing.npz", "a.npz", "-o", "x.nc"), 1, "missing.npz")
+        self.assertFalse(os.path.exists("x.nc"))
+
+    def test_printing(self):
+        done = self.sweep("-m", "cka", "--format", "json", "-q")
+        self.expect(done, 0)
+        json.loads(done.stdout)
+        self.assertEqual(done.stderr, "")
+        self.expect(self.sweep("-m", "cka", "-o", "print.nc", "--format", "csv"), 0,
+                    "print.nc: 1 measures")
+        shown = run("show", "print.nc", "--format", "csv")
+        self.expect(shown, 0)
+        again = self.sweep("-m", "cka", "--format", "csv", ranks=2)
+        self.assertEqual(again.stdout, shown.stdout)
+        self.assertGreaterEqual(len(shown.stdout.splitlines()), 7)
+
+    # -- run files and provenance ---------------------------------------------------------------
+
+    def test_run_file(self):
+        with open("run.ini", "w", encoding="utf-8") as file:
+            file.write("[sweep]\nset = a.npz\nset = b.npz\nmeasures = cka,svcca\n"
+                       "output = ini.nc\n[svcca]\nvariance = 0.5\n")
+        for ranks in (None, 3):
+            self.expect(run("sweep", "-c", "run.ini", "--overwrite", ranks=ranks), 0)
+        with xarray.open_dataset("ini.nc") as data:
+            self.assertIn("svcca", data)
+            config = data.attrs["configuration"]
+        self.assertIn("variance = 0.5\n", config)
+        self.expect(run("sweep", "-c", "run.ini", "-o", "ini2.nc", "--svcca.variance", "0.9",
+                        "a.npz"), 0)
+        with xarray.open_dataset("ini2.nc") as data:
+            self.assertEqual(data["svcca"].shape, (2, 2))
+            self.assertIn("variance = 0.9\n", data.attrs["configuration"])
+
+    def test_configuration_repeats_the_run(self):
+        self.expect(self.sweep("-m", "pwcca,cka", "--examples", "3:60", "-o", "once.nc"), 0)
+        with netCDF4.Dataset("once.nc") as data:
+            first = {v: data[v][:].tobytes() for v in ("cka", "pwcca")}
+            config = data.configuration
+        with open("again.ini", "w", encoding="utf-8") as file:
+            file.write(config)
+        self.expect(run("sweep", "-c", "again.ini", "-o", "twice.nc"), 0)
+        with netCDF4.Dataset("twice.nc") as data:
+            self.assertEqual({v: data[v][:].tobytes() for v in ("cka", "pwcca")}, first)
+            self.assertEqual(data.configuration, config)
+
+    def test_bad_run_files(self):
+        with open("bad.ini", "w", encoding="utf-8") as file:
+            file.write("[sweep]\nmeasure = cka\n")
+        for ranks in (None, 3):
+            done = run("sweep", "a.npz", "-c", "bad.ini", ranks=ranks)
+            self.expect(done, 2, "bad.ini, line 2: unknown key 'measure'", "'measures'")
+            self.assertEqual(len(done.lines), 1, done.stderr)
+        self.expect(run("sweep", "-c", "none.ini", ranks=2), 1, "none.ini", "No such file")
+
+    def test_shipped_run_file(self):
+        done = subprocess.run([BIN, "sweep", "-c", "inputs/sweep.ini", "-o",
+                               os.path.abspath("shipped.nc")], cwd=SOURCE, text=True,
+                              capture_output=True, timeout=100)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with xarray.open_dataset("shipped.nc") as data:
+            self.assertEqual(data["cka"].shape, (8, 8))
+
+    # -- log, profile, machine ------------------------------------------------------------------
+
+    def test_json_log(self):
+        done = self.sweep("-o", "log.nc", "--log-json", "-v", "--overwrite",
+                          env={"SLURM_JOB_ID": "4711"})
+        self.expect(done, 0)
+        self.assertGreater(len(done.lines), 0)
+        for line in done.lines:
+            entry = json.loads(line)
+            self.assertEqual((entry["schema"], entry["job"], entry["ranks"]), (1, "4711", 1))
+            self.assertRegex(entry["time"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
+            self.assertIn(entry["level"], ("warning", "info", "debug"))
+            self.assertGreaterEqual(entry["elapsed_s"], 0)
+            self.assertTrue(entry["event"] and entry["text"])
+
+    def test_json_error(self):
+        done = run("sweep", "missing.npz", "--format", "csv", "--log-json")
+        self.expect(done, 1)
+        entry = json.loads(done.lines[-1])
+        self.assertEqual(entry["level"], "error")
+        self.assertIn("missing.npz", entry["text"])
+
+    def test_batch_log_is_plain(self):
+        done = self.sweep("--format", "csv", "-v")
+        self.expect(done, 0)
+        self.assertNotIn("\r", done.stderr)
+        self.assertNotIn("\x1b", done.stderr)
+
+    def test_profile(self):
+        done = self.sweep("--format", "csv", "--profile", "--profile-json", "profile.json", "-q",
+                          ranks=2)
+        self.expect(done, 0, "phase", "max/min", "GF/s", "peak of counted memory")
+        with open("profile.json", encoding="utf-8") as file:
+            profile = json.load(file)
+        self.assertEqual(profile["ranks"], 2)
+        self.assertGreater(profile["peak_bytes"], 0)
+        self.assertGreater(len(profile["phases"]), 0)
+        for phase in profile["phases"]:
+            self.assertGreaterEqual(phase["calls"], 1)
+            self.assertGreaterEqual(phase["max_s"], phase["mean_s"])
+            self.assertTrue(0 <= phase["max_rank"] < 2)
+            self.assertLessEqual(phase["percent"], 100.001)
+        self.expect(self.sweep("--format", "csv", "--profile-json", "no/folder/p.json"), 1,
+                    "no/folder/p.json")
+
+    def test_machine_warnings(self):
+        done = self.sweep("--format", "csv", "--threads", "1000", "-q")
+        self.expect(done, 0, "warning: 1000 threads")
+        done = self.sweep("--format", "csv", "-q", env={"SLURM_NTASKS": "4"})
+        self.expect(done, 0, "4 tasks", "srun")
+        done = self.sweep("--format", "csv", "-q", env={"SLURM_STEP_NUM_TASKS": "4",
+                                                        "SLURM_PROCID": "1"})
+        self.assertEqual(done.stderr, "")
+        self.assertEqual(self.sweep("--format", "csv", "-q").stderr, "")
+
+    # -- faults ---------------------------------------------------------------------------------
+
+    def test_faults(self):
+        """An injected failure on one rank ends in one message and exit code 1, and no file."""
+        codes = []
+        for seed in range(1, 7):
+            if os.path.exists("fault.nc"):
+                os.remove("fault.nc")
+            done = self.sweep("-o", "fault.nc", "-q", ranks=3,
+                              env={"CONTRASIM_FAULT": f"9:{seed}"})
+            codes.append(done.returncode)
+            if done.returncode == 0:
+                self.assertTrue(os.path.exists("fault.nc"))
+                continue
+            self.expect(done, 1, "contrasim: error: ")
+            self.assertEqual(sum("error:" in s for s in done.lines), 1, done.stderr)
+        self.assertIn(1, codes)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)
