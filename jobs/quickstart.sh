@@ -12,7 +12,8 @@ options=()
 cmake --preset release "${options[@]}"
 cmake --build --preset release --parallel "$(nproc)"
 
-# Run. mpirun refuses to serve root unless told otherwise.
+# Run. mpirun refuses to serve root unless told otherwise, and counts cores where nproc counts
+# hardware threads.
 if [ "$(id -u)" -eq 0 ]; then
   export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 fi
@@ -22,12 +23,11 @@ out=build/quickstart/results.nc
 mkdir -p build/quickstart
 export PATH="$root/build/release/bin:$PATH"
 
-mpirun -n "$ranks" contrasim sweep inputs/tiny/net0{0,1,2,3}.nc --pairs all \
+mpirun --oversubscribe -n "$ranks" contrasim sweep inputs/tiny/net0{0,1,2,3}.nc --pairs all \
   --measures cka,cka_debiased,cca_mean,svcca,pwcca,procrustes,linreg \
   --output "$out" --overwrite
 
 echo
-echo "CKA of every layer of net00 (rows) with every layer of net01 (columns):"
 contrasim show "$out" --measure cka --rows net00 --cols net01
 echo
 echo "Results: $root/$out"

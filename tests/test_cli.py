@@ -14,14 +14,17 @@ import xarray
 BIN = os.environ["CONTRASIM_BIN"]
 MPIEXEC = os.environ["CONTRASIM_MPIEXEC"]
 SOURCE = os.environ["CONTRASIM_SOURCE"]
-NOISE = re.compile(r"^(-+|)$|mpirun|Primary job|a non-zero exit code|the job to be terminated"
-                   r"|Process name:|Exit code:|^\[")
+# Open MPI starts five times faster when it need not look for networks or be ready to spawn.
+ALONE = {"OMPI_MCA_pml": "ob1", "OMPI_MCA_btl": "self", "OMPI_MCA_ess_singleton_isolated": "1"}
+NOISE = re.compile(r"^(-+|)$|mpi(run|exec) detected|Primary job|a non-zero exit code|the job to be"
+                   r" terminated|Process name:|Exit code:|^\[")
 
 
-def run(*words, ranks=None, env=None, stdout=None):
+def run(*words, ranks=None, env=None, stdout=None, plain=False):
     """Run the program; lines of stderr that the launcher wrote itself are left out."""
+    env = {**({} if ranks or plain else ALONE), **(env or {})}
     command = ([MPIEXEC, str(ranks)] if ranks else []) + [BIN, *words]
-    done = subprocess.run(command, env={**os.environ, **(env or {})}, text=True, timeout=100,
+    done = subprocess.run(command, env={**os.environ, **env}, text=True, timeout=100,
                           stdout=stdout or subprocess.PIPE, stderr=subprocess.PIPE)
     done.lines = [s for s in done.stderr.splitlines() if not (ranks and NOISE.search(s))]
     done.again = " ".join(command)
@@ -38,10 +41,10 @@ class Program(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         rng = np.random.default_rng(5)
-        base = rng.standard_normal((70, 6))
-        cls.a = [base @ rng.standard_normal((6, d)) + 0.2 * rng.standard_normal((70, d))
+        base = rng.standard_normal((300, 6))
+        cls.a = [base @ rng.standard_normal((6, d)) + 0.2 * rng.standard_normal((300, d))
                  for d in (5, 7)]
-        cls.b = [base @ rng.standard_normal((6, d)) + 0.3 * rng.standard_normal((70, d))
+        cls.b = [base @ rng.standard_normal((6, d)) + 0.3 * rng.standard_normal((300, d))
                  for d in (4, 8, 3)]
         np.savez("a.npz", **{f"layer_{i}": x for i, x in enumerate(cls.a)})
         np.savez("b.npz", **{f"layer_{i}": x for i, x in enumerate(cls.b)})
@@ -83,7 +86,7 @@ class Program(unittest.TestCase):
             text = run(command, "--help").stdout
             self.assertTrue(text.startswith(f"usage: contrasim {command} "), text)
             self.assertEqual(run("--help", command).stdout, text)
-            self.assertLessEqual(max(map(len, text.split("\nMeasures:\n")[0].splitlines())), 80)
+            self.assertLessEqual(max(map(len, text.splitlines())), 80)
 
     def test_help_is_complete(self):
         """Every option of the help is one the program takes, and in man page and completion."""
@@ -181,9 +184,9 @@ class Program(unittest.TestCase):
     # -- a sweep --------------------------------------------------------------------------------
 
     def test_values(self):
-        done = self.sweep("-m", "cka", "-o", "values.nc")
+        done = self.sweep("-m", "cka", "-o", "values.nc", plain=True)
         self.expect(done, 0)
-        self.assertRegex(done.stdout, r"^values\.nc: 1 measures, 6 values, 0 undefined, 0 failed\n$")
+        self.assertRegex(done.stdout, r"^values\.nc: 1 measure, 6 values, 0 undefined, 0 failed\n$")
         with xarray.open_dataset("values.nc") as data:
             expected = [[cka(x, y) for y in self.b] for x in self.a]
             np.testing.assert_allclose(data["cka"].values, expected, atol=1e-12)
@@ -212,6 +215,8 @@ class Program(unittest.TestCase):
         self.expect(self.sweep("-o", "no/folder/x.nc"), 1, "no/folder")
         self.expect(run("sweep", "missing.npz", "a.npz", "-o", "x.nc"), 1, "missing.npz")
         self.assertFalse(os.path.exists("x.nc"))
+        self.expect(self.sweep("-o", "b.npz", "--overwrite"), 2, "output b.npz is set b itself")
+        self.assertEqual(len(np.load("b.npz").files), 3)
 
     def test_printing(self):
         done = self.sweep("-m", "cka", "--format", "json", "-q")
@@ -219,7 +224,7 @@ class Program(unittest.TestCase):
         json.loads(done.stdout)
         self.assertEqual(done.stderr, "")
         self.expect(self.sweep("-m", "cka", "-o", "print.nc", "--format", "csv"), 0,
-                    "print.nc: 1 measures")
+                    "print.nc: 1 measure,")
         shown = run("show", "print.nc", "--format", "csv")
         self.expect(shown, 0)
         again = self.sweep("-m", "cka", "--format", "csv", ranks=2)
@@ -276,7 +281,7 @@ class Program(unittest.TestCase):
     # -- log, profile, machine ------------------------------------------------------------------
 
     def test_json_log(self):
-        done = self.sweep("-o", "log.nc", "--log-json", "-v", "--overwrite",
+        done = self.sweep("-o", "log.nc", "--log-json", "-v", "--overwrite", "--profile",
                           env={"SLURM_JOB_ID": "4711"})
         self.expect(done, 0)
         self.assertGreater(len(done.lines), 0)
@@ -287,6 +292,7 @@ class Program(unittest.TestCase):
             self.assertIn(entry["level"], ("warning", "info", "debug"))
             self.assertGreaterEqual(entry["elapsed_s"], 0)
             self.assertTrue(entry["event"] and entry["text"])
+        self.assertIn("profile", [json.loads(line)["event"] for line in done.lines])
 
     def test_json_error(self):
         done = run("sweep", "missing.npz", "--format", "csv", "--log-json")
@@ -333,12 +339,13 @@ class Program(unittest.TestCase):
     def test_faults(self):
         """An injected failure on one rank ends in one message and exit code 1, and no file."""
         codes = []
-        for seed in range(1, 7):
+        for seed in range(1, 5):
             if os.path.exists("fault.nc"):
                 os.remove("fault.nc")
             done = self.sweep("-o", "fault.nc", "-q", ranks=3,
                               env={"CONTRASIM_FAULT": f"9:{seed}"})
             codes.append(done.returncode)
+            self.assertNotIn("leak", done.stderr)
             if done.returncode == 0:
                 self.assertTrue(os.path.exists("fault.nc"))
                 continue

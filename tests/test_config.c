@@ -467,11 +467,17 @@ static void every_option_in_help(void **state)
     rewind(out);
     assert_int_equal(fread(text, 1, (size_t)length, out), length);
     fclose(out);
-    static const char *const parts[] = {
-        "-f, --[no-]flag",      "--choice WORD",       "one of red, green, blue [green]",
-        "--whole N",            "from -10 to 1e+07",   "--svcca.variance X",
-        "--nngs.[no-]normalise", "Measure svcca",      "--nngs.no-normalise",
-        "\\fB\\-\\-svcca.variance\\fR \\fIX\\fR", "may be repeated"};
+    static const char *const parts[] = {"-f, --[no-]flag",
+                                        "--choice WORD",
+                                        "one of red, green, blue [green]",
+                                        "--whole N",
+                                        "from -10 to 1e+07",
+                                        "--svcca.variance X",
+                                        "--nngs.[no-]normalise",
+                                        "Measure svcca",
+                                        "--nngs.no-normalise",
+                                        "\\fB\\-\\-svcca.variance\\fR \\fIX\\fR",
+                                        "may be repeated"};
     for (size_t p = 0; p < sizeof parts / sizeof parts[0]; p++) { check_contains(text, parts[p]); }
     free(text);
     finish(&f);

@@ -45,6 +45,19 @@ typedef struct csim_sweep_options {
 csim_status csim_sweep(csim_context *ctx, csim_set *const *sets, int set_count,
                        const csim_sweep_options *options, csim_results **results);
 
+/** What a sweep takes, worked out from shapes and options alone. */
+typedef struct csim_sweep_cost {
+    int64_t example_bytes; /**< rows of all sites on the rank with most */
+    int64_t tile_bytes;    /**< everything else that is large, on the same rank */
+    double flops;          /**< of all ranks */
+} csim_sweep_cost;
+
+/** Plan a sweep without running it. Local; the same on every rank.
+ *  @param[out] cost  for all examples of the sets; untouched on error
+ *  @return CSIM_OK, CSIM_E_ARG, CSIM_E_MEM (also when options->memory is too small) */
+csim_status csim_sweep_plan(csim_context *ctx, csim_set *const *sets, int set_count,
+                            const csim_sweep_options *options, csim_sweep_cost *cost);
+
 #ifdef __cplusplus
 }
 #endif

@@ -6,6 +6,7 @@
 
 #include "app/logger.h"
 #include "contrasim/context.h"
+#include "contrasim/measure.h"
 #include "contrasim/options.h"
 #include "core/config.h"
 
@@ -62,6 +63,19 @@ csim_status csim__print_command_help(csim_context *ctx, const csim__command *com
 csim_status csim__print_man(csim_context *ctx, FILE *out);
 csim_status csim__print_completion(csim_context *ctx, FILE *out);
 void csim__print_versions(FILE *out);
+
+/** Add the options of all measures to a configuration. Local.
+ *  @param[out] options  [csim_measure_count()] what csim_measure.finish() gets, NULL where a measure
+ *                       has none; lives as long as the configuration */
+csim_status csim__measure_groups(csim__config *config, void ***options);
+
+/** All measures and their other names, for csim__command.more. Local. */
+void csim__list_measures(void (*print)(FILE *out, const char *name, const char *text), FILE *out);
+
+/** Mark the measures of "cka,svcca" or "all", the value of `--measures`. Local.
+ *  @param[in,out] chosen  [csim_measure_count()] set to 1 for each that is named
+ *  @return CSIM_OK, CSIM_E_USAGE */
+csim_status csim__choose_measures(const csim__config *config, const char *list, int *chosen);
 
 /** Print to stdout, as a sink of csim_results_print(). Local. */
 int csim__stdout_sink(void *user, const char *text, int64_t length);

@@ -35,9 +35,7 @@ static csim_status show_run(csim__app *app, void *target)
     csim_context *ctx = app->ctx;
     csim_results *results = NULL;
     csim_status st = CSIM_OK;
-    if (options->file == NULL) {
-        st = csim__fail(ctx, CSIM_E_USAGE, "no results file is named");
-    }
+    if (options->file == NULL) { st = csim__fail(ctx, CSIM_E_USAGE, "no results file is named"); }
     CSIM_TRY(csim__vote(ctx, st));
     CSIM_TRY(csim_results_read(ctx, options->file, &results));
     if (results != NULL) {

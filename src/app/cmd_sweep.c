@@ -3,13 +3,13 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "app/app.h"
 #include "app/machine.h"
 #include "contrasim/sweep.h"
-#include "core/text.h"
 
 /* What changes a result, and what does not, apart: only the first is written into it. */
 typedef struct sweep_options {
@@ -43,14 +43,15 @@ static const csim_option what_table[] = {
      .kind = CSIM_OPTION_TEXT,
      .offset = offsetof(sweep_options, pairs),
      .metavar = "WHICH",
-     .help = "cross (layers of different sets), all, within (of the same set), or A:B for two sets "
-             "by name; without it cross for several sets, all for one"},
+     .help =
+         "pairs of layers: cross (of different sets), all, within (of one set), or A:B of two sets "
+         "by name; without it cross for several sets, all for one"},
     {.name = "precision",
      .kind = CSIM_OPTION_CHOICE,
      .offset = offsetof(sweep_options, precision),
      .choices = "double|single",
      .fallback = "double",
-     .help = "of the pass over the examples, for measures that allow single"},
+     .help = "precision of the pass over the examples, for measures that allow single"},
     {.name = NULL},
 };
 
@@ -79,28 +80,6 @@ static const csim_option how_table[] = {
     {.name = NULL},
 };
 
-static csim_status add_measures(csim__config *config, sweep_options *options)
-{
-    int count = csim_measure_count();
-    void *targets = NULL;
-    csim_status st = csim__config_target(config, (size_t)count * sizeof(void *), &targets);
-    if (st != CSIM_OK) { return st; }
-    options->measure_options = targets;
-    for (int i = 0; i < count; i++) {
-        const csim_measure *measure = csim_measure_get(i);
-        if (measure->options == NULL) { continue; }
-        CSIM_TRY(csim__config_target(config, measure->options_size, &options->measure_options[i]));
-        csim__option_group group = {.prefix = measure->name,
-                                    .title = "Measure",
-                                    .table = measure->options,
-                                    .target = options->measure_options[i],
-                                    .record = 1};
-        CSIM_TRY(csim__config_add(config, &group));
-    }
-done:
-    return st;
-}
-
 static csim_status sweep_groups(csim__config *config, void *target)
 {
     sweep_options *options = target;
@@ -113,56 +92,9 @@ static csim_status sweep_groups(csim__config *config, void *target)
     CSIM_TRY(csim__config_add(config, &input));
     CSIM_TRY(csim__config_add(config, &how));
     CSIM_TRY(csim__config_positional(config, "set"));
-    CSIM_TRY(add_measures(config, options));
+    CSIM_TRY(csim__measure_groups(config, &options->measure_options));
 done:
     return st;
-}
-
-static void list_measures(void (*print)(FILE *, const char *, const char *), FILE *out)
-{
-    print(out, "Measures", "");
-    for (int i = 0; i < csim_measure_count(); i++) {
-        const csim_measure *measure = csim_measure_get(i);
-        print(out, measure->name, measure->doc);
-    }
-}
-
-static csim_status fail_measure(const csim__config *config, const char *name)
-{
-    csim__closest search = csim__closest_start(name);
-    const char *target;
-    for (int i = 0; i < csim_measure_count(); i++) {
-        csim__closest_try(&search, csim_measure_get(i)->name);
-    }
-    for (int i = 0; csim_measure_alias(i, &target) != NULL; i++) {
-        csim__closest_try(&search, csim_measure_alias(i, &target));
-    }
-    if (search.best == NULL) {
-        return csim__config_fail(config, "", "measures", "unknown measure '%.60s'", name);
-    }
-    return csim__config_fail(config, "", "measures", "unknown measure '%.60s'; the closest is '%s'",
-                             name, search.best);
-}
-
-/* Mark the measures of "cka,svcca" or "all" in chosen[csim_measure_count()]. */
-static csim_status choose_measures(const csim__config *config, const char *list, int *chosen)
-{
-    int found = 0;
-    for (const char *s = list != NULL ? list : ""; *s != '\0';) {
-        char name[CSIM__WORD_MAX + 1];
-        size_t length = strcspn(s, ",");
-        snprintf(name, sizeof name, "%.*s", (int)(length < 999 ? length : 999), s);
-        s += length + (s[length] == ',');
-        if (length == 0) { continue; }
-        const csim_measure *measure = csim_measure_find(name);
-        int all = strcmp(name, "all") == 0;
-        if (measure == NULL && !all) { return fail_measure(config, name); }
-        for (int i = 0; i < csim_measure_count(); i++) {
-            if (all || csim_measure_get(i) == measure) { chosen[i] = 1; }
-        }
-        found = 1;
-    }
-    return found ? CSIM_OK : csim__config_fail(config, "", "measures", "no measure is named");
 }
 
 /* Say now what would only be found when all work is done. Rank 0 asks the file system. */
@@ -190,14 +122,12 @@ static csim_status check_options(csim__app *app, const sweep_options *options, i
 {
     csim__config *config = app->config;
     csim_status st = CSIM_OK;
-    if (options->sets.count == 0) {
-        return csim__fail(app->ctx, CSIM_E_USAGE, "no set is named");
-    }
+    if (options->sets.count == 0) { return csim__fail(app->ctx, CSIM_E_USAGE, "no set is named"); }
     if (options->output == NULL && !csim__config_given(config, "", "format")) {
         return csim__fail(app->ctx, CSIM_E_USAGE,
                           "nowhere to put the result: give --output FILE, --format, or both");
     }
-    CSIM_TRY(choose_measures(config, options->measures, chosen));
+    CSIM_TRY(csim__choose_measures(config, options->measures, chosen));
     for (int i = 0; i < csim_measure_count(); i++) {
         if (csim_measure_get(i)->options != NULL) {
             csim__config_record(config, csim_measure_get(i)->name, chosen[i]);
@@ -208,16 +138,19 @@ done:
     return st;
 }
 
-/* Cells of all measures by status. */
-static void count_cells(csim_results *results, int64_t count[CSIM_CELL_COUNT])
+/* Cells of all measures by status; the number of measures. */
+static int count_cells(csim_results *results, int64_t count[CSIM_CELL_COUNT])
 {
+    int measures = 0;
     int64_t pairs = csim_results_rows(results) * csim_results_cols(results);
     for (int v = 0; v < csim_results_count(results); v++) {
         const int8_t *cells = csim_results_cells(results, v);
         int64_t lists = csim_results_variable(results, v)->n_list;
         int64_t size = pairs * (lists > 0 ? lists : 1);
         for (int64_t i = 0; cells != NULL && i < size; i++) { count[cells[i]]++; }
+        measures += cells != NULL;
     }
+    return measures;
 }
 
 static csim_status print_results(csim__app *app, const sweep_options *options,
@@ -245,11 +178,11 @@ static csim_status deliver(csim__app *app, const sweep_options *options, csim_re
     int64_t count[CSIM_CELL_COUNT] = {0};
     int print = csim__config_given(app->config, "", "format");
     char summary[160];
-    count_cells(results, count);
+    int measures = count_cells(results, count);
     if (count[CSIM_CELL_FAILED] > 0) { app->exit_code = 3; }
     snprintf(summary, sizeof summary,
-             "%d measures, %" PRId64 " values, %" PRId64 " undefined, %" PRId64 " failed",
-             csim_results_count(results), count[CSIM_CELL_DONE], count[CSIM_CELL_UNDEFINED],
+             "%d measure%s, %" PRId64 " values, %" PRId64 " undefined, %" PRId64 " failed",
+             measures, measures == 1 ? "" : "s", count[CSIM_CELL_DONE], count[CSIM_CELL_UNDEFINED],
              count[CSIM_CELL_FAILED]);
     if (options->output != NULL) {
         CSIM_TRY(csim_results_write(ctx, results, options->output, options->overwrite));
@@ -285,13 +218,31 @@ done:
     return st;
 }
 
+/* --overwrite must not take away what is compared. Rank 0 asks the file system. */
+static csim_status check_not_input(csim_context *ctx, const char *path, csim_set *const *sets,
+                                   int count)
+{
+    struct stat output, input;
+    if (csim_context_rank(ctx) != 0 || path == NULL || stat(path, &output) != 0) { return CSIM_OK; }
+    for (int i = 0; i < count; i++) {
+        if (stat(csim_set_path(sets[i]), &input) == 0 && input.st_dev == output.st_dev &&
+            input.st_ino == output.st_ino) {
+            return csim__fail(ctx, CSIM_E_USAGE, "output %s is set %s itself", path,
+                              csim_set_name(sets[i]));
+        }
+    }
+    return CSIM_OK;
+}
+
 static csim_status open_sets(csim_context *ctx, const sweep_options *options, csim_set **sets)
 {
     for (int i = 0; i < options->sets.count; i++) {
         csim_status st = csim_set_open(ctx, options->sets.text[i], &options->input, &sets[i]);
         if (st != CSIM_OK) { return st; }
     }
-    return csim_sets_match(ctx, sets, options->sets.count);
+    csim_status st =
+        csim__vote(ctx, check_not_input(ctx, options->output, sets, options->sets.count));
+    return st == CSIM_OK ? csim_sets_match(ctx, sets, options->sets.count) : st;
 }
 
 /* Room for what the sweep gets, and the measures chosen. Local. */
@@ -332,8 +283,8 @@ static csim_status sweep_run(csim__app *app, void *target)
     csim_sweep_options sweep = {.measures = measures,
                                 .measure_count = measure_count,
                                 .pairs = options->pairs,
-                                .precision = options->precision == 1 ? CSIM_SINGLE_PRECISION
-                                                                     : CSIM_DOUBLE,
+                                .precision =
+                                    options->precision == 1 ? CSIM_SINGLE_PRECISION : CSIM_DOUBLE,
                                 .nan_drop_rows = options->input.nan_drop_rows,
                                 .memory = memory,
                                 .progress = app->common.quiet ? NULL : csim__logger_progress,
@@ -358,6 +309,6 @@ const csim__command csim__command_sweep = {
                "columns; one set, or more than two, is compared with all.",
     .options_size = sizeof(sweep_options),
     .groups = sweep_groups,
-    .more = list_measures,
+    .more = csim__list_measures,
     .run = sweep_run,
 };

@@ -1,13 +1,15 @@
 #include "app/app.h"
 
+extern const csim__command csim__command_import;
+extern const csim__command csim__command_info;
+extern const csim__command csim__command_perf;
 extern const csim__command csim__command_show;
 extern const csim__command csim__command_sweep;
 
 /* One line a command: it then appears in the help, the man page and the completion. */
 const csim__command *const csim__commands[] = {
-    &csim__command_sweep,
-    &csim__command_show,
-    NULL,
+    &csim__command_sweep,  &csim__command_show, &csim__command_info,
+    &csim__command_import, &csim__command_perf, NULL,
 };
 
 const csim_option csim__common_table[] = {
@@ -37,7 +39,7 @@ const csim_option csim__common_table[] = {
      .fallback = "1",
      .min = 1,
      .max = 1024,
-     .help = "BLAS threads of each rank"},
+     .help = "BLAS threads of each rank; with 1 results have the same bits on any number of ranks"},
     {.name = "profile",
      .kind = CSIM_OPTION_FLAG,
      .offset = offsetof(csim__common, profile),

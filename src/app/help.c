@@ -5,17 +5,20 @@
 #include "app/app.h"
 #include "app/machine.h"
 
-/* Words of `text`, lines broken before column 80. */
-static void print_paragraph(FILE *out, const char *text)
+/* Words of `text`, lines broken before column 80; `at` columns are taken on the first line, and
+ * `indent` stay free on the others. */
+static void print_paragraph(FILE *out, const char *text, int at, int indent)
 {
-    int column = 0;
+    int column = at, fresh = 1; /* fresh: no word stands on this line */
     while (*text != '\0') {
         int length = (int)strcspn(text, " ");
-        if (column > 0 && column + 1 + length > 80) {
-            fputc('\n', out);
-            column = 0;
+        if (!fresh && column + 1 + length > 80) {
+            fprintf(out, "\n%*s", indent, "");
+            column = indent;
+            fresh = 1;
         }
-        column += fprintf(out, "%s%.*s", column > 0 ? " " : "", length, text);
+        column += fprintf(out, "%s%.*s", fresh ? "" : " ", length, text);
+        fresh = 0;
         text += length;
         text += strspn(text, " ");
     }
@@ -27,9 +30,11 @@ void csim__print_usage(FILE *out)
     fputs("usage: contrasim COMMAND [OPTION]... [SET]...\n"
           "       mpirun -n P contrasim COMMAND [OPTION]... [SET]...\n\n",
           out);
-    print_paragraph(out, "Compare neural representations at cluster scale: the activations of "
-                         "networks go in, every requested similarity measure for every pair of "
-                         "layers comes out.");
+    print_paragraph(out,
+                    "Compare neural representations at cluster scale: the activations of "
+                    "networks go in, every requested similarity measure for every pair of "
+                    "layers comes out.",
+                    0, 0);
     fputs("\nCommands:\n", out);
     for (int i = 0; csim__commands[i] != NULL; i++) {
         fprintf(out, "  %-12s %s\n", csim__commands[i]->name, csim__commands[i]->brief);
@@ -66,7 +71,11 @@ done:
 
 static void print_item(FILE *out, const char *name, const char *text)
 {
-    fprintf(out, text[0] != '\0' ? "  %-18s %s\n" : "\n%s:\n", name, text);
+    if (text[0] == '\0') {
+        fprintf(out, "\n%s:\n", name);
+    } else {
+        print_paragraph(out, text, fprintf(out, "  %-18s ", name), 21);
+    }
 }
 
 static void print_man_item(FILE *out, const char *name, const char *text)
@@ -81,7 +90,7 @@ static void print_man_item(FILE *out, const char *name, const char *text)
 csim_status csim__print_command_help(csim_context *ctx, const csim__command *command, FILE *out)
 {
     fprintf(out, "usage: contrasim %s [OPTION]... %s\n\n", command->name, command->usage);
-    print_paragraph(out, command->details);
+    print_paragraph(out, command->details, 0, 0);
     if (command->more != NULL) { command->more(print_item, out); }
     return with_config(ctx, command, out, csim__config_print_help);
 }
@@ -93,7 +102,8 @@ csim_status csim__print_man(csim_context *ctx, FILE *out)
           ".SH SYNOPSIS\n.B contrasim\n.I COMMAND\n[\\fIOPTION\\fR]... [\\fISET\\fR]...\n.br\n"
           ".B mpirun \\-n\n.I P\n.B contrasim\n.I COMMAND\n[\\fIOPTION\\fR]... [\\fISET\\fR]...\n"
           ".SH DESCRIPTION\nA set is the activations of one network: a file, a folder or a quoted\n"
-          "glob, optionally \\fIname\\fR=\\fIpath\\fR. Options come from their defaults, then from a\n"
+          "glob, optionally \\fIname\\fR=\\fIpath\\fR. Options come from their defaults, then from "
+          "a\n"
           "run file (\\fB\\-c\\fR), then from the command line; a later one wins. In a run file\n"
           "the options of a command stand in the section of its name, those of a measure in\n"
           "the section of the measure.\n.SH COMMANDS\n",

@@ -50,8 +50,8 @@ static int64_t cgroup_limit(void)
         if (strcmp(controllers + 1, "") == 0) {
             least = csim__min64(least, walk_groups("/sys/fs/cgroup", group, "memory.max"));
         } else if (strstr(controllers + 1, "memory") != NULL) {
-            least = csim__min64(least, walk_groups("/sys/fs/cgroup/memory", group,
-                                                   "memory.limit_in_bytes"));
+            least = csim__min64(
+                least, walk_groups("/sys/fs/cgroup/memory", group, "memory.limit_in_bytes"));
         }
     }
     if (file != NULL) { fclose(file); }
@@ -90,10 +90,9 @@ csim_status csim__default_memory(csim_context *ctx, int64_t *bytes)
 {
     MPI_Comm comm = csim_context_comm(ctx), node = MPI_COMM_NULL;
     int ranks = 1;
-    csim_status st = csim__mpi(ctx,
-                               MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL,
-                                                   &node),
-                               "MPI_Comm_split_type");
+    csim_status st =
+        csim__mpi(ctx, MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node),
+                  "MPI_Comm_split_type");
     CSIM_TRY(csim__vote(ctx, st));
     MPI_Comm_size(node, &ranks);
     int64_t limit = csim__min64(machine_limit(), csim__min64(cgroup_limit(), slurm_limit()));

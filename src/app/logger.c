@@ -11,9 +11,9 @@
 
 #include "core/core.h"
 
-static const double LIVE_S = 0.2;   /* between two states of the live line */
-static const double PLAIN_S = 600;  /* the longest silence of a batch log */
-static const double LOG_SCHEMA = 1; /* version of the JSON lines */
+static const double LIVE_S = 0.2;  /* between two states of the live line */
+static const double PLAIN_S = 600; /* the longest silence of a batch log */
+enum { LOG_SCHEMA = 1 };           /* version of the JSON lines */
 
 void csim__logger_start(csim__logger *log, int rank, int size, int json)
 {
@@ -22,7 +22,8 @@ void csim__logger_start(csim__logger *log, int rank, int size, int json)
     log->size = size;
     log->json = json;
     log->live = !json && rank == 0 && isatty(STDERR_FILENO);
-    log->start_s = csim__now();
+    log->clock = csim__now;
+    log->start_s = log->clock();
 }
 
 void csim__logger_clear(csim__logger *log)
@@ -56,9 +57,9 @@ static void print_json(const csim__logger *log, const char *level, const char *e
     size_t n = strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", &utc);
     snprintf(when + n, sizeof when - n, ".%03dZ", (int)(now.tv_nsec / 1000000));
     json_t *line = json_object();
-    json_object_set_new(line, "schema", json_integer((json_int_t)LOG_SCHEMA));
+    json_object_set_new(line, "schema", json_integer(LOG_SCHEMA));
     json_object_set_new(line, "time", json_string(when));
-    json_object_set_new(line, "elapsed_s", json_real(csim__now() - log->start_s));
+    json_object_set_new(line, "elapsed_s", json_real(log->clock() - log->start_s));
     const char *job = getenv("SLURM_JOB_ID");
     if (job != NULL) { json_object_set_new(line, "job", json_text(job)); }
     json_object_set_new(line, "rank", json_integer(log->rank));
@@ -87,7 +88,8 @@ void csim__logger_sink(void *user, csim_log_level level, const char *event, cons
         fprintf(stderr, "contrasim: rank %d: %s%s%s\n", log->rank, marked ? names[level] : "",
                 marked ? ": " : "", text);
     } else {
-        fprintf(stderr, "contrasim: %s%s%s\n", marked ? names[level] : "", marked ? ": " : "", text);
+        fprintf(stderr, "contrasim: %s%s%s\n", marked ? names[level] : "", marked ? ": " : "",
+                text);
     }
     fflush(stderr);
 }
@@ -167,7 +169,8 @@ void csim__logger_progress(void *user, const char *phase, double done, double to
 {
     csim__logger *log = user;
     if (log->rank != 0) { return; }
-    double now = csim__now();
+    double now = log->clock();
+    done = fmin(done, total); /* the total is an estimate */
     if (strncmp(log->phase, phase, sizeof log->phase - 1) != 0) { start_phase(log, phase, now); }
     double fraction = total > 0 ? done / total : 1;
     if (log->live) {

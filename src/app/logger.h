@@ -7,17 +7,18 @@
 /** The log of this rank. */
 typedef struct csim__logger {
     int rank, size;
-    int json;       /* one JSON object a line */
-    int live;       /* stderr is a terminal: progress rewrites one line */
-    int shown;      /* characters of the live line now on the screen */
-    double start_s; /* of the program */
+    int json;              /* one JSON object a line */
+    int live;              /* stderr is a terminal: progress rewrites one line */
+    int shown;             /* characters of the live line now on the screen */
+    double (*clock)(void); /* seconds; csim__now() but in tests */
+    double start_s;        /* of the program */
     /* progress of the present phase */
     char phase[64];
     double phase_s, last_s; /* start of the phase; last line printed */
     double next;            /* fraction at which the next plain line is due */
 } csim__logger;
 
-/** Start a log; collective in nothing: every rank has its own. Local. */
+/** Start the log of a rank. Local. */
 void csim__logger_start(csim__logger *log, int rank, int size, int json);
 
 /** Sink for csim_context_set_log(); user is a csim__logger. Local. */

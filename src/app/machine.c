@@ -78,11 +78,10 @@ static csim_status survey_nodes(csim_context *ctx, int threads, int64_t *wanted,
     MPI_Comm comm = csim_context_comm(ctx), node = MPI_COMM_NULL;
     uint64_t mask[MASK_WORDS], all[MASK_WORDS];
     read_mask(mask);
-    csim_status st = csim__mpi(
-        ctx,
-        MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, csim_context_rank(ctx), MPI_INFO_NULL,
-                            &node),
-        "MPI_Comm_split_type");
+    csim_status st = csim__mpi(ctx,
+                               MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED,
+                                                   csim_context_rank(ctx), MPI_INFO_NULL, &node),
+                               "MPI_Comm_split_type");
     CSIM_TRY(csim__vote(ctx, st));
     int ranks = 0;
     MPI_Comm_size(node, &ranks);

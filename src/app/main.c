@@ -1,5 +1,7 @@
 /* The program: MPI, a context, one command, the exit code. */
+#define _POSIX_C_SOURCE 200809L
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -133,8 +135,8 @@ static void print_error(const csim__app *app, csim_status st, const csim__comman
     char text[2048];
     const char *error = csim_context_error(ctx);
     const char *hint = st == CSIM_E_USAGE ? "; see contrasim " : "";
-    snprintf(text, sizeof text, "%s%s%s%s%s", error[0] != '\0' ? error : csim_status_text(st),
-             hint, hint[0] != '\0' && command != NULL ? command->name : "",
+    snprintf(text, sizeof text, "%s%s%s%s%s", error[0] != '\0' ? error : csim_status_text(st), hint,
+             hint[0] != '\0' && command != NULL ? command->name : "",
              hint[0] != '\0' && command != NULL ? " " : "", hint[0] != '\0' ? "--help" : "");
     csim__logger_sink((void *)&app->log, CSIM_LOG_ERROR, "error", text);
 }
@@ -150,9 +152,20 @@ static void set_faults(csim_context *ctx)
     if (every <= UINT32_MAX) { csim_context_set_faults(ctx, (uint32_t)every, seed); }
 }
 
+/* Where faults are injected, say also what the failure left behind. */
+static void report_leaks(csim_context *ctx)
+{
+    int64_t live = csim_context_memory_live(ctx);
+    if (getenv("CONTRASIM_FAULT") != NULL && live != 0) {
+        fprintf(stderr, "contrasim: leak: rank %d keeps %lld bytes\n", csim_context_rank(ctx),
+                (long long)live);
+    }
+}
+
 int main(int argc, char **argv)
 {
     int provided;
+    signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of the write, not a death */
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
     csim__app app = {.argc = argc, .argv = argv};
     csim_status st = csim_context_create(MPI_COMM_WORLD, &app.ctx);
@@ -178,6 +191,7 @@ int main(int argc, char **argv)
     csim__logger_clear(&app.log);
     if (st != CSIM_OK) { print_error(&app, st, command); }
     int exit_code = st == CSIM_OK ? app.exit_code : csim_status_exit_code(st);
+    report_leaks(app.ctx);
     csim_context_free(&app.ctx);
     MPI_Finalize();
     return exit_code;

@@ -7,18 +7,35 @@
 #include "app/app.h"
 #include "core/core.h"
 
-static void print_table(const csim_phase_report *list, int count, int64_t peak)
+/* One line of the table: as it is, or where the log is JSON as text of an event. */
+static void print_line(csim__app *app, const char *format, ...) CSIM_PRINTF(2, 3);
+
+static void print_line(csim__app *app, const char *format, ...)
 {
-    fprintf(stderr, "%-24s %9s %10s %10s %7s %5s %9s %11s %6s\n", "phase", "calls", "max s",
-            "mean s", "max/min", "rank", "GF/s", "bytes", "%");
+    char text[256];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (app->log.json) {
+        csim__logger_sink(&app->log, CSIM_LOG_INFO, "profile", text);
+    } else {
+        fprintf(stderr, "%s\n", text);
+    }
+}
+
+static void print_table(csim__app *app, const csim_phase_report *list, int count, int64_t peak)
+{
+    print_line(app, "%-24s %9s %10s %10s %7s %5s %9s %11s %6s", "phase", "calls", "max s", "mean s",
+               "max/min", "rank", "GF/s", "bytes", "%");
     for (int i = 0; i < count; i++) {
         const csim_phase_report *p = &list[i];
-        double rate = p->mean_s > 0 ? p->flops / p->mean_s / 1e9 : 0;
-        fprintf(stderr, "%-24s %9lld %10.4f %10.4f %7.2f %5d %9.2f %11.4g %6.1f\n", p->name,
-                (long long)p->calls, p->max_s, p->mean_s, p->ratio, p->max_rank, rate, p->bytes,
-                p->percent);
+        double rate = p->max_s > 0 ? p->flops / p->max_s / 1e9 : 0; /* of all ranks together */
+        print_line(app, "%-24s %9lld %10.4f %10.4f %7.2f %5d %9.2f %11.4g %6.1f", p->name,
+                   (long long)p->calls, p->max_s, p->mean_s, p->ratio, p->max_rank, rate, p->bytes,
+                   p->percent);
     }
-    fprintf(stderr, "peak of counted memory per rank: %.1f MiB\n", (double)peak / (1 << 20));
+    print_line(app, "peak of counted memory per rank: %.1f MiB", (double)peak / (1 << 20));
 }
 
 static json_t *finite(double value)
@@ -33,11 +50,11 @@ static json_t *profile_json(const csim_phase_report *list, int count, int ranks,
     for (int i = 0; i < count; i++) {
         const csim_phase_report *p = &list[i];
         json_array_append_new(
-            phases, json_pack("{s:s, s:I, s:o, s:o, s:o, s:i, s:o, s:o, s:o}", "name", p->name,
-                              "calls", (json_int_t)p->calls, "max_s", finite(p->max_s), "mean_s",
-                              finite(p->mean_s), "ratio", finite(p->ratio), "max_rank",
-                              p->max_rank, "flops", finite(p->flops), "bytes", finite(p->bytes),
-                              "percent", finite(p->percent)));
+            phases,
+            json_pack("{s:s, s:I, s:o, s:o, s:o, s:i, s:o, s:o, s:o}", "name", p->name, "calls",
+                      (json_int_t)p->calls, "max_s", finite(p->max_s), "mean_s", finite(p->mean_s),
+                      "ratio", finite(p->ratio), "max_rank", p->max_rank, "flops", finite(p->flops),
+                      "bytes", finite(p->bytes), "percent", finite(p->percent)));
     }
     return json_pack("{s:i, s:s, s:i, s:I, s:o}", "schema", 1, "version", csim_version(), "ranks",
                      ranks, "peak_bytes", (json_int_t)peak, "phases", phases);
@@ -66,12 +83,12 @@ csim_status csim__report_profile(csim__app *app)
     csim_status st = csim_context_profile(ctx, &list, &count);
     if (st != CSIM_OK) { return st; }
     int64_t mine = csim_context_memory_peak(ctx), peak = 0;
-    st = csim__mpi(ctx, MPI_Reduce(&mine, &peak, 1, MPI_INT64_T, MPI_MAX, 0,
-                                   csim_context_comm(ctx)),
-                   "MPI_Reduce");
+    st =
+        csim__mpi(ctx, MPI_Reduce(&mine, &peak, 1, MPI_INT64_T, MPI_MAX, 0, csim_context_comm(ctx)),
+                  "MPI_Reduce");
     if (st == CSIM_OK && csim_context_rank(ctx) == 0) {
         csim__logger_clear(&app->log);
-        if (app->common.profile) { print_table(list, count, peak); }
+        if (app->common.profile) { print_table(app, list, count, peak); }
         if (app->common.profile_json != NULL) { st = write_json(app, list, count, peak); }
     }
     return csim__vote(ctx, st);

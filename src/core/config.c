@@ -89,8 +89,8 @@ static csim_status fail_value(csim__config *config, int group, int row, csim__or
     describe_origin(origin, where);
     csim__config_spell(config, group, row, name);
     csim__value_expected(&config->group[group].g.table[row], expected);
-    return csim__fail(config->ctx, CSIM_E_USAGE, "option %s (%s): found '%.200s', expected %s", name,
-                      where, text, expected);
+    return csim__fail(config->ctx, CSIM_E_USAGE, "option %s (%s): found '%.200s', expected %s",
+                      name, where, text, expected);
 }
 
 static csim_status append_text(csim__config *config, csim__config_entry *entry, csim_texts *texts,
@@ -132,15 +132,23 @@ csim_status csim__config_set(csim__config *config, int group, int row, int level
             ((csim_texts *)(void *)field)->count = 0;
             break;
         }
-        CSIM_TRY(append_text(config, entry, (csim_texts *)(void *)field, level > entry->level,
-                             kept));
+        CSIM_TRY(
+            append_text(config, entry, (csim_texts *)(void *)field, level > entry->level, kept));
         break;
-    case CSIM_OPTION_TEXT: memcpy(field, &kept, sizeof kept); break;
+    case CSIM_OPTION_TEXT:
+        memcpy(field, &kept, sizeof kept);
+        break;
     case CSIM_OPTION_FLAG:
-    case CSIM_OPTION_CHOICE: memcpy(field, &value.flag, sizeof value.flag); break;
+    case CSIM_OPTION_CHOICE:
+        memcpy(field, &value.flag, sizeof value.flag);
+        break;
     case CSIM_OPTION_INT:
-    case CSIM_OPTION_SIZE: memcpy(field, &value.whole, sizeof value.whole); break;
-    case CSIM_OPTION_REAL: memcpy(field, &value.real, sizeof value.real); break;
+    case CSIM_OPTION_SIZE:
+        memcpy(field, &value.whole, sizeof value.whole);
+        break;
+    case CSIM_OPTION_REAL:
+        memcpy(field, &value.real, sizeof value.real);
+        break;
     }
     entry->level = level;
     entry->origin = origin;
@@ -151,9 +159,9 @@ done:
 static void set_empty(const csim_option *option, void *target)
 {
     static const size_t size[] = {
-        [CSIM_OPTION_FLAG] = sizeof(int),       [CSIM_OPTION_INT] = sizeof(int64_t),
-        [CSIM_OPTION_REAL] = sizeof(double),    [CSIM_OPTION_SIZE] = sizeof(int64_t),
-        [CSIM_OPTION_TEXT] = sizeof(char *),    [CSIM_OPTION_CHOICE] = sizeof(int),
+        [CSIM_OPTION_FLAG] = sizeof(int),        [CSIM_OPTION_INT] = sizeof(int64_t),
+        [CSIM_OPTION_REAL] = sizeof(double),     [CSIM_OPTION_SIZE] = sizeof(int64_t),
+        [CSIM_OPTION_TEXT] = sizeof(char *),     [CSIM_OPTION_CHOICE] = sizeof(int),
         [CSIM_OPTION_TEXTS] = sizeof(csim_texts)};
     memset((char *)target + option->offset, 0, size[option->kind]);
 }
@@ -202,8 +210,8 @@ csim_status csim__config_add(csim__config *config, const csim__option_group *gro
     csim_status st = CSIM_OK;
     int rows = 0;
     while (group->table[rows].name != NULL) { rows++; }
-    CSIM_TRY(csim__realloc(config->ctx, config->groups + 1, sizeof *config->group,
-                           "option groups", &config->group));
+    CSIM_TRY(csim__realloc(config->ctx, config->groups + 1, sizeof *config->group, "option groups",
+                           &config->group));
     csim__config_group *g = &config->group[config->groups];
     *g = (csim__config_group){.g = *group, .rows = rows};
     CSIM_TRY(csim__calloc(config->ctx, rows, sizeof *g->entry, "options", &g->entry));
@@ -215,9 +223,8 @@ done:
 
 csim_status csim__config_positional(csim__config *config, const char *name)
 {
-    csim_status st = csim__realloc(config->ctx, config->positionals + 1,
-                                   sizeof *config->positional, "list of arguments",
-                                   &config->positional);
+    csim_status st = csim__realloc(config->ctx, config->positionals + 1, sizeof *config->positional,
+                                   "list of arguments", &config->positional);
     if (st == CSIM_OK) { config->positional[config->positionals++] = name; }
     return st;
 }
@@ -259,7 +266,8 @@ csim_status csim__config_fail(const csim__config *config, const char *prefix, co
     const csim__config_entry *entry = find_entry(config, prefix, name);
     const char *dot = prefix[0] != '\0' ? "." : "";
     if (entry == NULL || entry->level == CSIM__LEVEL_DEFAULT) {
-        return csim__fail(config->ctx, CSIM_E_USAGE, "option --%s%s%s: %s", prefix, dot, name, text);
+        return csim__fail(config->ctx, CSIM_E_USAGE, "option --%s%s%s: %s", prefix, dot, name,
+                          text);
     }
     describe_origin(entry->origin, where);
     return csim__fail(config->ctx, CSIM_E_USAGE, "option --%s%s%s (%s): %s", prefix, dot, name,

@@ -13,8 +13,8 @@ enum { HELP_COLUMN = 30, HELP_WIDTH = 80 };
 static const char *metavar(const csim_option *option)
 {
     static const char *const by_kind[] = {
-        [CSIM_OPTION_FLAG] = "",     [CSIM_OPTION_INT] = "N",       [CSIM_OPTION_REAL] = "X",
-        [CSIM_OPTION_SIZE] = "SIZE", [CSIM_OPTION_TEXT] = "TEXT",   [CSIM_OPTION_CHOICE] = "WORD",
+        [CSIM_OPTION_FLAG] = "",     [CSIM_OPTION_INT] = "N",     [CSIM_OPTION_REAL] = "X",
+        [CSIM_OPTION_SIZE] = "SIZE", [CSIM_OPTION_TEXT] = "TEXT", [CSIM_OPTION_CHOICE] = "WORD",
         [CSIM_OPTION_TEXTS] = "TEXT"};
     return option->metavar != NULL ? option->metavar : by_kind[option->kind];
 }
@@ -96,8 +96,7 @@ void csim__config_print_help(const csim__config *config, FILE *out)
     for (int g = 0; g < config->groups; g++) {
         if (config->group[g].rows == 0) { continue; }
         const char *prefix = config->group[g].g.prefix;
-        fprintf(out, "\n%s%s%s:\n", config->group[g].g.title, prefix[0] != '\0' ? " " : "",
-                prefix);
+        fprintf(out, "\n%s%s%s:\n", config->group[g].g.title, prefix[0] != '\0' ? " " : "", prefix);
         for (int r = 0; r < config->group[g].rows; r++) { print_option(config, g, r, out); }
     }
 }
@@ -107,13 +106,26 @@ void csim__print_troff(FILE *out, const char *text)
     if (*text == '.' || *text == '\'') { fputs("\\&", out); }
     for (; *text != '\0'; text++) {
         switch (*text) {
-        case '\\': fputs("\\e", out); break;
-        case '-': fputs("\\-", out); break;
-        case '\'': fputs("\\(aq", out); break;
-        case '`': fputs("\\(ga", out); break;
-        case '^': fputs("\\(ha", out); break;
-        case '~': fputs("\\(ti", out); break;
-        default: fputc(*text, out);
+        case '\\':
+            fputs("\\e", out);
+            break;
+        case '-':
+            fputs("\\-", out);
+            break;
+        case '\'':
+            fputs("\\(aq", out);
+            break;
+        case '`':
+            fputs("\\(ga", out);
+            break;
+        case '^':
+            fputs("\\(ha", out);
+            break;
+        case '~':
+            fputs("\\(ti", out);
+            break;
+        default:
+            fputc(*text, out);
         }
     }
 }
@@ -172,8 +184,8 @@ void csim__config_print_words(const csim__config *config, FILE *out)
 static void write_text(const char *name, const char *text, FILE *out)
 {
     size_t length = strlen(text);
-    int quote = length > 0 && (text[0] == ' ' || text[length - 1] == ' ' || text[0] == '"' ||
-                               text[0] == ';');
+    int quote = length > 0 &&
+                (text[0] == ' ' || text[length - 1] == ' ' || text[0] == '"' || text[0] == ';');
     fprintf(out, "%s = %s%s%s\n", name, quote ? "\"" : "", text, quote ? "\"" : "");
 }
 

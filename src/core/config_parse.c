@@ -26,8 +26,7 @@ static int is_match(const csim__config *config, const match *m, int g, int r)
     if (strcmp(option->name, m->key) != 0) { return 0; }
     if (m->negated && option->kind != CSIM_OPTION_FLAG) { return 0; }
     if (m->bare) { return group->g.prefix[0] != '\0'; }
-    return strlen(group->g.prefix) == m->prefix &&
-           memcmp(group->g.prefix, m->name, m->prefix) == 0;
+    return strlen(group->g.prefix) == m->prefix && memcmp(group->g.prefix, m->name, m->prefix) == 0;
 }
 
 /* Go on to the next option the name stands for. */
@@ -81,8 +80,8 @@ static csim_status set_matches(csim__config *config, match *m, int level, csim__
                                const char *text)
 {
     do {
-        csim_status st = csim__config_set(config, m->group, m->row, m->bare ? level - 1 : level,
-                                          origin, text);
+        csim_status st =
+            csim__config_set(config, m->group, m->row, m->bare ? level - 1 : level, origin, text);
         if (st != CSIM_OK) { return st; }
     } while (next_match(config, m));
     return CSIM_OK;
@@ -207,8 +206,7 @@ static csim_status parse_positional(csim__config *config, const char *argument)
     static const csim__origin origin = {.file = NULL, .line = 0};
     match m;
     int taken = config->positionals_taken;
-    if (taken >= config->positionals ||
-        !try_match(config, &m, config->positional[taken], 0, 0)) {
+    if (taken >= config->positionals || !try_match(config, &m, config->positional[taken], 0, 0)) {
         return csim__fail(config->ctx, CSIM_E_USAGE, "unexpected argument '%.200s'", argument);
     }
     if (match_kind(config, &m) != CSIM_OPTION_TEXTS) { config->positionals_taken++; }
@@ -423,8 +421,8 @@ csim_status csim__config_load(csim__config *config, const char *path)
     int64_t length = 0;
     if (csim_context_rank(ctx) == 0) { st = read_runfile(ctx, path, &text, &length); }
     CSIM_TRY(csim__vote(ctx, st));
-    CSIM_TRY(csim__vote(ctx, csim__mpi(ctx, MPI_Bcast(&length, 1, MPI_INT64_T, 0, comm),
-                                       "MPI_Bcast")));
+    CSIM_TRY(
+        csim__vote(ctx, csim__mpi(ctx, MPI_Bcast(&length, 1, MPI_INT64_T, 0, comm), "MPI_Bcast")));
     if (text == NULL) { st = csim__alloc(ctx, length, 1, "run file", &text); }
     CSIM_TRY(csim__vote(ctx, st));
     st = csim__mpi(ctx, MPI_Bcast(text, (int)length, MPI_CHAR, 0, comm), "MPI_Bcast");

@@ -98,8 +98,10 @@ int csim__value_parse(const csim_option *option, const char *text, csim__value *
 {
     char *end = NULL;
     switch (option->kind) {
-    case CSIM_OPTION_FLAG: return parse_flag(text, value);
-    case CSIM_OPTION_CHOICE: return parse_choice(option->choices, text, value);
+    case CSIM_OPTION_FLAG:
+        return parse_flag(text, value);
+    case CSIM_OPTION_CHOICE:
+        return parse_choice(option->choices, text, value);
     case CSIM_OPTION_INT:
         return parse_whole(text, value) && in_range(option, (double)value->whole);
     case CSIM_OPTION_SIZE:
@@ -108,7 +110,8 @@ int csim__value_parse(const csim_option *option, const char *text, csim__value *
         return parse_number(text, &value->real, &end) && *end == '\0' &&
                in_range(option, value->real);
     case CSIM_OPTION_TEXT:
-    case CSIM_OPTION_TEXTS: break;
+    case CSIM_OPTION_TEXTS:
+        break;
     }
     return 0;
 }
@@ -150,13 +153,25 @@ void csim__value_expected(const csim_option *option, char out[CSIM__EXPECTED_MAX
 {
     size_t size = CSIM__EXPECTED_MAX;
     switch (option->kind) {
-    case CSIM_OPTION_FLAG: snprintf(out, size, "true or false"); break;
-    case CSIM_OPTION_CHOICE: describe_choices(option->choices, out, size); break;
-    case CSIM_OPTION_INT: describe_range(option, "a whole number", out, size); break;
-    case CSIM_OPTION_REAL: describe_range(option, "a number", out, size); break;
-    case CSIM_OPTION_SIZE: snprintf(out, size, "a size in bytes such as 512M or 4G"); break;
+    case CSIM_OPTION_FLAG:
+        snprintf(out, size, "true or false");
+        break;
+    case CSIM_OPTION_CHOICE:
+        describe_choices(option->choices, out, size);
+        break;
+    case CSIM_OPTION_INT:
+        describe_range(option, "a whole number", out, size);
+        break;
+    case CSIM_OPTION_REAL:
+        describe_range(option, "a number", out, size);
+        break;
+    case CSIM_OPTION_SIZE:
+        snprintf(out, size, "a size in bytes such as 512M or 4G");
+        break;
     case CSIM_OPTION_TEXT:
-    case CSIM_OPTION_TEXTS: snprintf(out, size, "text without control characters"); break;
+    case CSIM_OPTION_TEXTS:
+        snprintf(out, size, "text without control characters");
+        break;
     }
 }
 
@@ -200,6 +215,7 @@ void csim__value_print(const csim_option *option, const void *target, FILE *out)
         memcpy(&text, field, sizeof text);
         fputs(text != NULL ? text : "", out);
         break;
-    case CSIM_OPTION_TEXTS: break;
+    case CSIM_OPTION_TEXTS:
+        break;
     }
 }

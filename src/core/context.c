@@ -81,6 +81,7 @@ csim_status csim__fail(csim_context *ctx, csim_status status, const char *format
 void csim__forgive(csim_context *ctx)
 {
     ctx->error_kept = 0;
+    ctx->agreed = CSIM_OK;
     ctx->error[0] = '\0';
 }
 
@@ -131,10 +132,12 @@ csim_status csim__vote(csim_context *ctx, csim_status mine)
     if (MPI_Allreduce(&ballot, &worst, 1, MPI_INT64_T, MPI_MAX, ctx->comm) != MPI_SUCCESS) {
         return csim__fail(ctx, CSIM_E_MPI, "rank %d: vote failed", ctx->rank);
     }
-    csim_status agreed = (csim_status)(worst >> 32);
+    csim_status agreed = (csim_status)(worst >> 32), before = ctx->agreed;
+    ctx->agreed = agreed;
     if (agreed == CSIM_OK) { return CSIM_OK; }
     int speaker = INT32_MAX - (int)(worst & 0xFFFFFFFF);
-    if (ctx->rank == speaker && !ctx->error_kept) {
+    /* a failure that was agreed on before and is voted on again keeps its message */
+    if (ctx->rank == speaker && !ctx->error_kept && before != agreed) {
         snprintf(ctx->error, sizeof ctx->error, "%s", csim_status_text(agreed));
     }
     if (MPI_Bcast(ctx->error, CSIM__MESSAGE, MPI_CHAR, speaker, ctx->comm) != MPI_SUCCESS) {

@@ -17,7 +17,8 @@ struct csim_context {
     int rank, size;
 
     char error[CSIM__MESSAGE];
-    int error_kept; /* a message waits for its vote */
+    int error_kept;     /* a message waits for its vote */
+    csim_status agreed; /* by the last vote */
 
     csim_log_level log_level;
     csim_log_fn log_fn;

@@ -1,6 +1,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/clones.h"
 #include "core/exact.h"
 
 enum { LIMB = 40, TOP = 61, HALF = 31, SMALLEST = -900 };
@@ -77,6 +78,7 @@ static inline int64_t to_integer(double v)
     return (int64_t)((uint64_t)(ia - im) << HALF) + (ib - im);
 }
 
+CSIM_CLONES
 void csim__exact_add_block(int64_t *restrict acc, const double *restrict part, int64_t m,
                            int64_t n, const double *restrict fx, const double *restrict fy,
                            bool upper)
@@ -89,6 +91,7 @@ void csim__exact_add_block(int64_t *restrict acc, const double *restrict part, i
     }
 }
 
+CSIM_CLONES
 void csim__exact_add_block_f(int64_t *restrict acc, const float *restrict part, int64_t m,
                              int64_t n, const double *restrict fx, const double *restrict fy,
                              bool upper)

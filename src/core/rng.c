@@ -72,7 +72,9 @@ int64_t csim__rng_below(csim__rng *rng, int64_t n)
     /* Words below 2⁶⁴ mod m would make some remainders more likely: draw again. */
     uint64_t reject = (UINT64_MAX - m + 1) % m;
     uint64_t bits;
-    do { bits = csim__rng_bits(rng); } while (bits < reject);
+    do {
+        bits = csim__rng_bits(rng);
+    } while (bits < reject);
     return (int64_t)(bits % m);
 }
 

@@ -6,7 +6,7 @@
 #include "ingredients/cross.h"
 #include "linalg/dense.h"
 
-enum { PASSES = 3 };
+enum { PASSES = 3, FAILED = -1 };
 
 /* The work on one site of a round. */
 typedef struct job {
@@ -148,7 +148,7 @@ static csim_status reduce_factor(work *w, job *j, int *kept, bool *good)
     double *lambda = NULL, *next = NULL;
     csim_status st = CSIM_OK;
     CSIM_TRY(csim__alloc(w->ctx, k, sizeof *lambda, "eigenvalues", &lambda));
-    CSIM_TRY(csim__eigen(w->ctx, k, j->block, lambda));
+    CSIM_TRY(csim__eigen(w->ctx, CSIM__VECTORS, k, j->block, lambda));
     while (m < k && lambda[m] > 4 * DBL_EPSILON * k) { m++; }
     *good = m == 0 || lambda[m - 1] > 0.5;
     CSIM_TRY(csim__alloc(w->ctx, (int64_t)m * csim__max64(d, k), sizeof *next, "a small factor",
@@ -180,7 +180,7 @@ static csim_status last_factor(work *w, job *j, int m)
     CSIM_TRY(csim__alloc(w->ctx, (int64_t)m * m, sizeof *u, "left vectors", &u));
     CSIM_TRY(csim__alloc(w->ctx, (int64_t)m * d, sizeof *v, "right vectors", &v));
     CSIM_TRY(csim__alloc(w->ctx, (int64_t)k * m, sizeof *turned, "a factor", &turned));
-    CSIM_TRY(csim__svd(w->ctx, CSIM__SVD_VECTORS, m, d, j->small, j->basis->sigma, u, v));
+    CSIM_TRY(csim__svd(w->ctx, CSIM__VECTORS, m, d, j->small, j->basis->sigma, u, v));
     csim__gemm_nn(k, m, m, j->block, m, u, m, turned, m);
     memcpy(j->block, turned, (size_t)k * (size_t)m * sizeof *turned);
     memcpy(j->small, v, (size_t)m * (size_t)d * sizeof *v);
@@ -247,6 +247,16 @@ static csim_status conclude(work *w, job *j)
     return st;
 }
 
+/* Owner: a decomposition that does not converge costs the site its basis, not the sweep. */
+static csim_status give_up(work *w, const job *j, int *kept)
+{
+    csim__log_all(w->ctx, CSIM_LOG_WARNING, "layer %s of %s: %s; its values are flagged",
+                  j->site->layer, j->site->model, csim_context_error(w->ctx));
+    csim__forgive(w->ctx);
+    *kept = FAILED;
+    return CSIM_OK;
+}
+
 /* One pass over the jobs of a round: QᵀQ, its eigenvectors on the owners, Q ← Q F. */
 static csim_status pass(work *w, job *jobs, int count, bool last, double *factor)
 {
@@ -260,6 +270,7 @@ static csim_status pass(work *w, job *jobs, int count, bool last, double *factor
         /* Only the rank of a raw site looks at directions that one pass leaves inaccurate. */
         head[1] = last || good || !w->options->raw;
         if (st == CSIM_OK && head[1]) { st = last_factor(w, j, head[0]); }
+        if (st == CSIM_E_NUMERIC) { st = give_up(w, j, &head[0]); }
     }
     st = csim__vote(w->ctx, st);
     for (int i = 0; st == CSIM_OK && i < count; i++) {
@@ -268,6 +279,10 @@ static csim_status pass(work *w, job *jobs, int count, bool last, double *factor
         if (j->done) { continue; }
         st = csim__mpi(w->ctx, MPI_Bcast(now, 2, MPI_INT, j->owner, csim_context_comm(w->ctx)),
                        "broadcast of a rank");
+        if (st == CSIM_OK && now[0] == FAILED) {
+            j->basis->failed = j->done = true;
+            continue;
+        }
         if (st == CSIM_OK) { st = apply(w, j, now[0], factor); }
         if (st == CSIM_OK && now[1]) {
             j->done = true;
@@ -338,7 +353,7 @@ static csim_status factor_wide(work *w, job *j, double *x, double *u, int *kept)
     CSIM_TRY(csim__alloc(w->ctx, (int64_t)n * n, sizeof *l, "a triangular factor", &l));
     CSIM_TRY(csim__alloc(w->ctx, (int64_t)n * n, sizeof *v, "right vectors", &v));
     CSIM_TRY(csim__lq(w->ctx, n, d, x, l));
-    CSIM_TRY(csim__svd(w->ctx, CSIM__SVD_VECTORS, n, n, l, j->basis->sigma, u, v));
+    CSIM_TRY(csim__svd(w->ctx, CSIM__VECTORS, n, n, l, j->basis->sigma, u, v));
     while (m < n && j->basis->sigma[m] > d * DBL_EPSILON * j->basis->sigma[0]) { m++; }
     csim__gemm_nn(m, d, n, v, n, x, d, j->small, d);
     for (int64_t i = 0; i < n; i++) { memmove(u + i * m, u + i * n, (size_t)m * sizeof *u); }
@@ -369,7 +384,9 @@ static csim_status wide_round(work *w, job *jobs, int count)
         st = exchange(w, jobs[i].k, x, jobs[i].q, jobs[i].owner, true);
     }
     for (int i = 0; st == CSIM_OK && i < count; i++) {
-        if (w->shard->rank == jobs[i].owner) { st = factor_wide(w, &jobs[i], x, u, &m); }
+        if (w->shard->rank != jobs[i].owner) { continue; }
+        st = factor_wide(w, &jobs[i], x, u, &m);
+        if (st == CSIM_E_NUMERIC) { st = give_up(w, &jobs[i], &m); }
     }
     st = csim__vote(w->ctx, st);
     for (int i = 0; st == CSIM_OK && i < count; i++) {
@@ -377,7 +394,9 @@ static csim_status wide_round(work *w, job *jobs, int count)
         j->k = m;
         st = csim__mpi(w->ctx, MPI_Bcast(&j->k, 1, MPI_INT, j->owner, csim_context_comm(w->ctx)),
                        "broadcast of a rank");
-        if (st == CSIM_OK) { st = exchange(w, j->k, u, j->q, j->owner, false); }
+        j->basis->failed = j->k == FAILED;
+        if (st != CSIM_OK || j->basis->failed) { continue; }
+        st = exchange(w, j->k, u, j->q, j->owner, false);
         if (st == CSIM_OK) { st = broadcast(w->ctx, j->basis->sigma, j->k, j->owner); }
         if (st == CSIM_OK) { st = conclude(w, j); }
     }

@@ -215,8 +215,11 @@ static csim_status receive(ring *w, const csim_shard *theirs, int64_t c, bool ha
         bool even = (me->first + i + theirs->first + c) % 2 == 0;
         if (half && even != (me->rank < theirs->rank)) { continue; }
         for (int s = 0; s < w->count; s++) { left[s] = own_rows(w, s, i * me->chunk); }
-        st = chunk_pair(w, left, right, csim__chunk_rows(me, me->first + i),
-                        csim__chunk_rows(theirs, theirs->first + c), false);
+        int64_t mine = csim__chunk_rows(me, me->first + i);
+        int64_t other = csim__chunk_rows(theirs, theirs->first + c);
+        /* The earlier chunk is always on the left: K_ij and K_ji differ in bits. */
+        st = me->first + i < theirs->first + c ? chunk_pair(w, left, right, mine, other, false)
+                                               : chunk_pair(w, right, left, other, mine, false);
         int done;
         MPI_Testall(next->requests, next->request, &done, MPI_STATUSES_IGNORE);
     }

@@ -5,40 +5,55 @@
 
 #include "core/clones.h"
 #include "core/exact.h"
-#include "linalg/dense.h"
 #include "ingredients/site.h"
+#include "linalg/dense.h"
 
-/* Largest and smallest value of each column, and the first value that is not finite. */
+/* Of each column: max x, max −x, and 0 unless something in it is not finite. */
 typedef struct scan {
-    double *top, *bottom; /* [d]: max x, max −x */
-    int64_t bad;          /* row·d + column in the whole site, INT64_MAX = none */
+    double *top, *bottom, *odd; /* [d] */
+    int64_t bad;                /* row·d + column in the whole site, INT64_MAX = none */
 } scan;
+
+/* What one site after the other uses. */
+typedef struct scratch {
+    scan scan;
+    double *part;      /* [widest] */
+    int *exponent;     /* [widest] */
+    csim__exact *sums; /* [widest + 2] */
+    int64_t *hashes;   /* [chunks] */
+} scratch;
 
 CSIM_CLONES
 static void extremes(const double *restrict x, int64_t rows, int64_t d, double *restrict top,
-                     double *restrict bottom)
+                     double *restrict bottom, double *restrict odd)
 {
     for (int64_t i = 0; i < rows; i++) {
         for (int64_t j = 0; j < d; j++) {
             double v = x[i * d + j];
             top[j] = top[j] > v ? top[j] : v;
             bottom[j] = bottom[j] > -v ? bottom[j] : -v;
+            odd[j] += v * 0.0; /* NaN for an infinity, too */
         }
     }
 }
 
-/* A row sum is finite unless something in it is not, or the values are near overflow. */
+/* First value that is not finite, as row·d + column; INT64_MAX if there is none. */
 static int64_t first_bad(const double *x, int64_t rows, int64_t d)
 {
-    for (int64_t i = 0; i < rows; i++) {
-        double product = 0;
-        for (int64_t j = 0; j < d; j++) { product += x[i * d + j] * 0.0; }
-        if (product == 0) { continue; }
-        for (int64_t j = 0; j < d; j++) {
-            if (!isfinite(x[i * d + j])) { return i * d + j; }
-        }
+    for (int64_t k = 0; k < rows * d; k++) {
+        if (!isfinite(x[k])) { return k; }
     }
     return INT64_MAX;
+}
+
+static void look(const double *x, int64_t row0, int64_t rows, int64_t d, scan *s)
+{
+    extremes(x, rows, d, s->top, s->bottom, s->odd);
+    bool fine = true;
+    for (int64_t j = 0; j < d; j++) { fine = fine && s->odd[j] == 0; }
+    if (fine || s->bad != INT64_MAX) { return; }
+    int64_t at = first_bad(x, rows, d);
+    if (at != INT64_MAX) { s->bad = row0 * d + at; }
 }
 
 CSIM_CLONES
@@ -64,9 +79,9 @@ static void centre_and_square(double *restrict x, int64_t rows, int64_t d,
     }
 }
 
-/* Read this rank's rows by chunks; hash each chunk. */
+/* Read this rank's rows by chunks; hash and scan each while it is in cache. */
 static csim_status read_rows(csim_context *ctx, const csim_shard *shard, csim__site *site,
-                             double *x, int64_t *hashes)
+                             double *x, scan *s, int64_t *hashes)
 {
     csim_status st = CSIM_OK;
     csim__phase_begin(ctx, "read");
@@ -77,6 +92,7 @@ static csim_status read_rows(csim_context *ctx, const csim_shard *shard, csim__s
         if (st == CSIM_OK) {
             uint64_t h = XXH3_64bits(to, (size_t)(rows * site->d) * sizeof *to);
             memcpy(&hashes[c], &h, sizeof h);
+            look(to, row, rows, site->d, s);
         }
     }
     csim__phase_end(ctx, 0, (double)(shard->rows * site->d) * sizeof(double));
@@ -123,9 +139,9 @@ static csim_status agree_extremes(csim_context *ctx, csim__site *site, scan *s)
                         "%s: site %s of set %s: %s at row %lld, column %lld, expected finite "
                         "values (drop such examples with --nan drop-rows)",
                         info->file, site->layer, site->model,
-                        bad != first    ? "a value that is not finite"
-                        : isnan(value)  ? "NaN"
-                                        : "an infinity",
+                        bad != first   ? "a value that is not finite"
+                        : isnan(value) ? "NaN"
+                                       : "an infinity",
                         (long long)(first / site->d), (long long)(first % site->d));
         /* The rank that saw the value speaks: the others' messages are forgotten. */
         if (bad != first) {
@@ -136,79 +152,84 @@ static csim_status agree_extremes(csim_context *ctx, csim__site *site, scan *s)
     return csim__vote(ctx, st);
 }
 
+/* Add partial sums of all columns to their exact sums. */
+static void add_parts(csim__exact *sums, const double *part, const int *exponent, int64_t d)
+{
+    for (int64_t j = 0; j < d; j++) { csim__exact_add(&sums[j], part[j], exponent[j]); }
+}
+
 /* Means of the columns; a constant column has exactly its value as its mean. */
 static csim_status take_means(csim_context *ctx, const csim_shard *shard, csim__site *site,
-                              const scan *s, csim__exact *sums, double *part)
+                              scratch *w)
 {
     int64_t d = site->d;
-    for (int64_t j = 0; j < d; j++) { sums[j] = (csim__exact){0, 0}; }
+    for (int64_t j = 0; j < d; j++) {
+        w->sums[j] = (csim__exact){0, 0};
+        w->exponent[j] =
+            csim__exact_exponent((double)shard->n * fmax(w->scan.top[j], w->scan.bottom[j]));
+    }
     for (int64_t c = 0; c < shard->count; c++) {
         int64_t at = c * shard->chunk, rows = csim__chunk_rows(shard, shard->first + c);
-        add_columns(site->x + at * d, rows, d, part);
-        for (int64_t j = 0; j < d; j++) {
-            int e = csim__exact_exponent((double)shard->n * fmax(s->top[j], s->bottom[j]));
-            csim__exact_add(&sums[j], part[j], e);
-        }
+        add_columns(site->x + at * d, rows, d, w->part);
+        add_parts(w->sums, w->part, w->exponent, d);
     }
-    csim_status st = csim__exact_reduce(ctx, sums, d);
+    csim_status st = csim__exact_reduce(ctx, w->sums, d);
     for (int64_t j = 0; st == CSIM_OK && j < d; j++) {
-        int e = csim__exact_exponent((double)shard->n * fmax(s->top[j], s->bottom[j]));
-        bool constant = s->top[j] == -s->bottom[j];
-        site->mean[j] = constant ? s->top[j] : csim__exact_value(sums[j], e) / (double)shard->n;
+        bool constant = w->scan.top[j] == -w->scan.bottom[j];
+        double sum = csim__exact_value(w->sums[j], w->exponent[j]);
+        site->mean[j] = constant ? w->scan.top[j] : sum / (double)shard->n;
         site->constant_columns += constant;
     }
     return st;
 }
 
-/* Centre, and the norms of the columns; bound of a column's sum: n·(range)². */
+/* Lengths of the rows of a chunk; returns the sum of their fourth powers, counts zero rows. */
+static double take_rows(csim__site *site, int64_t at, int64_t rows, int64_t *zero)
+{
+    double fourth = 0;
+    for (int64_t i = at; i < at + rows; i++) {
+        const double *x = site->x + i * site->d;
+        site->row_square[i] = csim__dot(site->d, x, x);
+        fourth += site->row_square[i] * site->row_square[i];
+        int64_t j = 0;
+        while (j < site->d && x[j] == -site->mean[j]) { j++; }
+        *zero += j == site->d;
+    }
+    return fourth;
+}
+
+/* Centre; the norms of columns and rows. Bound of a column's sum: n·(range)². */
 static csim_status take_norms(csim_context *ctx, const csim_shard *shard, csim__site *site,
-                              const scan *s, csim__exact *sums, double *part)
+                              scratch *w)
 {
     int64_t d = site->d;
-    for (int64_t j = 0; j < d; j++) { sums[j] = (csim__exact){0, 0}; }
+    double bound = 0; /* of the variance: every row's square is at most this */
+    for (int64_t j = 0; j < d; j++) {
+        double range = w->scan.top[j] + w->scan.bottom[j];
+        double most = 2 * (double)shard->n * range * range;
+        w->sums[j] = (csim__exact){0, 0};
+        w->exponent[j] = csim__exact_exponent(most);
+        bound += most;
+    }
+    csim__exact *tail = w->sums + d; /* Σ‖x̃_i‖⁴, and the number of zero rows */
+    int e = csim__exact_exponent(bound * bound);
+    tail[0] = tail[1] = (csim__exact){0, 0};
     for (int64_t c = 0; c < shard->count; c++) {
         int64_t at = c * shard->chunk, rows = csim__chunk_rows(shard, shard->first + c);
-        centre_and_square(site->x + at * d, rows, d, site->mean, part);
-        for (int64_t j = 0; j < d; j++) {
-            double range = s->top[j] + s->bottom[j];
-            int e = csim__exact_exponent(2 * (double)shard->n * range * range);
-            csim__exact_add(&sums[j], part[j], e);
-        }
+        centre_and_square(site->x + at * d, rows, d, site->mean, w->part);
+        add_parts(w->sums, w->part, w->exponent, d);
+        csim__exact_add(&tail[0], take_rows(site, at, rows, &tail[1].hi), e);
     }
-    csim_status st = csim__exact_reduce(ctx, sums, d);
+    csim_status st = csim__exact_reduce(ctx, w->sums, d + 2);
     site->variance = site->raw_square = 0;
     for (int64_t j = 0; st == CSIM_OK && j < d; j++) {
-        double range = s->top[j] + s->bottom[j];
-        double square = csim__exact_value(
-            sums[j], csim__exact_exponent(2 * (double)shard->n * range * range));
+        double square = csim__exact_value(w->sums[j], w->exponent[j]);
         site->norm[j] = sqrt(square);
         site->variance += square;
         site->raw_square += square + (double)shard->n * site->mean[j] * site->mean[j];
     }
-    return st;
-}
-
-/* Norms of the rows, their fourth-power sum, and the number of zero rows. */
-static csim_status take_rows(csim_context *ctx, const csim_shard *shard, csim__site *site)
-{
-    csim__exact sums[2] = {{0, 0}, {0, 0}};
-    int e = csim__exact_exponent(2 * site->variance * site->variance);
-    for (int64_t c = 0; c < shard->count; c++) {
-        int64_t at = c * shard->chunk, rows = csim__chunk_rows(shard, shard->first + c);
-        double fourth = 0;
-        for (int64_t i = at; i < at + rows; i++) {
-            const double *x = site->x + i * site->d;
-            site->row_square[i] = csim__dot(site->d, x, x);
-            fourth += site->row_square[i] * site->row_square[i];
-            int64_t j = 0;
-            while (j < site->d && x[j] == -site->mean[j]) { j++; }
-            sums[1].hi += j == site->d;
-        }
-        csim__exact_add(&sums[0], fourth, e);
-    }
-    csim_status st = csim__exact_reduce(ctx, sums, 2);
-    site->square_of_norms = csim__exact_value(sums[0], e);
-    site->zero_rows = sums[1].hi;
+    site->square_of_norms = csim__exact_value(tail[0], e);
+    site->zero_rows = tail[1].hi;
     return st;
 }
 
@@ -221,13 +242,6 @@ static csim_status to_single(csim_context *ctx, const csim_shard *shard, csim__s
     return st;
 }
 
-typedef struct scratch {
-    scan scan;
-    double *part;
-    csim__exact *sums;
-    int64_t *hashes;
-} scratch;
-
 static csim_status ingest_site(csim_context *ctx, const csim_shard *shard, csim__site *site,
                                const csim__ingest_options *options, scratch *w)
 {
@@ -237,21 +251,24 @@ static csim_status ingest_site(csim_context *ctx, const csim_shard *shard, csim_
     memset(w->hashes, 0, (size_t)shard->chunks * sizeof *w->hashes);
     CSIM_TRY(csim__alloc(ctx, d, sizeof *site->mean, "means", &site->mean));
     CSIM_TRY(csim__alloc(ctx, d, sizeof *site->norm, "norms", &site->norm));
-    CSIM_TRY(csim__alloc(ctx, shard->rows, sizeof *site->row_square, "row norms",
-                         &site->row_square));
+    CSIM_TRY(
+        csim__alloc(ctx, shard->rows, sizeof *site->row_square, "row norms", &site->row_square));
     CSIM_TRY(csim__alloc(ctx, shard->rows * d, sizeof *site->x, "rows of a site", &site->x));
-    CSIM_TRY(read_rows(ctx, shard, site, site->x, w->hashes));
+    w->scan.bottom = w->scan.top + d;
+    w->scan.odd = w->scan.bottom + d;
+    w->scan.bad = INT64_MAX;
+    for (int64_t j = 0; j < d; j++) {
+        w->scan.top[j] = w->scan.bottom[j] = -INFINITY;
+        w->scan.odd[j] = 0;
+    }
+    CSIM_TRY(read_rows(ctx, shard, site, site->x, &w->scan, w->hashes));
 done:
     st = csim__vote(ctx, st);
     if (st != CSIM_OK) { return st; }
     csim__phase_begin(ctx, "moments");
-    w->scan.bottom = w->scan.top + d;
-    for (int64_t j = 0; j < 2 * d; j++) { w->scan.top[j] = -INFINITY; }
-    w->scan.bad = first_bad(site->x, shard->rows, d);
-    if (w->scan.bad != INT64_MAX) { w->scan.bad += shard->row0 * d; }
-    extremes(site->x, shard->rows, d, w->scan.top, w->scan.bottom);
     st = agree_extremes(ctx, site, &w->scan);
-    if (st == CSIM_OK) { st = join_hashes(ctx, shard, w->hashes, &site->checksum); }
+    bool refused = st != CSIM_OK; /* agreed: a second vote would lose the message */
+    if (!refused) { st = join_hashes(ctx, shard, w->hashes, &site->checksum); }
     for (int64_t j = 0; st == CSIM_OK && j < d; j++) {
         double range = w->scan.top[j] + w->scan.bottom[j];
         double most = fmax(w->scan.top[j], w->scan.bottom[j]);
@@ -263,9 +280,9 @@ done:
                             site->layer, site->model, (long long)j, most);
         }
     }
-    if (st == CSIM_OK) { st = take_means(ctx, shard, site, &w->scan, w->sums, w->part); }
-    if (st == CSIM_OK) { st = take_norms(ctx, shard, site, &w->scan, w->sums, w->part); }
-    if (st == CSIM_OK) { st = take_rows(ctx, shard, site); }
+    if (!refused) { st = csim__vote(ctx, st); }
+    if (st == CSIM_OK) { st = take_means(ctx, shard, site, w); }
+    if (st == CSIM_OK) { st = take_norms(ctx, shard, site, w); }
     if (st == CSIM_OK && options->precision == CSIM_SINGLE_PRECISION) {
         st = csim__vote(ctx, to_single(ctx, shard, site));
     }
@@ -338,13 +355,16 @@ csim_status csim__ingest(csim_context *ctx, csim__site *sites, int count,
     *shard = csim__shard(csim_set_examples(sites[0].set), csim_context_rank(ctx),
                          csim_context_size(ctx));
     if (shard->n < LEAST) {
-        return csim__vote(ctx, csim__fail(ctx, CSIM_E_DATA, "found %lld examples, expected %d or "
-                                          "more", (long long)shard->n, LEAST));
+        return csim__vote(ctx, csim__fail(ctx, CSIM_E_DATA,
+                                          "found %lld examples, expected %d or "
+                                          "more",
+                                          (long long)shard->n, LEAST));
     }
     for (int s = 0; s < count; s++) { widest = csim__max64(widest, sites[s].d); }
-    CSIM_TRY(csim__alloc(ctx, 2 * widest, sizeof *w.scan.top, "extremes", &w.scan.top));
+    CSIM_TRY(csim__alloc(ctx, 3 * widest, sizeof *w.scan.top, "extremes", &w.scan.top));
     CSIM_TRY(csim__alloc(ctx, widest, sizeof *w.part, "partial sums", &w.part));
-    CSIM_TRY(csim__alloc(ctx, widest, sizeof *w.sums, "exact sums", &w.sums));
+    CSIM_TRY(csim__alloc(ctx, widest, sizeof *w.exponent, "exponents", &w.exponent));
+    CSIM_TRY(csim__alloc(ctx, widest + 2, sizeof *w.sums, "exact sums", &w.sums));
     CSIM_TRY(csim__alloc(ctx, shard->chunks, sizeof *w.hashes, "checksums", &w.hashes));
 done:
     st = csim__vote(ctx, st);
@@ -353,6 +373,7 @@ done:
     }
     csim__free(ctx, &w.hashes);
     csim__free(ctx, &w.sums);
+    csim__free(ctx, &w.exponent);
     csim__free(ctx, &w.part);
     csim__free(ctx, &w.scan.top);
     return st;

@@ -4,6 +4,11 @@
 #include "ingredients/pair.h"
 #include "linalg/dense.h"
 
+/* Decompositions by squares are kept where their estimated error is below these; the contract is
+ * 1e-8 of a measure's scale. */
+#define SUM_ERROR 1e-10  /* of ‖A‖_*, relative to it and to the Procrustes radicand */
+#define MEAN_ERROR 1e-11 /* mean over the canonical correlations, or over their vectors' angles */
+
 const char *csim__route_name(csim__route route)
 {
     static const char *const names[] = {"none", "gram", "cross", "basis"};
@@ -64,12 +69,33 @@ double csim__pair_gram(csim_pair *pair)
     return pair->gram;
 }
 
+/* Sum of the singular values of A, destroyed. What is made of it is often v − 2‖A‖_*, so the sum is
+ * taken by squares only where its error is far below that, too. */
+static csim_status nuclear_norm(csim_pair *pair, int m, int n, double *a, double *out)
+{
+    double *s = NULL, sum = csim__pair_variance(pair, 0) + csim__pair_variance(pair, 1);
+    csim__doubt doubt;
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__alloc(pair->ctx, m < n ? m : n, sizeof *s, "singular values", &s));
+    CSIM_TRY(csim__svd_by_squares(pair->ctx, CSIM__VALUES, m, n, a, s, NULL, NULL, &doubt));
+    for (int attempt = 0; attempt < 2; attempt++) {
+        *out = 0;
+        for (int i = 0; i < m && i < n; i++) { *out += s[i]; }
+        double error = doubt.values * s[0], room = fmin(*out, sum - 2 * *out);
+        if (attempt == 1 || error <= SUM_ERROR * room) { break; }
+        CSIM_TRY(csim__svd(pair->ctx, CSIM__VALUES, m, n, a, s, NULL, NULL));
+    }
+done:
+    csim__free(pair->ctx, &s);
+    return st;
+}
+
 csim_status csim__pair_nuclear(csim_pair *pair, double *out)
 {
     const csim__site *a = pair->site[0], *b = pair->site[1];
     bool bases = pair->route == CSIM__ROUTE_BASIS;
     int m = bases ? a->basis.q : (int)a->d, n = bases ? b->basis.q : (int)b->d;
-    double *work = NULL, *s = NULL;
+    double *work = NULL;
     csim_status st = CSIM_OK;
     if (pair->has_nuclear) { goto done; }
     pair->nuclear = 0;
@@ -78,7 +104,6 @@ csim_status csim__pair_nuclear(csim_pair *pair, double *out)
         goto done;
     }
     CSIM_TRY(csim__alloc(pair->ctx, (int64_t)m * n, sizeof *work, "a block", &work));
-    CSIM_TRY(csim__alloc(pair->ctx, m < n ? m : n, sizeof *s, "singular values", &s));
     if (bases) { /* the orthogonal factors of both sides leave singular values alone */
         for (int64_t i = 0; i < m; i++) {
             for (int64_t j = 0; j < n; j++) {
@@ -89,32 +114,52 @@ csim_status csim__pair_nuclear(csim_pair *pair, double *out)
         memcpy(work, pair->block, (size_t)m * (size_t)n * sizeof *work);
     }
     csim__phase_begin(pair->ctx, "svd");
-    st = csim__svd(pair->ctx, CSIM__SVD_VALUES, m, n, work, s, NULL, NULL);
+    st = nuclear_norm(pair, m, n, work, &pair->nuclear);
     csim__phase_end(pair->ctx, 0, 0);
     CSIM_TRY(st);
-    for (int i = 0; i < m && i < n; i++) { pair->nuclear += s[i]; }
     pair->has_nuclear = true;
 done:
-    csim__free(pair->ctx, &s);
     csim__free(pair->ctx, &work);
     *out = pair->nuclear;
     return st;
 }
 
-/* Singular values, and vectors if wanted, of the leading k₀×k₁ block of M. */
-static csim_status decompose(csim_pair *pair, int k0, int k1, bool vectors, double *s, double *u,
+/* Left vectors [k0, k] of DGESDD's layout as rows [k, k0]. */
+static csim_status to_rows(csim_context *ctx, int64_t rows, int64_t k, double *u)
+{
+    double *turned = NULL;
+    csim_status st = csim__alloc(ctx, rows * k, sizeof *turned, "left vectors", &turned);
+    if (st != CSIM_OK) { return st; }
+    for (int64_t i = 0; i < rows; i++) {
+        for (int64_t c = 0; c < k; c++) { turned[c * rows + i] = u[i * k + c]; }
+    }
+    memcpy(u, turned, (size_t)(rows * k) * sizeof *u);
+    csim__free(ctx, &turned);
+    return CSIM_OK;
+}
+
+/* Singular values, and vectors as rows u[k, k0] and v[k, k1] if wanted, of the leading k₀×k₁ block
+ * of M; by squares where the means of values and vectors are good to MEAN_ERROR. */
+static csim_status decompose(csim_pair *pair, int k0, int k1, csim__want want, double *s, double *u,
                              double *v)
 {
-    int stride = pair->site[1]->basis.q;
+    int stride = pair->site[1]->basis.q, k = k0 < k1 ? k0 : k1;
     double *work = NULL;
+    csim__doubt doubt;
     csim_status st = csim__alloc(pair->ctx, (int64_t)k0 * k1, sizeof *work, "a block", &work);
     if (st != CSIM_OK) { return st; }
+    csim__phase_begin(pair->ctx, "svd");
     for (int64_t i = 0; i < k0; i++) {
         memcpy(work + i * k1, pair->m + i * stride, (size_t)k1 * sizeof *work);
     }
-    csim__phase_begin(pair->ctx, "svd");
-    st = csim__svd(pair->ctx, vectors ? CSIM__SVD_VECTORS : CSIM__SVD_VALUES, k0, k1, work, s, u,
-                   v);
+    CSIM_TRY(csim__svd_by_squares(pair->ctx, want, k0, k1, work, s, u, v, &doubt));
+    bool good = doubt.values <= MEAN_ERROR * k &&
+                (want == CSIM__VALUES || doubt.vectors <= MEAN_ERROR * k);
+    if (!good) {
+        CSIM_TRY(csim__svd(pair->ctx, want, k0, k1, work, s, u, v));
+        if (want == CSIM__VECTORS) { st = to_rows(pair->ctx, k0, k, u); }
+    }
+done:
     csim__phase_end(pair->ctx, 0, 0);
     csim__free(pair->ctx, &work);
     return st;
@@ -124,25 +169,20 @@ static csim_status decompose(csim_pair *pair, int k0, int k1, bool vectors, doub
 static csim_status make_canonical(csim_pair *pair)
 {
     int r0 = pair->site[0]->basis.r, r1 = pair->site[1]->basis.r, k = r0 < r1 ? r0 : r1;
-    double *left = NULL;
     csim_status st = CSIM_OK;
     if (pair->has_rho) { return CSIM_OK; }
     CSIM_TRY(csim__alloc(pair->ctx, k, sizeof *pair->rho, "correlations", &pair->rho));
     if (pair->vectors) {
-        CSIM_TRY(csim__alloc(pair->ctx, (int64_t)r0 * k, sizeof *left, "left vectors", &left));
         CSIM_TRY(csim__alloc(pair->ctx, (int64_t)k * r0, sizeof(double), "canonical vectors",
                              &pair->canonical[0]));
         CSIM_TRY(csim__alloc(pair->ctx, (int64_t)k * r1, sizeof(double), "canonical vectors",
                              &pair->canonical[1]));
     }
-    CSIM_TRY(decompose(pair, r0, r1, pair->vectors, pair->rho, left, pair->canonical[1]));
-    for (int64_t i = 0; pair->vectors && i < r0; i++) {
-        for (int64_t c = 0; c < k; c++) { pair->canonical[0][c * r0 + i] = left[i * k + c]; }
-    }
+    CSIM_TRY(decompose(pair, r0, r1, pair->vectors ? CSIM__VECTORS : CSIM__VALUES, pair->rho,
+                       pair->canonical[0], pair->canonical[1]));
     pair->rho_count = k;
     pair->has_rho = true;
 done:
-    csim__free(pair->ctx, &left);
     return st;
 }
 
@@ -159,7 +199,7 @@ csim_status csim__pair_correlations(csim_pair *pair, int k_x, int k_y, double *o
         if (st == CSIM_OK) { memcpy(out, pair->rho, (size_t)*count * sizeof *out); }
         return st;
     }
-    return decompose(pair, k0, k1, false, out, NULL, NULL);
+    return decompose(pair, k0, k1, CSIM__VALUES, out, NULL, NULL);
 }
 
 csim_status csim__pair_canonical(csim_pair *pair, int side, const double **out, int *count)

@@ -28,6 +28,7 @@ struct csim_pair {
     const csim__site *site[2]; /* left and right operand of the blocks */
     bool flipped;              /* the cell's X is the right operand */
     bool vectors;              /* canonical vectors will be asked for */
+    bool single;               /* the cross terms come from 32-bit rows */
     csim__route route;
     double gram;               /* ⟨K_x,K_y⟩; on the Gram route from outside, else made here */
     csim__row_sums rows;

@@ -14,6 +14,7 @@ typedef struct csim__basis {
     double *u;       /* [rows, q] this rank's rows */
     double *sigma;   /* [q] descending */
     double *loading; /* [q, d] diag(sigma) V, NULL unless wanted */
+    bool failed;     /* a decomposition did not converge: there is no basis */
 } csim__basis;
 
 typedef struct csim__site {

@@ -34,7 +34,8 @@ typedef struct csim__reader {
     const char *name;
     /* Does the file look like this format? head = its first len ≤ 64 bytes. */
     int (*probe)(const unsigned char *head, size_t len);
-    /* Add the arrays of the file to the catalogue. Untrusted input. */
+    /* Add the arrays of the file to the catalogue. Untrusted input. CSIM_E_DATA: a sound file, but
+     * without anything to compare; in a folder it is left out with a warning. */
     csim_status (*scan)(csim_context *ctx, const char *path, csim__catalog *catalog);
     /* Open for reading; *handle is the format's own. */
     csim_status (*open)(csim_context *ctx, const char *path, void **handle);

@@ -24,8 +24,8 @@ csim_status csim__npy_header(csim_context *ctx, const char *label, const csim__s
 /** Is it one of the integer types of which ids are made? */
 int csim__npy_is_integer(const csim__npy *npy);
 
-/** Describe as an array (path and name are left alone). CSIM_OK, or CSIM_E_DATA when the elements
- *  are no floating-point numbers that can be read. */
+/** Describe as an array (path and name are left alone). CSIM_OK; CSIM_E_DATA when the elements are
+ *  integers, texts and the like; CSIM_E_FORMAT when they are floats that cannot be read. */
 csim_status csim__npy_array(csim_context *ctx, const char *label, const csim__npy *npy,
                             csim__array *a);
 

@@ -338,7 +338,9 @@ csim_status csim__npy_array(csim_context *ctx, const char *label, const csim__np
     } else if (npy->kind == 'B') {
         a->dtype = CSIM_BF16;
     } else {
-        return csim__fail(ctx, CSIM_E_DATA,
+        /* Labels of any type may lie beside the sites; a site of another float must not vanish. */
+        int labels = npy->kind != 'f' && npy->kind != 'V';
+        return csim__fail(ctx, labels ? CSIM_E_DATA : CSIM_E_FORMAT,
                           "%s: elements are '%s' (%s), expected float64, float32,"
                           " float16 or bfloat16; convert with numpy.save(out, a.astype('float32'))",
                           label, npy->descr, type_name(npy));

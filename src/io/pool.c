@@ -22,7 +22,9 @@ int64_t csim__view_neurons(const csim__view *view, const csim__array *a)
 {
     int64_t d = a->shape[view->neuron_axis];
     for (int j = 0; view->pool == CSIM_POOL_FLATTEN && j < a->ndim; ++j) {
-        if (j == view->example_axis || j == view->layer_axis || j == view->neuron_axis) { continue; }
+        if (j == view->example_axis || j == view->layer_axis || j == view->neuron_axis) {
+            continue;
+        }
         if (a->shape[j] != 0 && d > INT64_MAX / a->shape[j]) { return -1; }
         d *= a->shape[j];
     }
@@ -80,7 +82,8 @@ static void take_positions(csim_pool pool, const double *x, int64_t before, int6
 }
 
 /* One row, or the part of it that `count` now says, whose neurons begin at out. */
-static void pool_row(const pooling *p, const double *x, int64_t before, int64_t neurons, double *out)
+static void pool_row(const pooling *p, const double *x, int64_t before, int64_t neurons,
+                     double *out)
 {
     take_positions((csim_pool)p->view->pool, x, before, neurons, p->after, out);
 }

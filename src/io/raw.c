@@ -32,10 +32,12 @@ static csim_status raw_bytes(csim_context *ctx, void *self, int64_t offset, int6
                               raw->path, bytes, offset, strerror(errno));
         }
         if (n == 0) {
+            struct stat now = {0};
+            fstat(raw->fd, &now);
             return csim__fail(ctx, CSIM_E_IO,
                               "file %s: ends at byte %" PRId64 ", expected bytes up"
                               " to %" PRId64,
-                              raw->path, offset + got, offset + bytes);
+                              raw->path, (int64_t)now.st_size, offset + bytes);
         }
         got += n;
     }

@@ -99,7 +99,13 @@ static csim_status parse_extents(csim_context *ctx, const char *path, const json
     }
     t->ndim = (int)csim__min64(ndim, CSIM__MAX_DIMS + 1);
     int64_t bytes = zero ? 0 : bits / 8;
-    if (bytes != t->end - t->begin || (!zero && bits % 8 != 0)) {
+    if (!zero && bits % 8 != 0) {
+        return csim__fail(ctx, CSIM_E_FORMAT,
+                          "file %s, tensor %s: its shape and type %s end within a"
+                          " byte",
+                          path, t->name, t->type->name);
+    }
+    if (bytes != t->end - t->begin) {
         return csim__fail(ctx, CSIM_E_FORMAT,
                           "file %s, tensor %s: its shape and type %s need %" PRId64
                           " bytes, data_offsets %" PRId64 " to %" PRId64 " give %" PRId64,
@@ -252,7 +258,7 @@ static csim_status add_tensor(csim_context *ctx, const csim__raw *raw, const hea
     csim_status st = CSIM_OK;
     char *name = NULL;
     if (t->type->kind == KIND_REFUSED) {
-        return csim__fail(ctx, CSIM_E_DATA,
+        return csim__fail(ctx, CSIM_E_FORMAT,
                           "file %s, tensor %s: elements are %s, expected F64, F32,"
                           " F16 or BF16; convert with tensor.float()",
                           raw->path, t->name, t->type->name);

@@ -9,32 +9,54 @@
 enum { MOST_OPEN = 64 }; /* files a set keeps open; ranks have about a thousand in all */
 
 const csim_option csim_input_option_table[] = {
-    {.name = "layers", .kind = CSIM_OPTION_TEXTS, .offset = offsetof(csim_input_options, layers),
+    {.name = "layers",
+     .kind = CSIM_OPTION_TEXTS,
+     .offset = offsetof(csim_input_options, layers),
      .metavar = "[SET:]LIST",
-     .help = "Layers to use: names, indices (negative from the end), ranges a:b and globs, joined by"
-             " commas; of one set when its name and a colon come first"},
-    {.name = "examples", .kind = CSIM_OPTION_TEXT, .offset = offsetof(csim_input_options, examples),
+     .help =
+         "Layers to use: names, indices (negative from the end), ranges a:b and globs, joined by"
+         " commas; of one set when its name and a colon come first"},
+    {.name = "examples",
+     .kind = CSIM_OPTION_TEXT,
+     .offset = offsetof(csim_input_options, examples),
      .metavar = "A:B",
      .help = "Examples to use, a half-open range; either end may be missing or count from the end"},
-    {.name = "pool", .kind = CSIM_OPTION_CHOICE, .offset = offsetof(csim_input_options, pool),
-     .fallback = "none", .choices = "none|mean|max|flatten|first|last",
+    {.name = "pool",
+     .kind = CSIM_OPTION_CHOICE,
+     .offset = offsetof(csim_input_options, pool),
+     .fallback = "none",
+     .choices = "none|mean|max|flatten|first|last",
      .help = "How the positions of arrays of more than two dimensions become one row of neurons"},
-    {.name = "axis", .kind = CSIM_OPTION_CHOICE, .offset = offsetof(csim_input_options, axis),
-     .fallback = "none", .choices = "none|nld|lnd",
+    {.name = "axis",
+     .kind = CSIM_OPTION_CHOICE,
+     .offset = offsetof(csim_input_options, axis),
+     .fallback = "none",
+     .choices = "none|nld|lnd",
      .help = "What the axes of a three-dimensional .npy are: examples, layers, neurons or layers,"
              " examples, neurons"},
-    {.name = "neuron-axis", .kind = CSIM_OPTION_INT,
-     .offset = offsetof(csim_input_options, neuron_axis), .fallback = "-1", .min = -1,
-     .max = CSIM__MAX_DIMS - 1, .metavar = "AXIS",
-     .help = "Axis of the neurons in arrays that are pooled; -1 is the last, or 1 of four-dimensional"
-             " arrays"},
-    {.name = "concat", .kind = CSIM_OPTION_CHOICE,
-     .offset = offsetof(csim_input_options, concat_rows), .fallback = "none", .choices = "none|rows",
+    {.name = "neuron-axis",
+     .kind = CSIM_OPTION_INT,
+     .offset = offsetof(csim_input_options, neuron_axis),
+     .fallback = "-1",
+     .min = -1,
+     .max = CSIM__MAX_DIMS - 1,
+     .metavar = "AXIS",
+     .help =
+         "Axis of the neurons in arrays that are pooled; -1 is the last, or 1 of four-dimensional"
+         " arrays"},
+    {.name = "concat",
+     .kind = CSIM_OPTION_CHOICE,
+     .offset = offsetof(csim_input_options, concat_rows),
+     .fallback = "none",
+     .choices = "none|rows",
      .help = "Join sites of the same name from several files or sub-folders by rows"},
-    {.name = "nan", .kind = CSIM_OPTION_CHOICE,
-     .offset = offsetof(csim_input_options, nan_drop_rows), .fallback = "error",
+    {.name = "nan",
+     .kind = CSIM_OPTION_CHOICE,
+     .offset = offsetof(csim_input_options, nan_drop_rows),
+     .fallback = "error",
      .choices = "error|drop-rows",
-     .help = "What to do about NaN and Inf in the input: stop, or drop those examples on all sides"},
+     .help =
+         "What to do about NaN and Inf in the input: stop, or drop those examples on all sides"},
     {.name = NULL}};
 
 void csim__site_clear(csim_context *ctx, csim__site *site)
@@ -93,9 +115,10 @@ static csim_status check_file(csim_set *set, const csim__set_file *f)
     csim__raw *raw = NULL;
     CSIM_TRY(csim__raw_open(set->ctx, f->path, &raw));
     if (raw->size != f->bytes) {
-        st = csim__fail(set->ctx, CSIM_E_IO, "file %s: has %" PRId64 " bytes on rank %d, expected %"
-                        PRId64 " as rank 0 saw it", f->path, raw->size, csim_context_rank(set->ctx),
-                        f->bytes);
+        st = csim__fail(set->ctx, CSIM_E_IO,
+                        "file %s: has %" PRId64 " bytes on rank %d, expected %" PRId64
+                        " as rank 0 saw it",
+                        f->path, raw->size, csim_context_rank(set->ctx), f->bytes);
     }
 done:
     csim__raw_close(set->ctx, &raw);
@@ -229,8 +252,9 @@ static csim_status check_rows(const csim_set *set, int64_t site, int64_t row0, i
                           site, set->sites);
     }
     if (row0 < 0 || rows < 0 || row0 > n - rows) {
-        return csim__fail(set->ctx, CSIM_E_ARG, "set %s: rows %" PRId64 " to %" PRId64 " of %" PRId64,
-                          set->name, row0, row0 + rows, n);
+        return csim__fail(set->ctx, CSIM_E_ARG,
+                          "set %s: rows %" PRId64 " to %" PRId64 " of %" PRId64, set->name, row0,
+                          row0 + rows, n);
     }
     return CSIM_OK;
 }
@@ -245,8 +269,7 @@ static piece piece_at(const csim__site *site, int64_t row, int64_t rows)
 {
     int64_t i = 0, axis = site->view.example_axis;
     while (row >= site->part[i].array.shape[axis]) { row -= site->part[i++].array.shape[axis]; }
-    return (piece){&site->part[i], row,
-                   csim__min64(rows, site->part[i].array.shape[axis] - row)};
+    return (piece){&site->part[i], row, csim__min64(rows, site->part[i].array.shape[axis] - row)};
 }
 
 csim_status csim_set_read(csim_set *set, int site, int64_t row0, int64_t rows, double *out)
@@ -267,8 +290,8 @@ done:
     return st;
 }
 
-csim_status csim__set_site_ids(csim_set *set, int64_t site, int64_t row0, int64_t rows,
-                               int64_t *ids, int *has)
+csim_status csim__set_site_column(csim_set *set, int64_t site, const char *name, int64_t row0,
+                                  int64_t rows, int64_t *ids, int *has)
 {
     csim_status st = CSIM_OK;
     void *handle;
@@ -283,11 +306,17 @@ csim_status csim__set_site_ids(csim_set *set, int64_t site, int64_t row0, int64_
         *has = 0;
         if (format->read_ids == NULL) { return CSIM_OK; }
         CSIM_TRY(csim__set_handle(set, p.part->file, &handle));
-        CSIM_TRY(format->read_ids(set->ctx, handle, "example_id", p.row0, p.rows, ids + done, has));
+        CSIM_TRY(format->read_ids(set->ctx, handle, name, p.row0, p.rows, ids + done, has));
         done += p.rows;
     } while (*has && done < rows);
 done:
     return st;
+}
+
+csim_status csim__set_site_ids(csim_set *set, int64_t site, int64_t row0, int64_t rows,
+                               int64_t *ids, int *has)
+{
+    return csim__set_site_column(set, site, "example_id", row0, rows, ids, has);
 }
 
 csim_status csim_set_example_ids(csim_set *set, int64_t row0, int64_t rows, int64_t *ids, int *has)
@@ -301,9 +330,10 @@ csim_status csim_set_drop_rows(csim_set *set, const int64_t *rows, int64_t count
     int64_t *dropped = NULL, total = set->drops + count, run;
     for (int64_t i = 0; i < count; ++i) {
         if (rows[i] < 0 || rows[i] >= csim_set_examples(set) || (i > 0 && rows[i] <= rows[i - 1])) {
-            return csim__fail(set->ctx, CSIM_E_ARG, "set %s: rows to drop are not ascending rows of"
-                              " the set (%" PRId64 " of %" PRId64 ")", set->name, rows[i],
-                              csim_set_examples(set));
+            return csim__fail(set->ctx, CSIM_E_ARG,
+                              "set %s: rows to drop are not ascending rows of"
+                              " the set (%" PRId64 " of %" PRId64 ")",
+                              set->name, rows[i], csim_set_examples(set));
         }
     }
     CSIM_TRY(csim__alloc(set->ctx, total, sizeof *dropped, "list of dropped examples", &dropped));

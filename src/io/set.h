@@ -34,7 +34,7 @@ typedef struct csim__site {
     csim__view view;
     csim__part *part;
     int64_t parts;
-    int64_t rank; /* order in the set while it is made */
+    int64_t rank;        /* order in the set while it is made */
     csim_site_info info; /* borrows the texts above */
 } csim__site;
 
@@ -45,9 +45,9 @@ struct csim_set {
     int64_t files;
     csim__site *site;
     int64_t sites;
-    int64_t stored; /* examples in the files */
-    int64_t first;  /* first example of --examples */
-    int64_t kept;   /* examples of --examples, dropped ones included */
+    int64_t stored;   /* examples in the files */
+    int64_t first;    /* first example of --examples */
+    int64_t kept;     /* examples of --examples, dropped ones included */
     int64_t *dropped; /* examples left out, counted from `first`, ascending */
     int64_t drops;
     int64_t bytes;  /* of all files */
@@ -99,6 +99,11 @@ int64_t csim__view_neurons(const csim__view *view, const csim__array *a);
 csim_status csim__view_read(csim_context *ctx, const csim__reader *format, void *handle,
                             const csim__array *a, const csim__view *view, int64_t row0,
                             int64_t rows, double *out);
+
+/** Whole numbers that accompany the examples, `name` = example_id, group or label_…, as the files of
+ *  a site hold them. Local; see csim_set_example_ids(). */
+csim_status csim__set_site_column(csim_set *set, int64_t site, const char *name, int64_t row0,
+                                  int64_t rows, int64_t *ids, int *has);
 
 /** Example ids as the files of a site hold them. Local; see csim_set_example_ids(). */
 csim_status csim__set_site_ids(csim_set *set, int64_t site, int64_t row0, int64_t rows,

@@ -106,9 +106,7 @@ static csim_status split_spec(csim_set *set, const char *spec)
     if (*path == '\0') {
         return csim__fail(set->ctx, CSIM_E_ARG, "set '%s': has no path, expected name=path", spec);
     }
-    if (named) {
-        CSIM_TRY(csim__format(set->ctx, &set->name, "%.*s", (int)(equals - spec), spec));
-    }
+    if (named) { CSIM_TRY(csim__format(set->ctx, &set->name, "%.*s", (int)(equals - spec), spec)); }
     st = csim__strdup(set->ctx, path, &set->path);
 done:
     return st;
@@ -132,7 +130,9 @@ static csim_status recognise(csim_context *ctx, const char *path, const csim__re
         st = csim__fail(ctx, CSIM_E_IO, "file %s: is not a regular file", path);
         goto done;
     }
-    do { n = pread(fd, head, sizeof head, 0); } while (n < 0 && errno == EINTR);
+    do {
+        n = pread(fd, head, sizeof head, 0);
+    } while (n < 0 && errno == EINTR);
     if (n < 0) {
         st = csim__fail(ctx, CSIM_E_IO, "file %s: cannot be read: %s", path, strerror(errno));
         goto done;
@@ -152,8 +152,10 @@ static csim_status add_file(csim_set *set, const char *path, const char *part_of
     csim__set_file f = {0};
     CSIM_TRY(recognise(set->ctx, path, &f.format, &f.bytes));
     if (f.format == NULL && named) {
-        return csim__fail(set->ctx, CSIM_E_FORMAT, "file %s: is none of .npy, .npz, .safetensors,"
-                          " netCDF-4 and HDF5 by its first bytes", path);
+        return csim__fail(set->ctx, CSIM_E_FORMAT,
+                          "file %s: is none of .npy, .npz, .safetensors,"
+                          " netCDF-4 and HDF5 by its first bytes",
+                          path);
     }
     if (f.format == NULL) {
         csim__log(set->ctx, CSIM_LOG_INFO, "file %s: left out, its format is not known", path);
@@ -231,9 +233,7 @@ static csim_status add_folder(csim_set *set, const char *path, const char *part_
     }
 done:
     csim__free(set->ctx, &inside);
-    for (int64_t i = 0; i < count; ++i) {
-        csim__free(set->ctx, &names[i]);
-    }
+    for (int64_t i = 0; i < count; ++i) { csim__free(set->ctx, &names[i]); }
     csim__free(set->ctx, &names);
     return st;
 }
@@ -289,9 +289,11 @@ csim_status csim__set_find(csim_set *set, const char *spec, const csim_input_opt
         goto done;
     }
     if (set->files == 0) {
-        st = csim__fail(set->ctx, CSIM_E_IO, "set %s: holds no file of a known format (.npy, .npz,"
-                        " .safetensors, .nc, .h5)%s", set->path, options->concat_rows ? "" :
-                        "; sub-folders are read with --concat rows");
+        st = csim__fail(set->ctx, CSIM_E_IO,
+                        "set %s: holds no file of a known format (.npy, .npz,"
+                        " .safetensors, .nc, .h5)%s",
+                        set->path,
+                        options->concat_rows ? "" : "; sub-folders are read with --concat rows");
         goto done;
     }
     qsort(set->file, (size_t)set->files, sizeof *set->file, by_path);

@@ -53,8 +53,8 @@ csim_status csim__range_parse(csim_context *ctx, const char *what, const char *t
     a += a < 0 ? n : 0;
     b += b < 0 ? n : 0;
     if (a < 0 || b > n) {
-        return csim__fail(ctx, CSIM_E_ARG, "%s %s: goes beyond the %" PRId64 " there are", what, text,
-                          n);
+        return csim__fail(ctx, CSIM_E_ARG, "%s %s: goes beyond the %" PRId64 " there are", what,
+                          text, n);
     }
     if (a >= b) { return csim__fail(ctx, CSIM_E_ARG, "%s %s: picks nothing", what, text); }
     *begin = a;
@@ -96,10 +96,11 @@ static csim_status no_such_layer(const picking *p, const char *item)
         csim__closest_try(&search, p->set->site[i].name);
     }
     const char *best = search.best;
-    return csim__fail(p->set->ctx, CSIM_E_ARG, "--layers %s: set %s has no such layer%s%s%s; it has %"
-                      PRId64 ", from %s to %s", item, p->set->name, best ? " (did you mean " : "",
-                      best ? best : "", best ? "?)" : "", p->set->sites, p->set->site[0].name,
-                      p->set->site[p->set->sites - 1].name);
+    return csim__fail(
+        p->set->ctx, CSIM_E_ARG,
+        "--layers %s: set %s has no such layer%s%s%s; it has %" PRId64 ", from %s to %s", item,
+        p->set->name, best ? " (did you mean " : "", best ? best : "", best ? "?)" : "",
+        p->set->sites, p->set->site[0].name, p->set->site[p->set->sites - 1].name);
 }
 
 /* One item of the list: a name, an index, a range of indices, or a glob. */
@@ -114,15 +115,14 @@ static csim_status pick_item(picking *p, const char *item)
     if (parse_integer(item, strlen(item), &begin)) {
         int64_t i = begin < 0 ? begin + n : begin;
         if (i < 0 || i >= n) {
-            return csim__fail(p->set->ctx, CSIM_E_ARG, "--layers %s: set %s has layers 0 to %" PRId64,
-                              item, p->set->name, n - 1);
+            return csim__fail(p->set->ctx, CSIM_E_ARG,
+                              "--layers %s: set %s has layers 0 to %" PRId64, item, p->set->name,
+                              n - 1);
         }
         pick_site(p, i);
     } else if (csim__range_is(item, strlen(item))) {
         CSIM_TRY(csim__range_parse(p->set->ctx, "--layers", item, n, &begin, &end));
-        for (int64_t i = begin; i < end; ++i) {
-            pick_site(p, i);
-        }
+        for (int64_t i = begin; i < end; ++i) { pick_site(p, i); }
     } else {
         return no_such_layer(p, item);
     }

@@ -11,9 +11,10 @@ static csim_status check_names(csim_context *ctx, csim_set *const *sets, int cou
     for (int i = 0; i < count; ++i) {
         for (int j = 0; j < i; ++j) {
             if (strcmp(sets[i]->name, sets[j]->name) == 0) {
-                return csim__fail(ctx, CSIM_E_ARG, "two sets are called %s (%s and %s): give one"
-                                  " another name with name=path", sets[i]->name, sets[j]->path,
-                                  sets[i]->path);
+                return csim__fail(ctx, CSIM_E_ARG,
+                                  "two sets are called %s (%s and %s): give one"
+                                  " another name with name=path",
+                                  sets[i]->name, sets[j]->path, sets[i]->path);
             }
         }
     }
@@ -46,9 +47,10 @@ static csim_status check_sizes(csim_context *ctx, csim_set *const *sets, int cou
     for (int i = 1; i < count; ++i) {
         int64_t m = csim_set_examples(sets[0]), n = csim_set_examples(sets[i]);
         if (m != n) {
-            return csim__fail(ctx, CSIM_E_SHAPE, "set %s has %" PRId64 " examples (%s), set %s has %"
-                              PRId64 " (%s), expected the same", sets[0]->name, m, sets[0]->path,
-                              sets[i]->name, n, sets[i]->path);
+            return csim__fail(ctx, CSIM_E_SHAPE,
+                              "set %s has %" PRId64 " examples (%s), set %s has %" PRId64
+                              " (%s), expected the same",
+                              sets[0]->name, m, sets[0]->path, sets[i]->name, n, sets[i]->path);
         }
     }
     return CSIM_OK;
@@ -89,12 +91,13 @@ static csim_status compare_block(csim_context *ctx, comparison *c, csim_set *con
             }
             for (int64_t r = 0; r < rows; ++r) {
                 if (c->ids[r] != c->reference[r]) {
-                    return csim__fail(ctx, CSIM_E_DATA, "row %" PRId64 ": example_id is %" PRId64
+                    return csim__fail(ctx, CSIM_E_DATA,
+                                      "row %" PRId64 ": example_id is %" PRId64
                                       " in set %s (%s) but %" PRId64 " in set %s (%s): the rows are"
-                                      " not the same examples", row0 + r, c->reference[r],
-                                      c->set->name, c->set->site[c->site].part->array.path,
-                                      c->ids[r], sets[i]->name,
-                                      sets[i]->site[k].part->array.path);
+                                      " not the same examples",
+                                      row0 + r, c->reference[r], c->set->name,
+                                      c->set->site[c->site].part->array.path, c->ids[r],
+                                      sets[i]->name, sets[i]->site[k].part->array.path);
                 }
             }
         }

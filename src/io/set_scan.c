@@ -28,9 +28,10 @@ static csim_status check_name(csim_context *ctx, const char *name, const char *p
 {
     for (const char *c = name; *c != '\0'; ++c) {
         if ((unsigned char)*c < 0x20 || *c == 0x7f) {
-            return csim__fail(ctx, CSIM_E_FORMAT, "file %s: the name of an array has the control"
-                              " character 0x%02x at byte %d", path, (unsigned char)*c,
-                              (int)(c - name));
+            return csim__fail(ctx, CSIM_E_FORMAT,
+                              "file %s: the name of an array has the control"
+                              " character 0x%02x at byte %d",
+                              path, (unsigned char)*c, (int)(c - name));
         }
     }
     return *name != '\0' ? CSIM_OK
@@ -76,8 +77,10 @@ static csim_status add_layers(scanning *s, int64_t file, const csim__array *a)
     char *name = NULL;
     int alone = s->set->files == 1 || s->options->concat_rows;
     if (layers == 0 || layers > MOST_LAYERS) {
-        return csim__fail(ctx, CSIM_E_LIMIT, "file %s: axis %d has %" PRId64 " layers, expected 1 to"
-                          " %d", a->path, (int)view.layer_axis, layers, (int)MOST_LAYERS);
+        return csim__fail(ctx, CSIM_E_LIMIT,
+                          "file %s: axis %d has %" PRId64 " layers, expected 1 to"
+                          " %d",
+                          a->path, (int)view.layer_axis, layers, (int)MOST_LAYERS);
     }
     for (int64_t i = layers - 1; i >= 100; i /= 10) { digits += 1; }
     for (view.layer = 0; view.layer < layers; ++view.layer) {
@@ -101,8 +104,10 @@ static csim_status add_arrays(scanning *s, int64_t file, const csim__catalog *fo
     for (int64_t i = 0; i < found->count; ++i) {
         const csim__array *a = &found->array[i];
         if (a->ndim < 2) {
-            CSIM_TRY(csim__format(s->set->ctx, &reason, "file %s, array %s: has %d dimensions,"
-                                  " expected examples and neurons", f->path, a->name, a->ndim));
+            CSIM_TRY(csim__format(s->set->ctx, &reason,
+                                  "file %s, array %s: has %d dimensions,"
+                                  " expected examples and neurons",
+                                  f->path, a->name, a->ndim));
             CSIM_TRY(leave_out(s, reason));
             csim__free(s->set->ctx, &reason);
         } else if (a->ndim == 3 && f->format == &csim__format_npy &&
@@ -138,8 +143,8 @@ static csim_status scan_files(scanning *s)
         st = csim__fail(ctx, CSIM_E_DATA, "set %s: holds nothing to compare: %s", s->set->name,
                         s->reason != NULL ? s->reason : "no arrays");
     } else if (s->left_out > 0) {
-        csim__log(ctx, CSIM_LOG_WARNING, "set %s: %" PRId64 " left out, the first: %s", s->set->name,
-                  s->left_out, s->reason);
+        csim__log(ctx, CSIM_LOG_WARNING, "set %s: %" PRId64 " left out, the first: %s",
+                  s->set->name, s->left_out, s->reason);
     }
 done:
     return st;
@@ -207,9 +212,7 @@ static void order_sites(csim_set *set)
     if (!archives) {
         qsort(set->site, (size_t)set->sites, sizeof *set->site, indexed ? by_index : by_site);
     }
-    for (int64_t i = 0; i < set->sites; ++i) {
-        set->site[i].rank = i;
-    }
+    for (int64_t i = 0; i < set->sites; ++i) { set->site[i].rank = i; }
 }
 
 /* Put the part of `from` behind those of `to`. */
@@ -225,13 +228,14 @@ static csim_status join(csim_set *set, csim__site *to, csim__site *from)
         char one[160], two[160];
         csim__shape_text(a->shape, a->ndim, one, sizeof one);
         csim__shape_text(b->shape, b->ndim, two, sizeof two);
-        return csim__fail(set->ctx, CSIM_E_SHAPE, "site %s: %s in file %s, %s in file %s: parts must"
-                          " agree in all but the number of examples", to->name, one, a->path, two,
-                          b->path);
+        return csim__fail(set->ctx, CSIM_E_SHAPE,
+                          "site %s: %s in file %s, %s in file %s: parts must"
+                          " agree in all but the number of examples",
+                          to->name, one, a->path, two, b->path);
     }
     if ((to->parts & (to->parts - 1)) == 0) {
-        CSIM_TRY(csim__realloc(set->ctx, 2 * to->parts, sizeof *to->part, "parts of a site",
-                               &to->part));
+        CSIM_TRY(
+            csim__realloc(set->ctx, 2 * to->parts, sizeof *to->part, "parts of a site", &to->part));
     }
     to->part[to->parts++] = *from->part;
     to->rank = csim__min64(to->rank, from->rank);
@@ -240,6 +244,19 @@ static csim_status join(csim_set *set, csim__site *to, csim__site *from)
     csim__site_clear(set->ctx, from);
 done:
     return st;
+}
+
+static csim_status fail_twice(const csim_set *set, const csim__site *one, const csim__site *two,
+                              int concat)
+{
+    const csim__part *last = &one->part[one->parts - 1];
+    int apart = last->file != two->part->file;
+    return csim__fail(set->ctx, CSIM_E_DATA,
+                      "set %s: two layers are called %s, in file %s and in %s"
+                      "%s%s",
+                      set->name, one->name, last->array.path, apart ? "file " : "it again",
+                      apart ? two->part->array.path : "",
+                      apart && !concat ? "; --concat rows joins them by rows" : "");
 }
 
 /* Sites of one name: parts of one with --concat rows, else an error. */
@@ -254,10 +271,7 @@ static csim_status join_sites(csim_set *set, int concat)
             if (concat && last->part[last->parts - 1].file != site->part->file) {
                 st = join(set, last, site);
             } else {
-                st = csim__fail(set->ctx, CSIM_E_DATA, "set %s: two layers are called %s, in file %s"
-                                " and in file %s%s", set->name, site->name,
-                                last->part[last->parts - 1].array.path, site->part->array.path,
-                                concat ? "" : "; --concat rows joins them by rows");
+                st = fail_twice(set, last, site, concat);
             }
             if (st == CSIM_OK) { continue; }
         }
@@ -279,18 +293,12 @@ static csim_status pick_sites(csim_set *set, const csim_input_options *options)
     csim_status st = CSIM_OK;
     int64_t *pick = NULL, picks = -1;
     CSIM_TRY(csim__set_layers(set, options, &pick, &picks));
-    for (int64_t i = 0; picks >= 0 && i < set->sites; ++i) {
-        set->site[i].rank = -1;
-    }
-    for (int64_t i = 0; i < picks; ++i) {
-        set->site[pick[i]].rank = i;
-    }
+    for (int64_t i = 0; picks >= 0 && i < set->sites; ++i) { set->site[i].rank = -1; }
+    for (int64_t i = 0; i < picks; ++i) { set->site[pick[i]].rank = i; }
     if (picks >= 0) {
         qsort(set->site, (size_t)set->sites, sizeof *set->site, by_rank);
         int64_t out = set->sites - picks;
-        for (int64_t i = 0; i < out; ++i) {
-            csim__site_clear(set->ctx, &set->site[i]);
-        }
+        for (int64_t i = 0; i < out; ++i) { csim__site_clear(set->ctx, &set->site[i]); }
         memmove(set->site, set->site + out, (size_t)picks * sizeof *set->site);
         set->sites = picks;
     }
@@ -306,16 +314,19 @@ static csim_status choose_view(csim_set *set, const csim_input_options *options,
     if (a->ndim == 2 || site->view.layer_axis >= 0) { return CSIM_OK; }
     if (options->pool == CSIM_POOL_NONE) {
         int npy = set->file[site->part->file].format == &csim__format_npy && a->ndim == 3;
-        return csim__fail(set->ctx, CSIM_E_SHAPE, "site %s of file %s is %s, expected examples x"
-                          " neurons: choose --pool mean|max|flatten|first|last%s", site->name,
-                          a->path, site->shape,
+        return csim__fail(set->ctx, CSIM_E_SHAPE,
+                          "site %s of file %s is %s, expected examples x"
+                          " neurons: choose --pool mean|max|flatten|first|last%s",
+                          site->name, a->path, site->shape,
                           npy ? ", or --axis nld|lnd if one of its axes is the layers" : "");
     }
     int64_t axis = options->neuron_axis;
     if (axis < 0) { axis = a->ndim == 4 ? 1 : a->ndim - 1; }
     if (axis < 1 || axis >= a->ndim) {
-        return csim__fail(set->ctx, CSIM_E_ARG, "--neuron-axis %" PRId64 ": site %s of file %s is %s,"
-                          " expected 1 to %d", axis, site->name, a->path, site->shape, a->ndim - 1);
+        return csim__fail(set->ctx, CSIM_E_ARG,
+                          "--neuron-axis %" PRId64 ": site %s of file %s is %s,"
+                          " expected 1 to %d",
+                          axis, site->name, a->path, site->shape, a->ndim - 1);
     }
     site->view.neuron_axis = axis;
     site->view.pool = options->pool;
@@ -336,8 +347,9 @@ static csim_status measure_site(csim_set *set, const csim_input_options *options
     CSIM_TRY(csim__strdup(set->ctx, text, &site->shape));
     for (int j = 0; j < whole.ndim; ++j) {
         if (whole.shape[j] == 0) {
-            return csim__fail(set->ctx, CSIM_E_SHAPE, "site %s of file %s is empty: its shape is %s",
-                              site->name, whole.path, text);
+            return csim__fail(set->ctx, CSIM_E_SHAPE,
+                              "site %s of file %s is empty: its shape is %s", site->name,
+                              whole.path, text);
         }
     }
     CSIM_TRY(choose_view(set, options, site));
@@ -356,10 +368,11 @@ static csim_status agree_on_examples(csim_set *set, const csim_input_options *op
     for (int64_t i = 1; i < set->sites; ++i) {
         const csim__site *two = &set->site[i];
         if (two->info.n != set->stored) {
-            return csim__fail(set->ctx, CSIM_E_SHAPE, "set %s: site %s has %" PRId64 " examples (file"
-                              " %s), site %s has %" PRId64 " (file %s), expected the same", set->name,
-                              one->name, one->info.n, one->part->array.path, two->name, two->info.n,
-                              two->part->array.path);
+            return csim__fail(set->ctx, CSIM_E_SHAPE,
+                              "set %s: site %s has %" PRId64 " examples (file"
+                              " %s), site %s has %" PRId64 " (file %s), expected the same",
+                              set->name, one->name, one->info.n, one->part->array.path, two->name,
+                              two->info.n, two->part->array.path);
         }
     }
     set->kept = set->stored;

@@ -110,9 +110,7 @@ static csim_status move_site(packing *p, const csim_set *set, csim__site *site)
     CSIM_TRY(move_bytes(p, &site->view, (int64_t)sizeof site->view));
     CSIM_TRY(move_int64(p, &site->info.d));
     CSIM_TRY(move_list(p, &site->parts, sizeof *site->part, &site->part));
-    for (int64_t i = 0; i < site->parts; ++i) {
-        CSIM_TRY(move_part(p, set, &site->part[i]));
-    }
+    for (int64_t i = 0; i < site->parts; ++i) { CSIM_TRY(move_part(p, set, &site->part[i])); }
 done:
     return st;
 }
@@ -127,17 +125,11 @@ static csim_status move_set(packing *p, csim_set *set)
     CSIM_TRY(move_int64(p, &set->kept));
     CSIM_TRY(move_int64(p, &set->bytes));
     CSIM_TRY(move_list(p, &set->files, sizeof *set->file, &set->file));
-    for (int64_t i = 0; i < set->files; ++i) {
-        CSIM_TRY(move_file(p, &set->file[i]));
-    }
+    for (int64_t i = 0; i < set->files; ++i) { CSIM_TRY(move_file(p, &set->file[i])); }
     CSIM_TRY(move_list(p, &set->sites, sizeof *set->site, &set->site));
-    for (int64_t i = 0; i < set->sites; ++i) {
-        CSIM_TRY(move_site(p, set, &set->site[i]));
-    }
+    for (int64_t i = 0; i < set->sites; ++i) { CSIM_TRY(move_site(p, set, &set->site[i])); }
     CSIM_TRY(move_list(p, &set->stranges, sizeof *set->strange, &set->strange));
-    for (int64_t i = 0; i < set->stranges; ++i) {
-        CSIM_TRY(move_text(p, &set->strange[i]));
-    }
+    for (int64_t i = 0; i < set->stranges; ++i) { CSIM_TRY(move_text(p, &set->strange[i])); }
 done:
     return st;
 }
@@ -163,8 +155,8 @@ csim_status csim__set_share(csim_set *set)
     csim_status st = root ? move_set(&p, set) : CSIM_OK;
     CSIM_TRY(csim__vote(ctx, st));
     int64_t bytes = p.at;
-    CSIM_TRY(csim__mpi(ctx, MPI_Bcast(&bytes, 1, MPI_INT64_T, 0, csim_context_comm(ctx)),
-                       "MPI_Bcast"));
+    CSIM_TRY(
+        csim__mpi(ctx, MPI_Bcast(&bytes, 1, MPI_INT64_T, 0, csim_context_comm(ctx)), "MPI_Bcast"));
     if (!root) {
         p.unpack = 1;
         p.size = bytes;

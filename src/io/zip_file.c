@@ -8,7 +8,10 @@
 #include <unistd.h>
 #include <zip.h>
 
-enum { MOST_INFLATED = 1032 }; /* bytes that deflate can make of one */
+enum {
+    MOST_INFLATED = 1032, /* bytes that deflate can make of one */
+    LEAST_ARCHIVE = 22    /* bytes of an archive without members */
+};
 
 /* An archive: libzip reads the file through zip_bytes() below, which notes where. */
 struct csim__zip {
@@ -100,6 +103,12 @@ csim_status csim__zip_open(csim_context *ctx, csim__raw *raw, csim__zip **zip)
     zip_error_t error;
     zip_error_init(&error);
     *zip = NULL;
+    if (raw->size < LEAST_ARCHIVE) { /* libzip takes an empty file for an empty archive */
+        return csim__fail(ctx, CSIM_E_FORMAT,
+                          "file %s: has %" PRId64 " bytes, expected a ZIP archive"
+                          " of at least %d",
+                          raw->path, raw->size, (int)LEAST_ARCHIVE);
+    }
     csim_status st = csim__calloc(ctx, 1, sizeof *z, "archive handle", &z);
     if (st != CSIM_OK) { return st; }
     z->raw = raw;
@@ -211,24 +220,29 @@ static csim_status check_entry(csim_context *ctx, csim__zip *zip, int64_t i, zip
     const char *path = zip->raw->path;
     if (zip_stat_index(zip->archive, (zip_uint64_t)i, 0, info) != 0 ||
         (info->valid & wanted) != wanted || info->size > INT64_MAX) {
-        return csim__fail(ctx, CSIM_E_FORMAT, "file %s: member %" PRId64 " has no usable entry in the"
-                          " directory", path, i);
+        return csim__fail(ctx, CSIM_E_FORMAT,
+                          "file %s: member %" PRId64 " has no usable entry in the"
+                          " directory",
+                          path, i);
     }
-    if ((info->valid & ZIP_STAT_ENCRYPTION_METHOD) != 0 &&
-        info->encryption_method != ZIP_EM_NONE) {
-        return csim__fail(ctx, CSIM_E_DATA, "file %s, member %s: is encrypted", path, info->name);
+    if ((info->valid & ZIP_STAT_ENCRYPTION_METHOD) != 0 && info->encryption_method != ZIP_EM_NONE) {
+        return csim__fail(ctx, CSIM_E_FORMAT, "file %s, member %s: is encrypted", path, info->name);
     }
     if (info->comp_method != ZIP_CM_STORE && info->comp_method != ZIP_CM_DEFLATE) {
-        return csim__fail(ctx, CSIM_E_DATA, "file %s, member %s: is compressed by method %d, expected"
-                          " stored or deflated", path, info->name, (int)info->comp_method);
+        return csim__fail(ctx, CSIM_E_FORMAT,
+                          "file %s, member %s: is compressed by method %d, expected"
+                          " stored or deflated",
+                          path, info->name, (int)info->comp_method);
     }
     zip_uint64_t room = (zip_uint64_t)zip->raw->size;
-    zip_uint64_t most = info->comp_method == ZIP_CM_STORE ? info->comp_size
-                                                          : MOST_INFLATED * info->comp_size + 64;
+    zip_uint64_t most =
+        info->comp_method == ZIP_CM_STORE ? info->comp_size : MOST_INFLATED * info->comp_size + 64;
     if (info->comp_size > room || info->size > most) {
-        return csim__fail(ctx, CSIM_E_FORMAT, "file %s, member %s: the directory promises %" PRIu64
-                          " bytes out of %" PRIu64 ", the file has %" PRIu64, path, info->name,
-                          (uint64_t)info->size, (uint64_t)info->comp_size, (uint64_t)room);
+        return csim__fail(ctx, CSIM_E_FORMAT,
+                          "file %s, member %s: the directory promises %" PRIu64
+                          " bytes out of %" PRIu64 ", the file has %" PRIu64,
+                          path, info->name, (uint64_t)info->size, (uint64_t)info->comp_size,
+                          (uint64_t)room);
     }
     return CSIM_OK;
 }

@@ -1,8 +1,10 @@
 /* BLAS and LAPACK through their standard Fortran interface. A row-major matrix is the transpose of
  * a column-major one in the same memory; each wrapper says what it hands over. */
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
+#include "core/clones.h"
 #include "linalg/dense.h"
 
 extern void dgemm_(const char *, const char *, const int *, const int *, const int *,
@@ -106,19 +108,21 @@ csim_status csim__cholesky(csim_context *ctx, int n, double *a)
     return CSIM_OK;
 }
 
-csim_status csim__eigen(csim_context *ctx, int n, double *a, double *w)
+csim_status csim__eigen(csim_context *ctx, csim__want want, int n, double *a, double *w)
 {
     double *work = NULL, *turn = NULL;
     int *iwork = NULL;
+    bool vectors = want == CSIM__VECTORS;
     int lwork = 0, liwork = 3 + 5 * n, info = 0;
+    int64_t least = vectors ? 1 + 6 * (int64_t)n + 2 * (int64_t)n * n : 2 * (int64_t)n + 1;
     csim_status st = CSIM_OK;
     if (n == 0) { return CSIM_OK; }
-    CSIM_TRY(csim__int(ctx, 1 + 6 * (int64_t)n + 2 * (int64_t)n * n, "eigenvalue workspace",
-                       &lwork));
+    /* room for the blocked reduction, which the documented minimum of values alone has not */
+    CSIM_TRY(csim__int(ctx, least + 64 * (int64_t)n, "eigenvalue workspace", &lwork));
     CSIM_TRY(csim__alloc(ctx, lwork, sizeof *work, "eigenvalue workspace", &work));
     CSIM_TRY(csim__alloc(ctx, liwork, sizeof *iwork, "eigenvalue workspace", &iwork));
     CSIM_TRY(csim__alloc(ctx, n, sizeof *turn, "eigenvector swap", &turn));
-    dsyevd_("V", "L", &n, a, &n, w, work, &lwork, iwork, &liwork, &info);
+    dsyevd_(vectors ? "V" : "N", "L", &n, a, &n, w, work, &lwork, iwork, &liwork, &info);
     if (info != 0) {
         st = csim__fail(ctx, CSIM_E_NUMERIC, "eigenvalues of a %d x %d matrix: info %d", n, n,
                         info);
@@ -128,6 +132,7 @@ csim_status csim__eigen(csim_context *ctx, int n, double *a, double *w)
         double *p = a + (int64_t)i * n, *q = a + (int64_t)(n - 1 - i) * n, t = w[i];
         w[i] = w[n - 1 - i];
         w[n - 1 - i] = t;
+        if (!vectors) { continue; }
         memcpy(turn, p, (size_t)n * sizeof *p);
         memcpy(p, q, (size_t)n * sizeof *p);
         memcpy(q, turn, (size_t)n * sizeof *p);
@@ -140,16 +145,16 @@ done:
 }
 
 /* Workspace of DGESDD in 64 bits, from its documentation: a query may overflow. */
-static int64_t gesdd_work(csim__svd_want want, int64_t most, int64_t least)
+static int64_t gesdd_work(csim__want want, int64_t most, int64_t least)
 {
     int64_t blocked = 64 * (most + least); /* room for the blocked reduction */
-    if (want == CSIM__SVD_VALUES) {
+    if (want == CSIM__VALUES) {
         return 3 * least + csim__max64(most, 7 * least) + blocked;
     }
     return 4 * least * least + 6 * least + most + least * least + blocked;
 }
 
-csim_status csim__svd(csim_context *ctx, csim__svd_want want, int m, int n, double *a, double *s,
+csim_status csim__svd(csim_context *ctx, csim__want want, int m, int n, double *a, double *s,
                       double *u, double *v)
 {
     int k = m < n ? m : n, most = m < n ? n : m, info = 0, lwork = 0;
@@ -162,10 +167,10 @@ csim_status csim__svd(csim_context *ctx, csim__svd_want want, int m, int n, doub
     CSIM_TRY(csim__alloc(ctx, 8 * (int64_t)k, sizeof *iwork, "workspace of a decomposition",
                          &iwork));
     /* Aᵀ = Vᵀ S Uᵀ: the left vectors of the column-major matrix are our rows of V. */
-    const char *job = want == CSIM__SVD_VALUES ? "N" : "S";
+    const char *job = want == CSIM__VALUES ? "N" : "S";
     double none = 0;
-    dgesdd_(job, &n, &m, a, &n, s, want == CSIM__SVD_VALUES ? &none : v, &n,
-            want == CSIM__SVD_VALUES ? &none : u, &k, work, &lwork, iwork, &info);
+    dgesdd_(job, &n, &m, a, &n, s, want == CSIM__VALUES ? &none : v, &n,
+            want == CSIM__VALUES ? &none : u, &k, work, &lwork, iwork, &info);
     if (info != 0 || !isfinite(s[0])) {
         st = csim__fail(ctx, CSIM_E_NUMERIC, "singular values of a %d x %d matrix: info %d", m, n,
                         info);
@@ -173,6 +178,50 @@ csim_status csim__svd(csim_context *ctx, csim__svd_want want, int m, int n, doub
 done:
     csim__free(ctx, &iwork);
     csim__free(ctx, &work);
+    return st;
+}
+
+/* Bounds on the errors of s = √λ, where each λ is off by about ε·λ₁ times a modest constant. */
+static csim__doubt judge(int k, const double *lambda)
+{
+    const double unit = 8 * DBL_EPSILON;
+    csim__doubt doubt = {0, 0};
+    if (lambda[0] <= 0) { return (csim__doubt){k, k}; }
+    for (int i = 0; i < k; i++) {
+        double own = lambda[i] > 0 ? lambda[i] / lambda[0] : 0, s = sqrt(own), gap = 1;
+        if (i > 0) { gap = fmin(gap, (lambda[i - 1] - lambda[i]) / lambda[0]); }
+        if (i + 1 < k) { gap = fmin(gap, (lambda[i] - lambda[i + 1]) / lambda[0]); }
+        doubt.values += fmin(sqrt(unit), unit / (2 * s));
+        doubt.vectors += fmin(1, unit / gap) + fmin(1, unit / s);
+    }
+    return doubt;
+}
+
+csim_status csim__svd_by_squares(csim_context *ctx, csim__want want, int m, int n, const double *a,
+                                 double *s, double *u, double *v, csim__doubt *doubt)
+{
+    bool left = m <= n;
+    int k = left ? m : n;
+    double *square = NULL;
+    csim_status st = CSIM_OK;
+    *doubt = (csim__doubt){0, 0};
+    if (k == 0) { return CSIM_OK; }
+    CSIM_TRY(csim__alloc(ctx, (int64_t)k * k, sizeof *square, "a square", &square));
+    left ? csim__syrk_nt(m, n, a, square) : csim__syrk_tn(n, m, a, square);
+    CSIM_TRY(csim__eigen(ctx, want, k, square, s));
+    *doubt = judge(k, s);
+    for (int i = 0; i < k; i++) { s[i] = s[i] > 0 ? sqrt(s[i]) : 0; }
+    if (want == CSIM__VALUES) { goto done; }
+    memcpy(left ? u : v, square, (size_t)k * (size_t)k * sizeof *square);
+    double *other = left ? v : u;
+    int width = left ? n : m;
+    left ? csim__gemm_nn(k, n, m, u, m, a, n, v, n) : csim__gemm_nt(k, m, n, v, a, u);
+    for (int i = 0; i < k; i++) {
+        double scale = s[i] > 0 ? 1 / s[i] : 0;
+        for (int64_t j = 0; j < width; j++) { other[(int64_t)i * width + j] *= scale; }
+    }
+done:
+    csim__free(ctx, &square);
     return st;
 }
 
@@ -204,6 +253,7 @@ done:
     return st;
 }
 
+CSIM_CLONES
 double csim__dot(int64_t n, const double *x, const double *y)
 {
     double sum[8] = {0};

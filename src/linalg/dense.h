@@ -32,18 +32,32 @@ void csim__trsm_right(int m, int n, const double *r, double *x);
  *  CSIM_E_NUMERIC when A is not positive definite. */
 csim_status csim__cholesky(csim_context *ctx, int n, double *a);
 
-/** Eigenvalues (descending) and vectors of a symmetric A[n,n] (upper triangle used):
- *  A = Z diag(w) Zᵀ; on return row i of @p a is the i-th eigenvector. CSIM_E_NUMERIC, CSIM_E_MEM. */
-csim_status csim__eigen(csim_context *ctx, int n, double *a, double *w);
+/** What a decomposition is to return. */
+typedef enum csim__want { CSIM__VALUES, CSIM__VECTORS } csim__want;
 
-/** What a singular value decomposition is to return beside the values. */
-typedef enum csim__svd_want { CSIM__SVD_VALUES, CSIM__SVD_VECTORS } csim__svd_want;
+/** Eigenvalues (descending) and vectors of a symmetric A[n,n] (upper triangle used):
+ *  A = Z diag(w) Zᵀ; on return row i of @p a is the i-th eigenvector, or A is destroyed.
+ *  CSIM_E_NUMERIC, CSIM_E_MEM. */
+csim_status csim__eigen(csim_context *ctx, csim__want want, int n, double *a, double *w);
 
 /** A[m,n] = U diag(s) V, k = min(m,n), s descending; U[m,k] and V[k,n] row-major (NULL with
- *  CSIM__SVD_VALUES). A is destroyed. CSIM_E_NUMERIC (no convergence, or not finite), CSIM_E_MEM.
+ *  CSIM__VALUES). A is destroyed. CSIM_E_NUMERIC (no convergence, or not finite), CSIM_E_MEM.
  *  About 8/3 k²·max(m,n) flops for values, 20 k²·max(m,n) with vectors. */
-csim_status csim__svd(csim_context *ctx, csim__svd_want want, int m, int n, double *a, double *s,
+csim_status csim__svd(csim_context *ctx, csim__want want, int m, int n, double *a, double *s,
                       double *u, double *v);
+
+/** How far a decomposition by squares may be off: sums over the k values of a bound on the error
+ *  of each value, in units of the largest, and of each vector, as an angle (at most 1). */
+typedef struct csim__doubt {
+    double values, vectors;
+} csim__doubt;
+
+/** The same from the eigenvalues of AAᵀ or AᵀA, whichever is smaller: half the time or less, but a
+ *  value s has an error of about ε·s₁²/2s, and vectors of close values are mixed. The caller judges
+ *  by @p doubt. A is kept; k = min(m,n); u[k,m] (rows: left vectors), v[k,n]; NULL with
+ *  CSIM__VALUES. CSIM_E_NUMERIC, CSIM_E_MEM. */
+csim_status csim__svd_by_squares(csim_context *ctx, csim__want want, int m, int n, const double *a,
+                                 double *s, double *u, double *v, csim__doubt *doubt);
 
 /** Rows of A[m,n], m ≤ n, in an orthonormal basis of their span: A = L Q with L[m,m] lower
  *  triangular and Q[m,n] with orthonormal rows; A is overwritten by Q. */

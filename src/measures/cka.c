@@ -26,9 +26,9 @@ static double unbiased(double n, double gram, double diagonal, double trace_k, d
 }
 
 /* A self-term that is rounding of its parts counts as zero. */
-static bool positive(double self, double gram)
+static bool positive(const csim_pair *pair, double self, double gram)
 {
-    return self > 1e-13 * gram;
+    return self > (pair->single ? 1e-3 : 1e-13) * gram;
 }
 
 static csim_status cka_debiased(csim_pair *pair, const void *options, csim_value *out)
@@ -40,7 +40,7 @@ static csim_status cka_debiased(csim_pair *pair, const void *options, csim_value
     double h = unbiased(n, csim__pair_gram(pair), pair->rows.diagonal, a->variance, b->variance);
     double ha = unbiased(n, a->self_gram, a->square_of_norms, a->variance, a->variance);
     double hb = unbiased(n, b->self_gram, b->square_of_norms, b->variance, b->variance);
-    if (!positive(ha, a->self_gram) || !positive(hb, b->self_gram)) {
+    if (!positive(pair, ha, a->self_gram) || !positive(pair, hb, b->self_gram)) {
         return csim__undefined(out, CSIM_NOTE_SELF_TERM);
     }
     return csim__bounded(out, h / (sqrt(ha) * sqrt(hb)), -INFINITY);
@@ -52,7 +52,7 @@ static csim_status cka_lange(csim_pair *pair, const void *options, csim_value *o
     const csim__site *a = pair->site[0], *b = pair->site[1];
     if (csim__any_constant(pair)) { return csim__undefined(out, CSIM_NOTE_CONSTANT); }
     double ha = a->self_gram - a->square_of_norms, hb = b->self_gram - b->square_of_norms;
-    if (!positive(ha, a->self_gram) || !positive(hb, b->self_gram)) {
+    if (!positive(pair, ha, a->self_gram) || !positive(pair, hb, b->self_gram)) {
         return csim__undefined(out, CSIM_NOTE_SELF_TERM);
     }
     double h = csim__pair_gram(pair) - pair->rows.diagonal;

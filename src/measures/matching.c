@@ -44,7 +44,7 @@ static csim_status align_cos(csim_pair *pair, const void *options, csim_value *o
     CSIM_TRY(csim__alloc(pair->ctx, (int64_t)d * k, sizeof *u, "left vectors", &u));
     CSIM_TRY(csim__alloc(pair->ctx, (int64_t)k * e, sizeof *v, "right vectors", &v));
     csim__phase_begin(pair->ctx, "svd");
-    st = csim__svd(pair->ctx, CSIM__SVD_VECTORS, d, e, c, s, u, v);
+    st = csim__svd(pair->ctx, CSIM__VECTORS, d, e, c, s, u, v);
     csim__phase_end(pair->ctx, 0, 0);
     CSIM_TRY(st);
     csim__gemm_nn(d, e, k, u, k, v, e, c, e); /* the rotation */

@@ -109,11 +109,25 @@ static void put(csim__cells *cells, int measure, int x, int y, const csim_value 
     }
 }
 
+/* Does the measure need a basis that could not be made? */
+static bool lacks_basis(const csim_pair *pair, unsigned needs)
+{
+    unsigned cross = CSIM_NEEDS_GRAM | CSIM_NEEDS_NUCLEAR | CSIM_NEEDS_BLOCK | CSIM_NEEDS_BASIS;
+    const csim__site *a = pair->site[0], *b = pair->site[1];
+    if (pair->route == CSIM__ROUTE_BASIS && (needs & cross) &&
+        (a->basis.failed || b->basis.failed)) {
+        return true;
+    }
+    return (needs & CSIM_NEEDS_RAW_BASIS) && (a->raw_basis.failed || b->raw_basis.failed);
+}
+
 /* A routine that fails spoils one cell, not the sweep. */
 static csim_value evaluate(csim_pair *pair, const csim_sweep_measure *m)
 {
     csim_value value = {.value = NAN, .cell = CSIM_CELL_FAILED, .note = CSIM_NOTE_NONE};
-    csim_status st = m->measure->finish(pair, m->options, &value);
+    csim_status st = lacks_basis(pair, m->measure->needs)
+                         ? CSIM_E_NUMERIC
+                         : m->measure->finish(pair, m->options, &value);
     if (st != CSIM_OK) {
         csim__forgive(pair->ctx);
         value.value = NAN;
@@ -190,8 +204,8 @@ static csim_status add_parameters(csim_results *results, int v, const csim_sweep
     return st;
 }
 
-static csim_status add_variable(csim_context *ctx, csim_results *results, const csim__cells *cells,
-                                int m, const csim_sweep_options *options)
+static csim_status add_variable(csim_results *results, const csim__cells *cells, int m,
+                                const csim_sweep_options *options)
 {
     const csim_measure *measure = options->measures[m].measure;
     bool distance = (measure->props & CSIM_DISTANCE) != 0;
@@ -207,7 +221,7 @@ static csim_status add_variable(csim_context *ctx, csim_results *results, const 
     csim_status st = csim_results_add(results, &variable);
     if (st != CSIM_OK) { return st; }
     int v = csim_results_find(results, measure->name);
-    int64_t count = (int64_t)cells->rows * cells->cols, at = m * count, small = 0;
+    int64_t count = (int64_t)cells->rows * cells->cols, at = m * count;
     double *values = csim_results_values(results, v);
     int8_t *states = csim_results_cells(results, v), *notes = csim_results_notes(results, v);
     for (int64_t i = 0; i < count; i++) {
@@ -215,16 +229,29 @@ static csim_status add_variable(csim_context *ctx, csim_results *results, const 
         memcpy(&values[i], &cells->bits[at + i], sizeof values[i]);
         states[i] = cells->cell[at + i];
         notes[i] = cells->note[at + i];
-        small += notes[i] == CSIM_NOTE_SMALL_SAMPLE;
-    }
-    if (small > 0) {
-        csim__log(ctx, CSIM_LOG_WARNING,
-                  "%s: %lld of %lld values come from fewer than 10 examples per neuron, where it "
-                  "is close to 1 even for independent layers%s",
-                  measure->name, (long long)small, (long long)count,
-                  measure->needs == CSIM_NEEDS_GRAM ? "; compare cka_debiased" : "");
     }
     return add_parameters(results, v, &options->measures[m]);
+}
+
+/* One warning for all measures with values that few examples bias. */
+static void warn_of_bias(csim_context *ctx, const csim__cells *cells,
+                         const csim_sweep_options *options)
+{
+    char names[256] = "";
+    int64_t count = (int64_t)cells->rows * cells->cols;
+    for (int m = 0; m < cells->measures; m++) {
+        const int8_t *note = cells->note + m * count;
+        size_t length = strlen(names);
+        if (memchr(note, CSIM_NOTE_SMALL_SAMPLE, (size_t)count) == NULL) { continue; }
+        snprintf(names + length, sizeof names - length, "%s%s", length ? ", " : "",
+                 options->measures[m].measure->name);
+    }
+    if (names[0] != '\0') {
+        csim__log(ctx, CSIM_LOG_WARNING,
+                  "fewer than 10 examples per neuron bias these upwards, close to 1 even for "
+                  "independent layers (cka_debiased is not biased): %s",
+                  names);
+    }
 }
 
 /* Names, formats, sizes and checksums of the inputs: what a result was made from. */
@@ -287,8 +314,9 @@ csim_status csim__cells_results(csim_context *ctx, const csim__cells *cells,
     CSIM_TRY(csim_results_create(ctx, rows, cells->rows, cols, cells->cols, notes,
                                  CSIM_NOTE_COUNT, results));
     for (int m = 0; m < cells->measures; m++) {
-        CSIM_TRY(add_variable(ctx, *results, cells, m, options));
+        CSIM_TRY(add_variable(*results, cells, m, options));
     }
+    warn_of_bias(ctx, cells, options);
     CSIM_TRY(add_inputs(ctx, *results, sites, sets, set_count));
     CSIM_TRY(csim_results_set_ints(*results, -1, "examples", &sites[0].n, 1));
     CSIM_TRY(csim_results_set_text(*results, -1, "precision",

@@ -25,6 +25,7 @@ typedef struct csim__planned {
     csim__route route;
     bool cell;              /* some cell wants it, not only the self-term of a site */
     int owner;
+    double finish;          /* work of its decompositions, in flops of a GEMM that takes as long */
 } csim__planned;
 
 typedef struct csim__plan {

@@ -99,11 +99,11 @@ static void announce(sweep *w)
     int64_t routes[4] = {0};
     for (int64_t i = 0; i < w->plan.count; i++) { routes[w->plan.pairs[i].route]++; }
     csim__log(w->ctx, CSIM_LOG_INFO,
-              "%d sets, %d layers, %lld examples in %lld chunks of %lld on %d ranks", w->set_count,
+              "sets: %d, layers: %d, examples: %lld in %lld chunks of %lld, ranks: %d", w->set_count,
               w->count, (long long)w->shard.n, (long long)w->shard.chunks,
               (long long)w->shard.chunk, w->shard.size);
     csim__log(w->ctx, CSIM_LOG_INFO,
-              "%lld pairs: %lld by Gram tiles, %lld by cross products, %lld by bases; %.3g flops",
+              "pairs: %lld (%lld by Gram tiles, %lld by cross products, %lld by bases), %.3g flops",
               (long long)w->plan.count, (long long)routes[CSIM__ROUTE_GRAM],
               (long long)routes[CSIM__ROUTE_CROSS], (long long)routes[CSIM__ROUTE_BASIS],
               w->plan.flops);
@@ -275,6 +275,7 @@ static void finish_pair(sweep *w, const csim__planned *p, csim_pair *pair)
     }
     if (p->cell) {
         csim__cells_finish(&w->cells, pair, p->couple.left, p->couple.right, w->options);
+        csim__meter_add(&w->meter, "decompositions", p->finish);
     }
     csim__pair_clear(pair);
     csim__free(w->ctx, &pair->block);
@@ -298,6 +299,7 @@ static csim_status one_round(sweep *w, int64_t first, int64_t last, const double
         *pair = (csim_pair){.ctx = w->ctx,
                             .site = {&w->site[p->couple.left], &w->site[p->couple.right]},
                             .vectors = (w->needs & CSIM_NEEDS_LOADING) != 0,
+                            .single = w->options->precision == CSIM_SINGLE_PRECISION,
                             .route = p->route,
                             .gram = gram[first + i],
                             .rows = w->row_sums[first + i]};
@@ -342,8 +344,7 @@ static csim_status share_self_terms(sweep *w)
 {
     double *terms = NULL;
     csim_status st = csim__calloc(w->ctx, w->count, sizeof *terms, "self-terms", &terms);
-    st = csim__vote(w->ctx, st);
-    if (st != CSIM_OK) { return st; }
+    CSIM_TRY(csim__vote(w->ctx, st));
     for (int64_t i = 0; i < w->plan.selves; i++) {
         const csim__planned *p = &w->plan.pairs[i];
         if (p->owner == w->shard.rank) { terms[p->couple.left] = w->site[p->couple.left].self_gram; }
@@ -357,6 +358,7 @@ static csim_status share_self_terms(sweep *w)
         int s = w->plan.pairs[i].couple.left;
         w->site[s].self_gram = terms[s];
     }
+done:
     csim__free(w->ctx, &terms);
     return st;
 }
@@ -411,6 +413,7 @@ csim_status csim_sweep(csim_context *ctx, csim_set *const *sets, int set_count,
     double *gram = NULL;
     csim_status st = CSIM_OK;
     *results = NULL;
+    csim__phase_begin(ctx, "sweep");
     CSIM_TRY(csim__vote(ctx, check_options(ctx, options, &w.needs)));
     CSIM_TRY(csim_sets_match(ctx, sets, set_count));
     CSIM_TRY(csim__vote(ctx, list_sites(&w)));
@@ -433,6 +436,22 @@ csim_status csim_sweep(csim_context *ctx, csim_set *const *sets, int set_count,
     if (st != CSIM_OK) { csim_results_free(results); }
 done:
     csim__free(ctx, &gram);
+    release(&w);
+    csim__phase_end(ctx, 0, 0);
+    return st;
+}
+
+csim_status csim_sweep_plan(csim_context *ctx, csim_set *const *sets, int set_count,
+                            const csim_sweep_options *options, csim_sweep_cost *cost)
+{
+    sweep w = {.ctx = ctx, .options = options, .sets = sets, .set_count = set_count};
+    csim_status st = CSIM_OK;
+    CSIM_TRY(check_options(ctx, options, &w.needs));
+    CSIM_TRY(list_sites(&w));
+    CSIM_TRY(csim__cells_make(ctx, sets, set_count, options, &w.cells));
+    CSIM_TRY(make_plan(&w, csim_set_examples(sets[0])));
+    *cost = (csim_sweep_cost){w.plan.shard_bytes, w.plan.tile_bytes, w.plan.flops};
+done:
     release(&w);
     return st;
 }

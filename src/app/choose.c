@@ -1,0 +1,78 @@
+/* Measures on the command line: their options, their list in the help, and `--measures`. */
+#include <string.h>
+
+#include "app/app.h"
+#include "core/text.h"
+
+csim_status csim__measure_groups(csim__config *config, void ***options)
+{
+    int count = csim_measure_count();
+    void *targets = NULL;
+    csim_status st = csim__config_target(config, (size_t)count * sizeof(void *), &targets);
+    if (st != CSIM_OK) { return st; }
+    *options = targets;
+    for (int i = 0; i < count; i++) {
+        const csim_measure *measure = csim_measure_get(i);
+        if (measure->options == NULL) { continue; }
+        CSIM_TRY(csim__config_target(config, measure->options_size, &(*options)[i]));
+        csim__option_group group = {.prefix = measure->name,
+                                    .title = "Measure",
+                                    .table = measure->options,
+                                    .target = (*options)[i],
+                                    .record = 1};
+        CSIM_TRY(csim__config_add(config, &group));
+    }
+done:
+    return st;
+}
+
+void csim__list_measures(void (*print)(FILE *, const char *, const char *), FILE *out)
+{
+    print(out, "Measures", "");
+    for (int i = 0; i < csim_measure_count(); i++) {
+        const csim_measure *measure = csim_measure_get(i);
+        print(out, measure->name, measure->doc);
+    }
+    const char *target, *alias;
+    for (int i = 0; (alias = csim_measure_alias(i, &target)) != NULL; i++) {
+        if (i == 0) { print(out, "Other names of measures", ""); }
+        print(out, alias, target);
+    }
+}
+
+static csim_status fail_measure(const csim__config *config, const char *name)
+{
+    csim__closest search = csim__closest_start(name);
+    const char *target;
+    for (int i = 0; i < csim_measure_count(); i++) {
+        csim__closest_try(&search, csim_measure_get(i)->name);
+    }
+    for (int i = 0; csim_measure_alias(i, &target) != NULL; i++) {
+        csim__closest_try(&search, csim_measure_alias(i, &target));
+    }
+    if (search.best == NULL) {
+        return csim__config_fail(config, "", "measures", "unknown measure '%.60s'", name);
+    }
+    return csim__config_fail(config, "", "measures", "unknown measure '%.60s'; the closest is '%s'",
+                             name, search.best);
+}
+
+csim_status csim__choose_measures(const csim__config *config, const char *list, int *chosen)
+{
+    int found = 0;
+    for (const char *s = list != NULL ? list : ""; *s != '\0';) {
+        char name[CSIM__WORD_MAX + 1];
+        size_t length = strcspn(s, ",");
+        snprintf(name, sizeof name, "%.*s", (int)(length < 999 ? length : 999), s);
+        s += length + (s[length] == ',');
+        if (length == 0) { continue; }
+        const csim_measure *measure = csim_measure_find(name);
+        int all = strcmp(name, "all") == 0;
+        if (measure == NULL && !all) { return fail_measure(config, name); }
+        for (int i = 0; i < csim_measure_count(); i++) {
+            if (all || csim_measure_get(i) == measure) { chosen[i] = 1; }
+        }
+        found = 1;
+    }
+    return found ? CSIM_OK : csim__config_fail(config, "", "measures", "no measure is named");
+}

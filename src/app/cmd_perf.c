@@ -1,0 +1,270 @@
+/* contrasim perf: the program's own speed against what the machine can multiply. */
+#define _POSIX_C_SOURCE 200809L
+#include <string.h>
+
+#include "app/machine.h"
+#include "app/perf.h"
+
+enum { PEAKS_FIRST = 4, PEAKS_BETWEEN = 2, COMPARE_SINGLE = 1 };
+
+static const csim_option what_table[] = {
+    {.name = "examples",
+     .kind = CSIM_OPTION_INT,
+     .offset = offsetof(csim__perf_options, examples),
+     .fallback = "4000",
+     .min = 8,
+     .max = 1e9,
+     .help = "rows of each layer"},
+    {.name = "width",
+     .kind = CSIM_OPTION_INT,
+     .offset = offsetof(csim__perf_options, width),
+     .fallback = "768",
+     .min = 1,
+     .max = 1e6,
+     .help = "neurons of each layer"},
+    {.name = "layers",
+     .kind = CSIM_OPTION_INT,
+     .offset = offsetof(csim__perf_options, layers),
+     .fallback = "12",
+     .min = 1,
+     .max = 1000,
+     .help = "layers of the one set"},
+    {.name = "measures",
+     .letter = 'm',
+     .kind = CSIM_OPTION_TEXT,
+     .offset = offsetof(csim__perf_options, measures),
+     .fallback = "cka",
+     .metavar = "LIST",
+     .help = "names of measures joined by ',', or all"},
+    {.name = "pairs",
+     .kind = CSIM_OPTION_TEXT,
+     .offset = offsetof(csim__perf_options, pairs),
+     .fallback = "all",
+     .metavar = "WHICH",
+     .help = "pairs of layers: all or within"},
+    {.name = "precision",
+     .kind = CSIM_OPTION_CHOICE,
+     .offset = offsetof(csim__perf_options, precision),
+     .choices = "double|single",
+     .fallback = "double",
+     .help = "precision of the pass over the examples"},
+    {.name = NULL},
+};
+
+static const csim_option how_table[] = {
+    {.name = "repeat",
+     .kind = CSIM_OPTION_INT,
+     .offset = offsetof(csim__perf_options, repeat),
+     .fallback = "3",
+     .min = 1,
+     .max = 1000,
+     .help = "runs; medians are reported"},
+    {.name = "compare",
+     .kind = CSIM_OPTION_CHOICE,
+     .offset = offsetof(csim__perf_options, compare),
+     .choices = "none|single",
+     .fallback = "none",
+     .help = "run with --precision single, too, in turn, and print the ratio"},
+    {.name = "gemm-size",
+     .kind = CSIM_OPTION_INT,
+     .offset = offsetof(csim__perf_options, gemm_size),
+     .fallback = "1536",
+     .min = 16,
+     .max = 20000,
+     .help = "rows and columns of the matrices whose product gives the peak"},
+    {.name = "format",
+     .kind = CSIM_OPTION_CHOICE,
+     .offset = offsetof(csim__perf_options, format),
+     .choices = "text|json",
+     .fallback = "text",
+     .help = "a table, or one JSON object"},
+    {.name = NULL},
+};
+
+static csim_status perf_groups(csim__config *config, void *target)
+{
+    csim__perf_options *options = target;
+    csim_status st = CSIM_OK;
+    csim__option_group what = {"", "What to run", what_table, options, 0};
+    csim__option_group how = {"", "How to measure", how_table, options, 0};
+    CSIM_TRY(csim__config_add(config, &what));
+    CSIM_TRY(csim__config_add(config, &how));
+    CSIM_TRY(csim__measure_groups(config, &options->measure_options));
+done:
+    return st;
+}
+
+/* Measures and series, all that can be checked before a file is written. Local. */
+static csim_status prepare(csim__app *app, const csim__perf_options *options, csim__perf *perf,
+                           csim_sweep_measure **measures, int *measure_count)
+{
+    csim_context *ctx = app->ctx;
+    csim_status st = CSIM_OK;
+    int *chosen = NULL, all = csim_measure_count();
+    if (options->compare == COMPARE_SINGLE && options->precision == CSIM_SINGLE_PRECISION) {
+        return csim__config_fail(app->config, "", "compare",
+                                 "single is compared with --precision double");
+    }
+    CSIM_TRY(csim__calloc(ctx, all, sizeof *chosen, "measures", &chosen));
+    CSIM_TRY(csim__calloc(ctx, all, sizeof **measures, "measures", measures));
+    CSIM_TRY(csim__choose_measures(app->config, options->measures, chosen));
+    for (int i = 0; i < all; i++) {
+        if (chosen[i]) {
+            (*measures)[(*measure_count)++] = (csim_sweep_measure){
+                .measure = csim_measure_get(i), .options = options->measure_options[i]};
+        }
+    }
+    perf->series[0].precision = (csim_precision)options->precision;
+    perf->series[1].precision = CSIM_SINGLE_PRECISION;
+    perf->count = options->compare == COMPARE_SINGLE ? 2 : 1;
+    for (int i = 0; i < perf->count; i++) {
+        csim__perf_series *s = &perf->series[i];
+        CSIM_TRY(csim__calloc(ctx, options->repeat, sizeof *s->run, "runs", &s->run));
+    }
+done:
+    csim__free(ctx, &chosen);
+    return st;
+}
+
+/* Linux keeps the highest resident size of a process and starts anew when told to. */
+static void reset_resident(void)
+{
+    FILE *file = fopen("/proc/self/clear_refs", "w");
+    if (file == NULL) { return; }
+    (void)fputs("5", file); /* where it is refused, the report holds the size of the whole run */
+    (void)fclose(file);
+}
+
+static int64_t highest_resident(void)
+{
+    long long kilobytes = 0;
+    char line[128];
+    FILE *file = fopen("/proc/self/status", "r");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        if (sscanf(line, "VmHWM: %lld", &kilobytes) == 1) { break; }
+    }
+    if (file != NULL) { fclose(file); }
+    return (int64_t)kilobytes * 1024;
+}
+
+/* Times and memory of a sweep that a context of its own has watched. Collective. */
+static csim_status collect(csim_context *ctx, double seconds, csim__perf_run *run)
+{
+    MPI_Comm comm = csim_context_comm(ctx);
+    const csim_phase_report *list = NULL;
+    int64_t bytes[2] = {csim_context_memory_peak(ctx), highest_resident()}, most[2] = {0};
+    int count = 0;
+    csim_status st =
+        csim__mpi(ctx, MPI_Allreduce(bytes, most, 2, MPI_INT64_T, MPI_MAX, comm), "MPI_Allreduce");
+    CSIM_TRY(csim__vote(ctx, st));
+    st = csim__mpi(ctx, MPI_Allreduce(&seconds, &run->total, 1, MPI_DOUBLE, MPI_MAX, comm),
+                   "MPI_Allreduce");
+    CSIM_TRY(csim__vote(ctx, st));
+    CSIM_TRY(csim_context_profile(ctx, &list, &count));
+    run->counted = most[0];
+    run->resident = most[1];
+    for (int i = 0; i < count && run->phases < CSIM__PERF_PHASES; i++) {
+        if (strcmp(list[i].name, "sweep") == 0) { continue; } /* the whole, measured as total */
+        csim__perf_phase *p = &run->phase[run->phases++];
+        *p = (csim__perf_phase){
+            .calls = list[i].calls, .seconds = list[i].max_s, .flops = list[i].flops};
+        snprintf(p->name, sizeof p->name, "%s", list[i].name);
+        if (strcmp(p->name, "gram") == 0 || strcmp(p->name, "cross") == 0) {
+            run->pass += p->seconds;
+            run->pass_flops += p->flops;
+        }
+    }
+done:
+    return st;
+}
+
+/* One sweep with a context of its own, whose profile and memory are those of this sweep alone.
+ * Collective. */
+static csim_status sweep_once(csim__app *app, const char *folder, csim_sweep_options *sweep,
+                              csim_sweep_cost *cost, csim__perf_run *run)
+{
+    csim_context *ctx = NULL;
+    csim_set *set = NULL;
+    csim_results *results = NULL;
+    csim_input_options input = {.neuron_axis = -1};
+    csim_status st = csim_context_create(csim_context_comm(app->ctx), &ctx);
+    if (st != CSIM_OK) { return csim__fail(app->ctx, st, "%s", csim_status_text(st)); }
+    /* Warnings of a sweep are about its values, which mean nothing here. */
+    csim_context_set_log(ctx, app->common.verbose ? CSIM_LOG_DEBUG : CSIM_LOG_ERROR,
+                         csim__logger_sink, &app->log);
+    reset_resident();
+    CSIM_TRY(csim_set_open(ctx, folder, &input, &set));
+    CSIM_TRY(csim__vote(ctx, csim_sweep_plan(ctx, &set, 1, sweep, cost)));
+    CSIM_TRY(csim__mpi(ctx, MPI_Barrier(csim_context_comm(ctx)), "MPI_Barrier"));
+    double start = csim__now();
+    CSIM_TRY(csim_sweep(ctx, &set, 1, sweep, &results));
+    CSIM_TRY(collect(ctx, csim__now() - start, run));
+done:
+    if (st != CSIM_OK) { csim__fail(app->ctx, st, "%s", csim_context_error(ctx)); }
+    csim_results_free(&results);
+    csim_set_free(&set);
+    csim_context_free(&ctx);
+    return st;
+}
+
+/* Every series in turn, the peak in between, so that all meet the same state of the machine. */
+static csim_status measure(csim__app *app, const csim__perf_options *options, const char *folder,
+                           csim_sweep_options *sweep, csim__perf *perf)
+{
+    csim_status st = CSIM_OK;
+    for (int64_t r = 0; r < options->repeat; r++) {
+        for (int i = 0; i < perf->count; i++) {
+            csim__perf_series *s = &perf->series[i];
+            for (int k = 0; k < (r == 0 ? PEAKS_FIRST : PEAKS_BETWEEN); k++) {
+                CSIM_TRY(csim__perf_peak(app->ctx, (int)options->gemm_size, s->precision,
+                                         &perf->peak[s->precision]));
+            }
+            sweep->precision = s->precision;
+            CSIM_TRY(sweep_once(app, folder, sweep, &s->cost, &s->run[r]));
+        }
+    }
+done:
+    return st;
+}
+
+static csim_status perf_run(csim__app *app, void *target)
+{
+    const csim__perf_options *options = target;
+    csim_context *ctx = app->ctx;
+    csim__perf perf = {
+        .options = options, .ranks = csim_context_size(ctx), .threads = (int)app->common.threads};
+    csim_sweep_measure *measures = NULL;
+    char *folder = NULL;
+    int measure_count = 0;
+    int64_t memory = 0;
+    csim_status st = prepare(app, options, &perf, &measures, &measure_count);
+    CSIM_TRY(csim__vote(ctx, st));
+    CSIM_TRY(csim__default_memory(ctx, &memory));
+    CSIM_TRY(csim__perf_data_write(ctx, options, &folder));
+    csim_sweep_options sweep = {.measures = measures,
+                                .measure_count = measure_count,
+                                .pairs = options->pairs,
+                                .memory = memory};
+    CSIM_TRY(measure(app, options, folder, &sweep, &perf));
+    csim__logger_clear(&app->log);
+    if (csim_context_rank(ctx) == 0) { st = csim__perf_print(ctx, &perf); }
+    st = csim__vote(ctx, st);
+done:
+    csim__perf_data_remove(ctx, options, &folder);
+    for (int i = 0; i < 2; i++) { csim__free(ctx, &perf.series[i].run); }
+    csim__free(ctx, &measures);
+    return st;
+}
+
+const csim__command csim__command_perf = {
+    .name = "perf",
+    .brief = "measure the program's speed against the machine's",
+    .usage = "",
+    .details = "Sweep synthetic layers, written as .npy files to a folder under $TMPDIR that is "
+               "removed at the end, and report for each phase its time, its rate, and the share of "
+               "the rate at which all ranks together multiply large matrices.",
+    .options_size = sizeof(csim__perf_options),
+    .groups = perf_groups,
+    .more = csim__list_measures,
+    .run = perf_run,
+};

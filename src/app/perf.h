@@ -1,0 +1,71 @@
+/* What the files of `contrasim perf` share: synthetic sites, the machine's peak, one measured run,
+ * and their report. */
+#ifndef CSIM_APP_PERF_H
+#define CSIM_APP_PERF_H
+
+#include "app/app.h"
+#include "contrasim/sweep.h"
+
+enum { CSIM__PERF_PHASES = 64 };
+
+/** What is run and how often. */
+typedef struct csim__perf_options {
+    int64_t examples, width, layers, repeat, gemm_size;
+    const char *measures, *pairs;
+    int precision, compare, format;
+    void **measure_options; /* [csim_measure_count()] */
+} csim__perf_options;
+
+/** One phase of one run: the slowest rank's time, and the work of all. */
+typedef struct csim__perf_phase {
+    char name[32];
+    int64_t calls;
+    double seconds, flops;
+} csim__perf_phase;
+
+/** One sweep: times in seconds, each of the slowest rank; memory in bytes of the rank with most. */
+typedef struct csim__perf_run {
+    csim__perf_phase phase[CSIM__PERF_PHASES];
+    int phases;
+    double total;
+    double pass, pass_flops; /* of the phases that multiply the examples: "gram" and "cross" */
+    int64_t counted, resident;
+} csim__perf_run;
+
+/** All runs of one precision. */
+typedef struct csim__perf_series {
+    csim_precision precision;
+    csim_sweep_cost cost;
+    csim__perf_run *run; /* [repeat] */
+} csim__perf_series;
+
+/** Everything that was measured. peak[p] is the GEMM rate in flop/s of all ranks at the same time
+ *  in precision p, 0 where that was not used. */
+typedef struct csim__perf {
+    const csim__perf_options *options;
+    int ranks, threads;
+    double peak[2];
+    csim__perf_series series[2];
+    int count;
+} csim__perf;
+
+/** Write the synthetic sites as .npy files of float32 into a new folder under $TMPDIR or /tmp. The
+ *  values depend on layer, row and column alone. Collective.
+ *  @param[out] folder  new text on every rank, NULL before the folder exists; it is to be given to
+ *                      csim__perf_data_remove() also when this fails
+ *  @return CSIM_OK, CSIM_E_IO, CSIM_E_MEM */
+csim_status csim__perf_data_write(csim_context *ctx, const csim__perf_options *options,
+                                  char **folder);
+
+/** Remove the files and the folder, free its name and set it to NULL; accepts NULL. Rank 0 acts,
+ *  all others only free: call it when no rank uses the files any more. Local. */
+void csim__perf_data_remove(csim_context *ctx, const csim__perf_options *options, char **folder);
+
+/** Raise *rate to the rate in flop/s of one n×n GEMM on every rank at the same time, if that is
+ *  higher. Collective. @return CSIM_OK, CSIM_E_MEM, CSIM_E_MPI */
+csim_status csim__perf_peak(csim_context *ctx, int n, csim_precision precision, double *rate);
+
+/** Print the report to stdout. Local, for rank 0. @return CSIM_OK, CSIM_E_MEM */
+csim_status csim__perf_print(csim_context *ctx, const csim__perf *perf);
+
+#endif

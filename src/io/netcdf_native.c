@@ -1,0 +1,500 @@
+/* The native file of `contrasim import`: one netCDF-4 file a set, written by all ranks. */
+#define _POSIX_C_SOURCE 200809L
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "contrasim/native.h"
+#include "core/shard.h"
+#include "io/file.h"
+#include "io/netcdf.h"
+#include "io/raw.h"
+#include "io/set.h"
+
+#include <netcdf_par.h> /* needs netcdf.h before it */
+
+enum {
+    LABELS_MOST = 1024,       /* labels taken along */
+    ATTRIBUTE_MOST = 1 << 20 /* bytes of a text attribute taken along */
+};
+
+/* Whole numbers beside the examples: example_id, group, a label. */
+typedef struct column {
+    char name[NC_MAX_NAME + 1];
+    int id, source; /* variables here and in the set's own file; -1 = no such */
+} column;
+
+/* The file while it is written. The metadata calls are the same on every rank. */
+typedef struct native {
+    csim_context *ctx;
+    csim_set *set;
+    const csim_native_options *options;
+    csim_shard shard;
+    const char *path; /* the name it will have, for messages */
+    char *temporary;
+    int nc;
+    int source; /* the set's first file where that is netCDF, else -1 */
+    char *dataset;
+    int example; /* dimension */
+    char (*name)[NC_MAX_NAME + 1];
+    int *id; /* [sites] variables */
+    column *column;
+    int columns;
+} native;
+
+#define NC_TRY(f, call, what) CSIM_TRY(csim__nc((f)->ctx, (call), CSIM_E_IO, (f)->path, what))
+
+/* ---- what will be written ---- */
+
+/* What was averaged is not a number of the narrow type any more. */
+static csim_dtype stored_type(const csim_set *set, int site)
+{
+    return set->site[site].view.pool == CSIM_POOL_MEAN ? CSIM_F64 : set->site[site].info.dtype;
+}
+
+static nc_type variable_type(csim_dtype dtype)
+{
+    return dtype == CSIM_F64 ? NC_DOUBLE : dtype == CSIM_F32 ? NC_FLOAT : NC_USHORT;
+}
+
+/* A layer's name as netCDF allows it: no '/', no control characters, no blank at the end. */
+static csim_status make_name(native *f, int site)
+{
+    const char *from = csim_set_site(f->set, site)->name;
+    char *to = f->name[site];
+    size_t n = strlen(from);
+    if (n == 0 || n + 8 > NC_MAX_NAME) {
+        return csim__fail(f->ctx, CSIM_E_ARG, "set %s: a layer's name of %zu bytes cannot be the "
+                          "name of a variable, expected 1 to %d", csim_set_name(f->set), n,
+                          NC_MAX_NAME - 8);
+    }
+    memcpy(to, from, n + 1);
+    for (size_t i = 0; i < n; i++) {
+        if (to[i] == '/') { to[i] = '.'; }
+        if ((unsigned char)to[i] < 0x20 || to[i] == 0x7f || (to[i] == ' ' && i + 1 == n)) {
+            to[i] = '_';
+        }
+    }
+    if (strchr(".-+@ !\"#$%&'()*,:;<=>?[\\]^`{|}~", to[0]) != NULL) { to[0] = '_'; }
+    int taken = csim__is_annotation(to) || strcmp(to, "example") == 0 ||
+                strncmp(to, "neuron_", 7) == 0;
+    for (int i = 0; i < site && !taken; i++) { taken = strcmp(f->name[i], to) == 0; }
+    return !taken ? CSIM_OK
+                  : csim__fail(f->ctx, CSIM_E_ARG,
+                               "set %s: layer '%s' would become variable '%s', which is taken",
+                               csim_set_name(f->set), from, to);
+}
+
+static csim_status add_column(native *f, const char *name, int source)
+{
+    int has = 0;
+    if (f->columns == LABELS_MOST) { return CSIM_OK; }
+    csim_status st = csim__set_site_column(f->set, 0, name, 0, 0, NULL, &has);
+    if (st != CSIM_OK || !has) { return st; }
+    column *c = &f->column[f->columns++];
+    snprintf(c->name, sizeof c->name, "%s", name);
+    c->source = source;
+    return CSIM_OK;
+}
+
+/* Labels of the set's own file; formats other than netCDF do not list theirs. */
+static csim_status find_labels(native *f)
+{
+    char name[NC_MAX_NAME + 1];
+    int n = 0, ndims = 0;
+    nc_type type = NC_NAT;
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__nc(f->ctx, nc_inq_nvars(f->source, &n), CSIM_E_FORMAT, f->path, "find labels"));
+    for (int v = 0; v < n; v++) {
+        if (nc_inq_varname(f->source, v, name) != NC_NOERR || strncmp(name, "label_", 6) != 0 ||
+            nc_inq_var(f->source, v, NULL, &type, &ndims, NULL, NULL) != NC_NOERR || ndims != 1 ||
+            type == NC_CHAR || type == NC_FLOAT || type == NC_DOUBLE || type > NC_UINT64) {
+            continue;
+        }
+        CSIM_TRY(add_column(f, name, v));
+    }
+    CSIM_TRY(csim__nc_text(f->ctx, f->set->path, f->source, NC_GLOBAL, "the file", "dataset",
+                           ATTRIBUTE_MOST, &f->dataset));
+done:
+    return st;
+}
+
+/* Local: names, columns, the set's own file. */
+static csim_status plan(native *f)
+{
+    int sites = csim_set_site_count(f->set), variable = 0;
+    const csim__set_file *first = &f->set->file[f->set->site[0].part[0].file];
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__calloc(f->ctx, sites, sizeof *f->name, "names of variables", &f->name));
+    CSIM_TRY(csim__calloc(f->ctx, sites, sizeof *f->id, "variables", &f->id));
+    CSIM_TRY(csim__calloc(f->ctx, LABELS_MOST, sizeof *f->column, "labels", &f->column));
+    for (int i = 0; i < sites; i++) { CSIM_TRY(make_name(f, i)); }
+    CSIM_TRY(add_column(f, "example_id", -1));
+    CSIM_TRY(add_column(f, "group", -1));
+    if (first->format == &csim__format_netcdf) {
+        int code = nc_open(first->path, NC_NOWRITE, &f->source);
+        if (code != NC_NOERR) { f->source = -1; }
+        CSIM_TRY(csim__nc(f->ctx, code, CSIM_E_FORMAT, first->path, "open for its labels"));
+        for (int c = 0; c < f->columns; c++) {
+            int has = nc_inq_varid(f->source, f->column[c].name, &variable) == NC_NOERR;
+            f->column[c].source = has ? variable : -1;
+        }
+        CSIM_TRY(find_labels(f));
+    }
+done:
+    return st;
+}
+
+/* ---- the file ---- */
+
+static csim_status put_text(native *f, int id, const char *name, const char *text)
+{
+    if (text == NULL) { return CSIM_OK; }
+    return csim__nc(f->ctx, nc_put_att_text(f->nc, id, name, strlen(text), text), CSIM_E_IO,
+                    f->path, "write an attribute");
+}
+
+static csim_status put_global(native *f)
+{
+    const csim_native_options *o = f->options;
+    char now[32], source[64], *history = NULL, *title = NULL;
+    time_t t = time(NULL);
+    csim_status st = CSIM_OK;
+    /* Attributes must be the same on every rank, the clocks need not be. */
+    MPI_Bcast(&t, (int)sizeof t, MPI_BYTE, 0, csim_context_comm(f->ctx));
+    struct tm utc;
+    if (gmtime_r(&t, &utc) == NULL) { memset(&utc, 0, sizeof utc); }
+    strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    snprintf(source, sizeof source, "contrasim %s", csim_version());
+    CSIM_TRY(csim__format(f->ctx, &title, "Activations of %s", csim_set_name(f->set)));
+    CSIM_TRY(csim__format(f->ctx, &history, "%s: %s", now,
+                          o->command == NULL ? "contrasim import" : o->command));
+    CSIM_TRY(put_text(f, NC_GLOBAL, "Conventions", "contrasim-1"));
+    CSIM_TRY(put_text(f, NC_GLOBAL, "title", o->title == NULL ? title : o->title));
+    CSIM_TRY(put_text(f, NC_GLOBAL, "model", csim_set_name(f->set)));
+    CSIM_TRY(put_text(f, NC_GLOBAL, "dataset", o->dataset == NULL ? f->dataset : o->dataset));
+    CSIM_TRY(put_text(f, NC_GLOBAL, "source", source));
+    CSIM_TRY(put_text(f, NC_GLOBAL, "history", history));
+done:
+    csim__free(f->ctx, &history);
+    csim__free(f->ctx, &title);
+    return st;
+}
+
+static csim_status define_site(native *f, int site)
+{
+    const csim_site_info *info = csim_set_site(f->set, site);
+    csim_dtype dtype = stored_type(f->set, site);
+    char dimension[NC_MAX_NAME + 8];
+    int dims[2] = {f->example, 0}, id = 0;
+    csim_status st = CSIM_OK;
+    snprintf(dimension, sizeof dimension, "neuron_%s", f->name[site]);
+    NC_TRY(f, nc_def_dim(f->nc, dimension, (size_t)info->d, &dims[1]), "define a dimension");
+    NC_TRY(f, nc_def_var(f->nc, f->name[site], variable_type(dtype), 2, dims, &id),
+           "define a variable");
+    f->id[site] = id;
+    NC_TRY(f, nc_def_var_fill(f->nc, id, NC_NOFILL, NULL), "define a variable");
+    NC_TRY(f, nc_def_var_chunking(f->nc, id, NC_CONTIGUOUS, NULL), "define the layout");
+    NC_TRY(f, nc_put_att_int(f->nc, id, "layer_index", NC_INT, 1, &site), "write an attribute");
+    CSIM_TRY(put_text(f, id, "units", "1"));
+    if (variable_type(dtype) == NC_USHORT) {
+        CSIM_TRY(put_text(f, id, "dtype", csim_dtype_name(dtype)));
+    }
+    if (strcmp(f->name[site], info->name) != 0) {
+        CSIM_TRY(put_text(f, id, "long_name", info->name));
+    }
+done:
+    return st;
+}
+
+/* A column with the text attributes of its source, such as the names of the classes. */
+static csim_status define_column(native *f, column *c)
+{
+    char name[NC_MAX_NAME + 1], *text = NULL;
+    int n = 0;
+    csim_status st = CSIM_OK;
+    nc_type type = NC_INT64;
+    if (c->source >= 0 && nc_inq_vartype(f->source, c->source, &type) != NC_NOERR) {
+        type = NC_INT64;
+    }
+    NC_TRY(f, nc_def_var(f->nc, c->name, type, 1, &f->example, &c->id), "define a variable");
+    NC_TRY(f, nc_def_var_fill(f->nc, c->id, NC_NOFILL, NULL), "define a variable");
+    if (c->source < 0 || nc_inq_varnatts(f->source, c->source, &n) != NC_NOERR) { return st; }
+    for (int i = 0; i < n; i++) {
+        if (nc_inq_attname(f->source, c->source, i, name) != NC_NOERR ||
+            nc_inq_atttype(f->source, c->source, name, &type) != NC_NOERR || type != NC_CHAR) {
+            continue;
+        }
+        CSIM_TRY(csim__nc_text(f->ctx, f->set->path, f->source, c->source, c->name, name,
+                               ATTRIBUTE_MOST, &text));
+        CSIM_TRY(put_text(f, c->id, name, text));
+        csim__free(f->ctx, &text);
+    }
+done:
+    csim__free(f->ctx, &text);
+    return st;
+}
+
+static csim_status define(native *f)
+{
+    csim_status st = CSIM_OK;
+    CSIM_TRY(put_global(f));
+    NC_TRY(f, nc_def_dim(f->nc, "example", (size_t)f->shard.n, &f->example), "define a dimension");
+    for (int i = 0; i < csim_set_site_count(f->set); i++) { CSIM_TRY(define_site(f, i)); }
+    for (int i = 0; i < f->columns; i++) { CSIM_TRY(define_column(f, &f->column[i])); }
+    NC_TRY(f, nc_enddef(f->nc), "define the file");
+done:
+    return st;
+}
+
+/* ---- values ---- */
+
+/* The bits of a float16 or bfloat16 that a double holds exactly. */
+static uint16_t half_bits(double x)
+{
+    uint16_t sign = signbit(x) ? 0x8000u : 0;
+    int e = 0;
+    if (isnan(x)) { return sign | 0x7e00u; }
+    if (isinf(x)) { return sign | 0x7c00u; }
+    double m = fabs(frexp(x, &e)); /* |x| = m 2^e, 1/2 <= m < 1 */
+    if (x == 0.0) { return sign; }
+    if (e < -13) { return (uint16_t)(sign | (uint16_t)ldexp(m, e + 24)); }
+    return (uint16_t)(sign | (uint16_t)(e + 14) << 10 | ((uint16_t)ldexp(m, 11) & 0x3ffu));
+}
+
+static uint16_t bfloat_bits(double x)
+{
+    float f = (float)x;
+    uint32_t u;
+    memcpy(&u, &f, 4);
+    return isnan(x) ? (uint16_t)(u >> 16 | 0x40u) : (uint16_t)(u >> 16);
+}
+
+/* Convert in place: narrower elements follow each other from the start of the block. */
+static void narrow(csim_dtype dtype, double *x, int64_t n)
+{
+    char *to = (char *)x;
+    for (int64_t i = 0; i < n && dtype != CSIM_F64; i++) {
+        double v = x[i];
+        if (dtype == CSIM_F32) {
+            float f = (float)v;
+            memcpy(to + 4 * i, &f, 4);
+        } else {
+            uint16_t u = dtype == CSIM_F16 ? half_bits(v) : bfloat_bits(v);
+            memcpy(to + 2 * i, &u, 2);
+        }
+    }
+}
+
+static csim_status check_finite(native *f, int site, const double *x, int64_t row, int64_t n)
+{
+    const csim_site_info *info = csim_set_site(f->set, site);
+    for (int64_t i = 0; i < n; i++) {
+        if (!isfinite(x[i])) {
+            return csim__fail(f->ctx, CSIM_E_DATA,
+                              "%s: site %s: %s at row %lld, column %lld, expected finite values "
+                              "(drop such examples with --nan drop-rows)",
+                              info->file, info->name, isnan(x[i]) ? "NaN" : "an infinity",
+                              (long long)(row + i / info->d), (long long)(i % info->d));
+        }
+    }
+    return CSIM_OK;
+}
+
+static int put_block(int nc, int id, csim_dtype dtype, const size_t *start, const size_t *count,
+                     const double *x)
+{
+    if (dtype == CSIM_F64) { return nc_put_vara_double(nc, id, start, count, x); }
+    if (dtype == CSIM_F32) { return nc_put_vara_float(nc, id, start, count, (const void *)x); }
+    return nc_put_vara_ushort(nc, id, start, count, (const void *)x);
+}
+
+/* Every rank writes on its own: in a collective write one that fails, on a full disk say, would keep
+ * the others waiting for ever. */
+static csim_status write_site(native *f, int site, double *x)
+{
+    const csim_site_info *info = csim_set_site(f->set, site);
+    csim_dtype dtype = stored_type(f->set, site);
+    csim_status st = CSIM_OK;
+    for (int64_t c = f->shard.first; c < f->shard.first + f->shard.count; c++) {
+        int64_t row = csim__chunk_row(&f->shard, c), rows = csim__chunk_rows(&f->shard, c);
+        size_t start[2] = {(size_t)row, 0}, count[2] = {(size_t)rows, (size_t)info->d};
+        CSIM_TRY(csim_set_read(f->set, site, row, rows, x));
+        CSIM_TRY(check_finite(f, site, x, row, rows * info->d));
+        narrow(dtype, x, rows * info->d);
+        NC_TRY(f, put_block(f->nc, f->id[site], dtype, start, count, x), "write a site");
+    }
+done:
+    return csim__vote(f->ctx, st);
+}
+
+static csim_status write_column(native *f, const column *c)
+{
+    long long *v = NULL;
+    int64_t rows = f->shard.rows;
+    int has = 0;
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__alloc(f->ctx, rows, sizeof *v, "labels", &v));
+    _Static_assert(sizeof(long long) == sizeof(int64_t), "labels are read in place");
+    CSIM_TRY(csim__set_site_column(f->set, 0, c->name, f->shard.row0, rows, (int64_t *)v, &has));
+    if (!has && rows > 0) {
+        st = csim__fail(f->ctx, CSIM_E_DATA, "%s: %s is missing in some of the files",
+                        csim_set_path(f->set), c->name);
+        goto done;
+    }
+    size_t start = (size_t)f->shard.row0, count = (size_t)rows;
+    if (rows > 0) {
+        NC_TRY(f, nc_put_vara_longlong(f->nc, c->id, &start, &count, v), "write labels");
+    }
+done:
+    csim__free(f->ctx, &v);
+    return csim__vote(f->ctx, st);
+}
+
+static csim_status write_values(native *f)
+{
+    double *x = NULL;
+    int64_t widest = 0;
+    csim_status st = CSIM_OK;
+    for (int i = 0; i < csim_set_site_count(f->set); i++) {
+        widest = csim__max64(widest, csim_set_site(f->set, i)->d);
+    }
+    st = csim__alloc(f->ctx, f->shard.chunk * widest, sizeof *x, "a chunk", &x);
+    CSIM_TRY(csim__vote(f->ctx, st));
+    for (int i = 0; i < csim_set_site_count(f->set); i++) { CSIM_TRY(write_site(f, i, x)); }
+    for (int i = 0; i < f->columns; i++) { CSIM_TRY(write_column(f, &f->column[i])); }
+done:
+    csim__free(f->ctx, &x);
+    return st;
+}
+
+/* ---- whole or not at all ---- */
+
+/* HDF5 does not survive a full disk well: find out before it does. */
+static csim_status reserve(native *f)
+{
+    struct statvfs s;
+    int64_t bytes = 65536;
+    for (int i = 0; i < csim_set_site_count(f->set); i++) {
+        csim_dtype dtype = stored_type(f->set, i);
+        int64_t size = dtype == CSIM_F64 ? 8 : dtype == CSIM_F32 ? 4 : 2;
+        bytes += f->shard.n * csim_set_site(f->set, i)->d * size + 4096;
+    }
+    bytes += f->shard.n * 8 * f->columns;
+    csim_status st = csim__file_write(f->ctx, f->temporary, "", 0);
+    if (st != CSIM_OK) { return st; }
+    if (statvfs(f->temporary, &s) == 0 && s.f_blocks > 0 &&
+        (double)s.f_bavail * (double)s.f_frsize < (double)bytes) {
+        st = csim__fail(f->ctx, CSIM_E_IO, "%s: the disk has room for %.0f bytes, the file needs "
+                        "%lld", f->path, (double)s.f_bavail * (double)s.f_frsize,
+                        (long long)bytes);
+    } else if (truncate(f->temporary, (off_t)bytes) != 0) {
+        st = csim__fail(f->ctx, CSIM_E_IO, "%s: a file of %lld bytes is not allowed here", f->path,
+                        (long long)bytes);
+    }
+    return st;
+}
+
+/* Rank 0 decides on the temporary name, the others learn it. */
+static csim_status agree_temporary(native *f)
+{
+    csim_context *ctx = f->ctx;
+    int length = 0, root = csim_context_rank(ctx) == 0;
+    csim_status st = CSIM_OK;
+    if (root) {
+        st = csim__file_check_output(ctx, f->path, f->options->overwrite);
+        if (st == CSIM_OK) { st = csim__file_temporary(ctx, f->path, &f->temporary); }
+        if (st == CSIM_OK) {
+            length = (int)strlen(f->temporary) + 1;
+            st = reserve(f);
+        }
+    }
+    CSIM_TRY(csim__vote(ctx, st));
+    CSIM_TRY(csim__mpi(ctx, MPI_Bcast(&length, 1, MPI_INT, 0, csim_context_comm(ctx)), "MPI_Bcast"));
+    if (!root) { st = csim__alloc(ctx, length, 1, "a file name", &f->temporary); }
+    CSIM_TRY(csim__vote(ctx, st));
+    CSIM_TRY(csim__mpi(ctx, MPI_Bcast(f->temporary, length, MPI_CHAR, 0, csim_context_comm(ctx)),
+                       "MPI_Bcast"));
+done:
+    return st;
+}
+
+/* Rank 0 looks at the finished file: every site there with its size. */
+static csim_status verify(native *f)
+{
+    csim__catalog catalog = {0};
+    int sites = csim_set_site_count(f->set);
+    csim_status st = csim__format_netcdf.scan(f->ctx, f->temporary, &catalog);
+    if (st == CSIM_OK && catalog.count != sites) {
+        st = csim__fail(f->ctx, CSIM_E_IO, "%s: read back, it has %lld sites instead of %d", f->path,
+                        (long long)catalog.count, sites);
+    }
+    for (int i = 0; st == CSIM_OK && i < sites; i++) {
+        const csim__array *a = &catalog.array[i];
+        if (a->layer_index < 0 || a->layer_index >= sites || a->shape[0] != f->shard.n ||
+            a->shape[1] != csim_set_site(f->set, (int)a->layer_index)->d) {
+            st = csim__fail(f->ctx, CSIM_E_IO, "%s: read back, site %s has another shape", f->path,
+                            a->name);
+        }
+    }
+    csim__catalog_free(f->ctx, &catalog);
+    return st;
+}
+
+static csim_status write_file(native *f)
+{
+    csim_context *ctx = f->ctx;
+    csim_status st = CSIM_OK;
+    int code = nc_create_par(f->temporary, NC_NETCDF4 | NC_CLOBBER, csim_context_comm(ctx),
+                             MPI_INFO_NULL, &f->nc);
+    if (code != NC_NOERR) { f->nc = -1; }
+    CSIM_TRY(csim__vote(ctx, csim__nc(ctx, code, CSIM_E_IO, f->path, "make the file")));
+    CSIM_TRY(csim__vote(ctx, define(f)));
+    CSIM_TRY(write_values(f));
+    int nc = f->nc;
+    f->nc = -1;
+    st = csim__nc(ctx, nc_close(nc), CSIM_E_IO, f->path, "finish the file");
+    CSIM_TRY(csim__vote(ctx, st));
+    if (csim_context_rank(ctx) == 0) {
+        st = verify(f);
+        if (st == CSIM_OK) { st = csim__file_sync(ctx, f->temporary); }
+    }
+    CSIM_TRY(csim__vote(ctx, st));
+    if (csim_context_rank(ctx) == 0) {
+        st = csim__file_publish(ctx, f->temporary, f->path, f->options->overwrite);
+        csim__free(ctx, &f->temporary);
+    }
+    st = csim__vote(ctx, st);
+done:
+    return st;
+}
+
+csim_status csim_native_write(csim_context *ctx, csim_set *set, const char *path,
+                              const csim_native_options *options)
+{
+    native f = {.ctx = ctx,
+                .set = set,
+                .options = options,
+                .path = path,
+                .nc = -1,
+                .source = -1,
+                .shard = csim__shard(csim_set_examples(set), csim_context_rank(ctx),
+                                     csim_context_size(ctx))};
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__vote(ctx, plan(&f)));
+    CSIM_TRY(agree_temporary(&f));
+    CSIM_TRY(write_file(&f));
+done:
+    if (f.nc >= 0) { nc_close(f.nc); }
+    if (f.source >= 0) { nc_close(f.source); }
+    if (f.temporary != NULL && csim_context_rank(ctx) == 0) { unlink(f.temporary); }
+    csim__free(ctx, &f.temporary);
+    csim__free(ctx, &f.dataset);
+    csim__free(ctx, &f.column);
+    csim__free(ctx, &f.id);
+    csim__free(ctx, &f.name);
+    return st;
+}

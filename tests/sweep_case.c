@@ -1,0 +1,266 @@
+#define _POSIX_C_SOURCE 200809L
+
+#include "sweep_case.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/config.h"
+
+sweep_case case_pair(const double *x, const double *y, int n, int d, int e)
+{
+    return (sweep_case){.site = {{"a", x, n, d, false}, {"b", y, n, e, false}}, .count = 2};
+}
+
+void case_add(sweep_case *c, const char *set, const double *x, int n, int d)
+{
+    assert_true(c->count < CASE_SITES);
+    c->site[c->count++] = (case_site){set, x, n, d, false};
+}
+
+/* Place of a site among those of its set. */
+static int place(const sweep_case *c, int i)
+{
+    int at = 0;
+    while (at < i && strcmp(c->site[i - at - 1].set, c->site[i].set) == 0) { at++; }
+    return at;
+}
+
+static void path_of(const sweep_case *c, int i, const char *folder, char path[CASE_PATH])
+{
+    snprintf(path, CASE_PATH, "%s/%s/%02d.npy", folder, c->site[i].set, place(c, i));
+}
+
+/* Version 1.0: magic, length of the header, a header that fills 128 bytes. */
+static void write_npy(const char *path, const case_site *s)
+{
+    char head[129];
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    int used = snprintf(head + 10, 118,
+                        "{'descr': '<f%d', 'fortran_order': False, 'shape': (%d, %d), }",
+                        s->f32 ? 4 : 8, s->n, s->d);
+    memcpy(head, "\x93NUMPY\x01\x00\x76\x00", 10);
+    memset(head + 10 + used, ' ', (size_t)(118 - used));
+    head[127] = '\n';
+    size_t count = (size_t)s->n * (size_t)s->d, written = fwrite(head, 1, 128, f);
+    if (s->f32) {
+        for (size_t i = 0; i < count; i++) {
+            float v = (float)s->x[i];
+            written += fwrite(&v, sizeof v, 1, f);
+        }
+    } else {
+        written += fwrite(s->x, sizeof *s->x, count, f);
+    }
+    assert_int_equal(written, 128 + count);
+    assert_int_equal(fclose(f), 0);
+}
+
+void case_write(csim_context *ctx, const sweep_case *c, char folder[CASE_PATH])
+{
+    MPI_Comm comm = csim_context_comm(ctx);
+    const char *base = getenv("TMPDIR");
+    memset(folder, 0, CASE_PATH);
+    snprintf(folder, CASE_PATH, "%s/csim_case.XXXXXX", base && *base ? base : "/tmp");
+    if (csim_context_rank(ctx) == 0) {
+        assert_non_null(mkdtemp(folder));
+        for (int i = 0; i < c->count; i++) {
+            char path[CASE_PATH + 32];
+            snprintf(path, sizeof path, "%s/%s", folder, c->site[i].set);
+            if (place(c, i) == 0) { assert_int_equal(mkdir(path, 0700), 0); }
+            path_of(c, i, folder, path);
+            write_npy(path, &c->site[i]);
+        }
+    }
+    MPI_Bcast(folder, CASE_PATH, MPI_CHAR, 0, comm);
+}
+
+void case_remove(csim_context *ctx, const sweep_case *c, const char *folder)
+{
+    MPI_Barrier(csim_context_comm(ctx));
+    for (int i = c->count - 1; csim_context_rank(ctx) == 0 && i >= 0; i--) {
+        char path[CASE_PATH + 32];
+        path_of(c, i, folder, path);
+        unlink(path);
+        snprintf(path, sizeof path, "%s/%s", folder, c->site[i].set);
+        if (place(c, i) == 0) { rmdir(path); }
+    }
+    if (csim_context_rank(ctx) == 0) { assert_int_equal(rmdir(folder), 0); }
+}
+
+/* The measures of a case with their options, in the memory of a configuration. */
+static int make_measures(csim_context *ctx, const sweep_case *c, csim__config *config,
+                         csim_sweep_measure *list)
+{
+    char text[1024] = "", *word, *rest = text;
+    int count = 0, arguments = 0;
+    for (int i = 0; c->measures == NULL && i < csim_measure_count(); i++) {
+        strcat(strcat(text, i ? "," : ""), csim_measure_get(i)->name);
+    }
+    if (c->measures != NULL) { strcpy(text, c->measures); }
+    while ((word = strtok_r(rest, ",", &rest)) != NULL) {
+        const csim_measure *m = csim_measure_find(word);
+        void *target = NULL;
+        assert_non_null(m);
+        if (m->options != NULL) {
+            assert_int_equal(csim__config_target(config, m->options_size, &target), CSIM_OK);
+            csim__option_group group = {
+                .prefix = m->name, .title = m->name, .table = m->options, .target = target};
+            assert_int_equal(csim__config_add(config, &group), CSIM_OK);
+        }
+        list[count++] = (csim_sweep_measure){m, target};
+    }
+    char *argument[CASE_MEASURES];
+    while (c->options != NULL && c->options[arguments] != NULL) {
+        assert_int_equal(csim__strdup(ctx, c->options[arguments], &argument[arguments]), CSIM_OK);
+        arguments++;
+    }
+    assert_int_equal(csim__config_parse_args(config, arguments, argument), CSIM_OK);
+    for (int i = 0; i < arguments; i++) { csim__free(ctx, &argument[i]); }
+    return count;
+}
+
+csim_status case_sweep(csim_context *ctx, const sweep_case *c, const char *folder,
+                       csim_results **results)
+{
+    csim_set *sets[CASE_SITES] = {NULL};
+    csim_sweep_measure measures[CASE_MEASURES];
+    csim__config *config = NULL;
+    int set_count = 0;
+    csim_input_options input = {.neuron_axis = -1, .nan_drop_rows = c->drop_rows};
+    csim_status st = CSIM_OK;
+    *results = NULL;
+    assert_int_equal(csim__config_create(ctx, "sweep", &config), CSIM_OK);
+    int count = make_measures(ctx, c, config, measures);
+    for (int i = 0; st == CSIM_OK && i < c->count; i++) {
+        char spec[CASE_PATH + 64];
+        if (place(c, i) > 0) { continue; }
+        snprintf(spec, sizeof spec, "%s=%s/%s", c->site[i].set, folder, c->site[i].set);
+        st = csim_set_open(ctx, spec, &input, &sets[set_count]);
+        set_count += st == CSIM_OK;
+    }
+    if (st == CSIM_OK) {
+        csim_sweep_options options = {.measures = measures,
+                                      .measure_count = count,
+                                      .pairs = c->pairs,
+                                      .precision = c->precision,
+                                      .nan_drop_rows = c->drop_rows,
+                                      .memory = c->memory};
+        st = csim_sweep(ctx, sets, set_count, &options, results);
+    }
+    for (int s = 0; s < set_count; s++) { csim_set_free(&sets[s]); }
+    csim__config_free(&config);
+    return st;
+}
+
+csim_status case_run(csim_context *ctx, const sweep_case *c, csim_results **results)
+{
+    char folder[CASE_PATH];
+    case_write(ctx, c, folder);
+    csim_status st = case_sweep(ctx, c, folder, results);
+    case_remove(ctx, c, folder);
+    assert_true(harness_same(ctx, st));
+    return st;
+}
+
+csim_results *case_results(csim_context *ctx, const sweep_case *c)
+{
+    csim_results *r = NULL;
+    csim_status st = case_run(ctx, c, &r);
+    if (st != CSIM_OK) { print_error("%s\n", csim_context_error(ctx)); }
+    assert_int_equal(st, CSIM_OK);
+    return r;
+}
+
+static int variable(csim_results *r, const char *measure, int64_t i, int64_t j)
+{
+    int v = csim_results_find(r, measure);
+    assert_true(v >= 0 && i < csim_results_rows(r) && j < csim_results_cols(r));
+    return v;
+}
+
+double case_value(csim_results *r, const char *measure, int64_t i, int64_t j)
+{
+    return csim_results_values(r, variable(r, measure, i, j))[i * csim_results_cols(r) + j];
+}
+
+csim_cell case_cell(csim_results *r, const char *measure, int64_t i, int64_t j)
+{
+    return csim_results_cells(r, variable(r, measure, i, j))[i * csim_results_cols(r) + j];
+}
+
+csim_note case_note(csim_results *r, const char *measure, int64_t i, int64_t j)
+{
+    return csim_results_notes(r, variable(r, measure, i, j))[i * csim_results_cols(r) + j];
+}
+
+double case_reference(csim_context *ctx, const char *measure, const case_site *x,
+                      const case_site *y)
+{
+    double value = NAN;
+    if (csim_context_rank(ctx) == 0) {
+        ref_options o = ref_default_options;
+        /* eos alone is cut at numerical rank, not at the floor of the others */
+        double tiny = (x->n > x->d ? x->n : x->d) * 2.3e-16;
+        if (strcmp(measure, "eos") == 0) { o.rank_floor = tiny * tiny; }
+        value = ref_find(measure)->fn(x->x, y->x, x->n, x->d, y->d, &o);
+    }
+    MPI_Bcast(&value, 1, MPI_DOUBLE, 0, csim_context_comm(ctx));
+    return value;
+}
+
+static bool is_one_of(const char *measure, const char *const *names)
+{
+    for (; *names != NULL; names++) {
+        if (strcmp(measure, *names) == 0) { return true; }
+    }
+    return false;
+}
+
+double case_before_root(const char *measure, double value)
+{
+    static const char *const roots[] = {"procrustes", "ortho_procrustes", "perm_procrustes", NULL};
+    if (is_one_of(measure, roots)) { return value * value; }
+    return strcmp(measure, "angular") == 0 ? cos(value) : value;
+}
+
+/* ‖X‖_F², centred or not. */
+static double square_norm(const case_site *s, bool centred)
+{
+    double *c = ref_centre(s->x, s->n, s->d), sum = 0;
+    for (int64_t i = 0; i < (int64_t)s->n * s->d; i++) {
+        double v = centred ? c[i] : s->x[i];
+        sum += v * v;
+    }
+    free(c);
+    return sum;
+}
+
+double case_scale(const char *measure, const case_site *x, const case_site *y)
+{
+    static const char *const raw[] = {"perm_procrustes", "dot", NULL};
+    bool centred = !is_one_of(measure, raw);
+    double a = square_norm(x, centred), b = square_norm(y, centred), n = x->n;
+    if (strcmp(measure, "procrustes") == 0 || !centred) {
+        return strcmp(measure, "dot") == 0 ? sqrt(a * b) / n : a + b;
+    }
+    if (strcmp(measure, "hsic") == 0) { return a * b / ((n - 1) * (n - 1)); }
+    return strcmp(measure, "gulp") == 0 ? x->d + y->d : 1;
+}
+
+void case_near(int *wrong, const char *what, const char *measure, double got, double expected,
+               double tolerance)
+{
+    int rank;
+    if (fabs(got - expected) <= tolerance || (isnan(got) && isnan(expected))) { return; }
+    ++*wrong;
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    if (rank == 0) {
+        print_error("%s, %s: found %.17g, expected %.17g, off by %.3g, tolerance %.3g\n", what,
+                    measure, got, expected, got - expected, tolerance);
+    }
+}

@@ -1,0 +1,70 @@
+/* Sweeps of matrices in memory, for tests: they are written as .npy files to a fresh folder under
+ * TMPDIR and go through the public functions of the library, from opening the sets to the results.
+ * Everything is collective on the context and takes the same arguments on every rank. */
+#ifndef CSIM_TESTS_SWEEP_CASE_H
+#define CSIM_TESTS_SWEEP_CASE_H
+
+#include "harness.h"
+
+#include "contrasim/sweep.h"
+#include "reference.h"
+
+enum { CASE_SITES = 20, CASE_MEASURES = 64, CASE_PATH = 512 };
+
+/** One matrix, x [n, d] row-major. Neighbours of one set name make a set, layers 00, 01, … */
+typedef struct case_site {
+    const char *set;
+    const double *x;
+    int n, d;
+    bool f32; /* stored as 32-bit floats */
+} case_site;
+
+typedef struct sweep_case {
+    case_site site[CASE_SITES];
+    int count;
+    const char *measures;       /* joined by ','; NULL = the whole registry */
+    const char *const *options; /* "--svcca.dims=3", …, NULL; NULL = defaults */
+    const char *pairs;
+    csim_precision precision;
+    int drop_rows;
+    int64_t memory;
+} sweep_case;
+
+/** A case of two sets "a" and "b" with one site each. */
+sweep_case case_pair(const double *x, const double *y, int n, int d, int e);
+
+/** Add a site to a case. Local. */
+void case_add(sweep_case *c, const char *set, const double *x, int n, int d);
+
+/** Write the files of a case. */
+void case_write(csim_context *ctx, const sweep_case *c, char folder[CASE_PATH]);
+/** Open the sets and sweep: what the library returns. */
+csim_status case_sweep(csim_context *ctx, const sweep_case *c, const char *folder,
+                       csim_results **results);
+/** Remove the files. */
+void case_remove(csim_context *ctx, const sweep_case *c, const char *folder);
+/** All three. */
+csim_status case_run(csim_context *ctx, const sweep_case *c, csim_results **results);
+/** The results of a case that must succeed. */
+csim_results *case_results(csim_context *ctx, const sweep_case *c);
+
+/** Value, state and note of one cell. The measure must be there. */
+double case_value(csim_results *r, const char *measure, int64_t i, int64_t j);
+csim_cell case_cell(csim_results *r, const char *measure, int64_t i, int64_t j);
+csim_note case_note(csim_results *r, const char *measure, int64_t i, int64_t j);
+
+/** The reference value of a measure, computed on rank 0. */
+double case_reference(csim_context *ctx, const char *measure, const case_site *x,
+                      const case_site *y);
+
+/** What errors are measured on: the square of a distance that ends in a root, the cosine of an
+ *  angle, else the value itself. Local. */
+double case_before_root(const char *measure, double value);
+/** The scale of that number for a pair: 1 for what is normalised, else made of the norms. Local. */
+double case_scale(const char *measure, const case_site *x, const case_site *y);
+
+/** Print what is wrong (on rank 0) and count it, unless |got − expected| ≤ tolerance. */
+void case_near(int *wrong, const char *what, const char *measure, double got, double expected,
+               double tolerance);
+
+#endif

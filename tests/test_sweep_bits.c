@@ -1,0 +1,246 @@
+/* The same bits: on 1, 2, 3 and 4 ranks (communicators of the first ranks of this job), and for a
+ * pair alone or in a larger sweep. */
+#include "sweep_case.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/shard.h"
+#include "ingredients/pair.h"
+
+enum { WIDTHS = 9 };
+
+typedef struct layout {
+    const char *name;
+    int n, width[WIDTHS]; /* 0 ends the list */
+    const char *measures;
+    csim_precision precision;
+} layout;
+
+static const char *const cka_family = "cka,cka_debiased,cka_lange,hsic";
+
+static const layout *layouts(int *count)
+{
+    static const layout list[] = {
+        {"one chunk", 30, {6, 5}, NULL, CSIM_DOUBLE},
+        {"one chunk, wide", 30, {40, 33, 30, 3}, NULL, CSIM_DOUBLE},
+        {"chunks of 64, 64 and 2 rows", 130, {7, 12, 3, 1, 7}, NULL, CSIM_DOUBLE},
+        {"wide and tall", 150, {160, 20, 150, 149}, NULL, CSIM_DOUBLE},
+        {"eight chunks", 1000, {20, 33, 20}, NULL, CSIM_DOUBLE},
+        {"shapes, wide and tall", 150, {160, 20, 11}, "procrustes,cka,nbs", CSIM_DOUBLE},
+        {"matching", 300, {20, 33, 20}, "hard_corr,align_cos,norm", CSIM_DOUBLE},
+        {"spaces", 300, {20, 33, 301}, "eos", CSIM_DOUBLE},
+        {"cross and Gram", 1000, {20, 33, 310, 5, 320}, NULL, CSIM_DOUBLE},
+        {"cross and Gram in single", 1000, {20, 33, 310, 5, 320}, NULL, CSIM_SINGLE_PRECISION},
+        {"many sites", 200, {31, 40, 33, 40, 35, 64, 37, 38, 100}, NULL, CSIM_DOUBLE},
+        {"many in single", 200, {31, 40, 33, 40, 35, 64, 37, 38, 100}, NULL, CSIM_SINGLE_PRECISION},
+        {"tiles smaller than chunks", 3000, {500, 510}, NULL, CSIM_DOUBLE},
+        {"such tiles in single", 3000, {500, 510}, NULL, CSIM_SINGLE_PRECISION},
+    };
+    *count = (int)(sizeof list / sizeof *list);
+    return list;
+}
+
+/* The case of a layout: the first site is set "a", the others "b"; all have a common part. */
+static sweep_case make(const layout *l, bool all_measures)
+{
+    sweep_case c = {.pairs = "all", .precision = l->precision};
+    c.measures = l->measures != NULL ? l->measures : all_measures ? NULL : cka_family;
+    double *common = ref_alloc(l->n, sizeof *common);
+    ref_random_matrix(1, l->n, 1, common);
+    for (int s = 0; s < WIDTHS && l->width[s] > 0; s++) {
+        int d = l->width[s];
+        double *x = ref_alloc((int64_t)l->n * d, sizeof *x);
+        ref_random_matrix(500 + (uint64_t)s, l->n, d, x);
+        for (int64_t i = 0; i < (int64_t)l->n * d; i++) { x[i] = x[i] * (1 + i % 3) + common[i / d]; }
+        case_add(&c, s == 0 ? "a" : "b", x, l->n, d);
+    }
+    free(common);
+    return c;
+}
+
+static void clear(sweep_case *c)
+{
+    for (int i = 0; i < c->count; i++) {
+        union { /* the case only borrows its matrices */
+            const double *in;
+            void *out;
+        } x = {.in = c->site[i].x};
+        free(x.out);
+    }
+}
+
+/* Which measures a layout stands for: those not named run once by all, once by the CKA family. */
+static bool runs_all(const layout *l)
+{
+    return l->measures == NULL && l->precision == CSIM_DOUBLE && l->n < 1500 && l->width[2] < 300;
+}
+
+static int differences(csim_results *a, csim_results *b, const char *what, int ranks)
+{
+    int wrong = 0;
+    int64_t cells = csim_results_rows(a) * csim_results_cols(a);
+    char sum[2][48];
+    for (int v = 0; v < csim_results_count(a); v++) {
+        const char *name = csim_results_variable(a, v)->name;
+        if (memcmp(csim_results_values(a, v), csim_results_values(b, v),
+                   (size_t)cells * sizeof(double)) != 0 ||
+            memcmp(csim_results_cells(a, v), csim_results_cells(b, v), (size_t)cells) != 0 ||
+            memcmp(csim_results_notes(a, v), csim_results_notes(b, v), (size_t)cells) != 0) {
+            print_error("%s: %s differs on %d ranks\n", what, name, ranks);
+            wrong++;
+        }
+    }
+    csim_results_checksum(a, sum[0]);
+    csim_results_checksum(b, sum[1]);
+    return wrong + (strcmp(sum[0], sum[1]) != 0);
+}
+
+/* Run a case on the first 1, 2, … ranks; rank 0 compares. */
+static int over_ranks(const sweep_case *c, const char *what)
+{
+    int rank, size, wrong = 0, all = 0;
+    csim_results *first = NULL;
+    csim_context *lone = NULL;
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &size);
+    for (int ranks = 1; ranks <= size; ranks++) {
+        MPI_Comm part;
+        MPI_Comm_split(MPI_COMM_WORLD, rank < ranks ? 0 : MPI_UNDEFINED, rank, &part);
+        if (part == MPI_COMM_NULL) { continue; }
+        csim_context *ctx = NULL;
+        assert_int_equal(csim_context_create(part, &ctx), CSIM_OK);
+        csim_results *r = case_results(ctx, c);
+        if (ranks == 1) { /* kept for comparison, with its context */
+            first = r;
+            lone = ctx;
+        } else {
+            if (first != NULL) { wrong += differences(first, r, what, ranks); }
+            csim_results_free(&r);
+            harness_context_free(&ctx);
+        }
+        MPI_Comm_free(&part);
+    }
+    csim_results_free(&first);
+    if (lone != NULL) { harness_context_free(&lone); }
+    MPI_Allreduce(&wrong, &all, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
+    return all;
+}
+
+static void ranks_do_not_matter(void **state)
+{
+    (void)state;
+    int count, wrong = 0;
+    const layout *list = layouts(&count);
+    for (int i = 0; i < count; i++) {
+        for (int all = 0; all <= runs_all(&list[i]); all++) {
+            sweep_case c = make(&list[i], all);
+            wrong += over_ranks(&c, list[i].name);
+            clear(&c);
+        }
+    }
+    assert_int_equal(wrong, 0);
+}
+
+/* 32-bit input, dropped rows, several sets, every way to choose pairs. */
+static void ranks_do_not_matter_to_options(void **state)
+{
+    (void)state;
+    static const char *const pairs[] = {"cross", "within", "a:b", "b:a"};
+    layout l = {"options", 700, {9, 14, 9, 120}, NULL, CSIM_DOUBLE};
+    int wrong = 0;
+    for (size_t k = 0; k < sizeof pairs / sizeof *pairs; k++) {
+        sweep_case c = make(&l, true);
+        c.pairs = pairs[k];
+        c.site[1].f32 = true;
+        c.drop_rows = 1;
+        union { /* the case only borrows its matrices */
+            const double *in;
+            double *out;
+        } x = {.in = c.site[2].x};
+        x.out[0] = x.out[9 * 300] = x.out[9 * 301 + 2] = x.out[9 * 699] = 0.0 / 0.0;
+        wrong += over_ranks(&c, pairs[k]);
+        clear(&c);
+    }
+    assert_int_equal(wrong, 0);
+}
+
+/* Every pair of a layout alone, in two sets, against its cells in the sweep of all. */
+static int alone_or_not(csim_context *ctx, const sweep_case *c, const char *what)
+{
+    int wrong = 0;
+    csim_results *all = case_results(ctx, c);
+    for (int i = 0; i < c->count; i++) {
+        for (int j = i; j < c->count; j++) {
+            sweep_case pair = *c;
+            pair.count = 0;
+            pair.pairs = "all";
+            case_add(&pair, "p", c->site[i].x, c->site[i].n, c->site[i].d);
+            if (j > i) { case_add(&pair, "q", c->site[j].x, c->site[j].n, c->site[j].d); }
+            csim_results *r = case_results(ctx, &pair);
+            for (int v = 0; v < csim_results_count(all); v++) {
+                const char *name = csim_results_variable(all, v)->name;
+                double a[2] = {case_value(all, name, i, j), case_value(all, name, j, i)};
+                double b[2] = {case_value(r, name, 0, j > i), case_value(r, name, j > i, 0)};
+                if (memcmp(a, b, sizeof a) != 0) {
+                    print_error("%s: %s of sites %d and %d: %.17g %.17g, alone %.17g %.17g\n", what,
+                                name, i, j, a[0], a[1], b[0], b[1]);
+                    wrong++;
+                }
+            }
+            csim_results_free(&r);
+        }
+    }
+    csim_results_free(&all);
+    return wrong;
+}
+
+static void company_does_not_matter(void **state)
+{
+    (void)state;
+    csim_context *ctx = harness_context();
+    int count, wrong = 0;
+    const layout *list = layouts(&count);
+    for (int i = 0; i < count; i++) {
+        for (int all = 0; all <= runs_all(&list[i]) && list[i].n < 2000; all++) {
+            sweep_case c = make(&list[i], all);
+            wrong += alone_or_not(ctx, &c, list[i].name);
+            clear(&c);
+        }
+    }
+    assert_int_equal(wrong, 0);
+    harness_context_free(&ctx);
+}
+
+/* The bits above were made on every route: the layouts lie on both sides of its borders. */
+static void layouts_take_every_route(void **state)
+{
+    (void)state;
+    int count, gram = 0, cross = 0, chunks[5] = {0};
+    const layout *list = layouts(&count);
+    for (int i = 0; i < count; i++) {
+        for (int j = 0; list[i].measures == NULL && j < WIDTHS && list[i].width[j] > 0; j++) {
+            bool on_gram = list[i].n <= 6 * list[i].width[j];
+            gram += on_gram;
+            cross += !on_gram;
+        }
+        int64_t many = csim__shard(list[i].n, 0, 1).chunks;
+        chunks[many < 4 ? many : 4]++;
+    }
+    assert_true(gram > 5 && cross > 5);
+    assert_true(chunks[1] > 0 && chunks[3] > 0 && chunks[4] > 0);
+    assert_true(csim__chunk_length(3000) > 256);
+}
+
+int main(int argc, char **argv)
+{
+    MPI_Init(&argc, &argv);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(layouts_take_every_route),
+        cmocka_unit_test(ranks_do_not_matter),
+        cmocka_unit_test(ranks_do_not_matter_to_options),
+        cmocka_unit_test(company_does_not_matter),
+    };
+    return harness_finish(cmocka_run_group_tests_name("sweep_bits", tests, NULL, NULL));
+}
