@@ -30,3 +30,23 @@ export LC_ALL=C.UTF-8
 # Leaks are found by valgrind and by counted allocations: Open MPI's own would drown them here.
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=0:allocator_may_return_null=1}"
 export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
+
+# Open MPI's session folders: one place a test, as programs that start and end side by side may
+# remove each other's.
+case $PWD in
+  */tests/work/*)
+    export OMPI_MCA_orte_tmpdir_base="${OMPI_MCA_orte_tmpdir_base:-$PWD.session}"
+    mkdir -p "$OMPI_MCA_orte_tmpdir_base"
+    ;;
+esac
+
+# What an earlier run of a test left in its folder work/<test> is not to be seen by this one.
+empty_work_folder() {
+  case $PWD in
+    */tests/work/*) find . "$OMPI_MCA_orte_tmpdir_base" -mindepth 1 -delete ;;
+    *)
+      echo "to be started by CTest, in a folder tests/work/<test>; this is $PWD" >&2
+      exit 2
+      ;;
+  esac
+}

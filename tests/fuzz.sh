@@ -9,6 +9,7 @@ if [ ! -x "$target" ]; then
   echo "skipped: no fuzz target $target (they are built with clang)"
   exit 77
 fi
-mkdir -p found
+empty_work_folder
+mkdir found
 exec "$target" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -max_len=65536 \
   -print_final_stats=1 -artifact_prefix="$PWD/" found "$corpus"

@@ -1,11 +1,16 @@
 #!/bin/bash
-# mpiexec.sh RANKS PROGRAM [ARGUMENT…]: run a program under MPI the way the tests do.
+# mpiexec.sh [--fresh] RANKS PROGRAM [ARGUMENT…]: run a program under MPI the way the tests do;
+# with --fresh in an emptied folder.
 set -eu
 if [ $# -lt 2 ]; then
-  echo "usage: mpiexec.sh RANKS PROGRAM [ARGUMENT…]" >&2
+  echo "usage: mpiexec.sh [--fresh] RANKS PROGRAM [ARGUMENT…]" >&2
   exit 2
 fi
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+if [ "$1" = --fresh ]; then
+  empty_work_folder
+  shift
+fi
 mpirun=${CONTRASIM_MPIRUN:-mpirun}
 ranks=$1
 shift

@@ -11,7 +11,7 @@ cmake --build --preset ci --parallel "$(nproc)"
 log=build/ci/ctest.log
 ctest --preset ci --no-label-summary "$@" 2>&1 | tee "$log"
 status=${PIPESTATUS[0]}
-summary=$(grep -E '^[0-9]+% tests passed, [0-9]+ tests? failed out of [0-9]+' "$log" || true)
+summary=$(grep -E '^[0-9]+% tests passed, [0-9]+ tests? failed out of [0-9]+' "$log" | tail -n 1)
 if [ -z "$summary" ]; then
   summary="no test was run"
   status=1

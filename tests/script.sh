@@ -5,13 +5,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/env.sh"
 script=$here/$1
 shift
-case $PWD in
-  */work/*) find . -mindepth 1 -delete ;;
-  *)
-    echo "script.sh: to be started by CTest, in a folder work/<test>" >&2
-    exit 2
-    ;;
-esac
+empty_work_folder
 case $script in
   *.py) exec "$CONTRASIM_PYTHON" -B "$script" "$@" ;;
   *) exec bash "$script" "$@" ;;

@@ -41,9 +41,9 @@ static void write_npy(const char *path, const case_site *s)
     char head[129];
     FILE *f = fopen(path, "wb");
     assert_non_null(f);
-    int used = snprintf(head + 10, 118,
-                        "{'descr': '<f%d', 'fortran_order': False, 'shape': (%d, %d), }",
-                        s->f32 ? 4 : 8, s->n, s->d);
+    int used =
+        snprintf(head + 10, 118, "{'descr': '<f%d', 'fortran_order': False, 'shape': (%d, %d), }",
+                 s->f32 ? 4 : 8, s->n, s->d);
     memcpy(head, "\x93NUMPY\x01\x00\x76\x00", 10);
     memset(head + 10 + used, ' ', (size_t)(118 - used));
     head[127] = '\n';

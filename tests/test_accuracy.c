@@ -30,8 +30,7 @@ static expectation expect(csim_context *ctx, const sweep_case *c)
     expectation e;
     for (int i = 0; i < csim_measure_count(); i++) {
         const char *name = csim_measure_get(i)->name;
-        e.value[i] =
-            case_before_root(name, case_reference(ctx, name, &c->site[0], &c->site[1]));
+        e.value[i] = case_before_root(name, case_reference(ctx, name, &c->site[0], &c->site[1]));
         e.scale[i] = case_scale(name, &c->site[0], &c->site[1]);
     }
     return e;
@@ -374,11 +373,16 @@ int main(int argc, char **argv)
 {
     MPI_Init(&argc, &argv);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(conditioned_tall),  cmocka_unit_test(conditioned_wide),
-        cmocka_unit_test(conditioned_mixed), cmocka_unit_test(huge_example),
-        cmocka_unit_test(offset),            cmocka_unit_test(scales),
-        cmocka_unit_test(float_input),       cmocka_unit_test(rank_deficient),
-        cmocka_unit_test(constant_sites),    cmocka_unit_test(single_precision),
+        cmocka_unit_test(conditioned_tall),
+        cmocka_unit_test(conditioned_wide),
+        cmocka_unit_test(conditioned_mixed),
+        cmocka_unit_test(huge_example),
+        cmocka_unit_test(offset),
+        cmocka_unit_test(scales),
+        cmocka_unit_test(float_input),
+        cmocka_unit_test(rank_deficient),
+        cmocka_unit_test(constant_sites),
+        cmocka_unit_test(single_precision),
     };
     return harness_finish(cmocka_run_group_tests_name("accuracy", tests, NULL, NULL));
 }

@@ -324,6 +324,46 @@ class Program(unittest.TestCase):
         self.expect(self.sweep("--format", "csv", "--profile-json", "no/folder/p.json"), 1,
                     "no/folder/p.json")
 
+    # -- perf -----------------------------------------------------------------------------------
+
+    def perf(self, *words, **how):
+        """A tiny run, and that it leaves nothing in $TMPDIR."""
+        os.makedirs("tmp", exist_ok=True)
+        done = run("perf", "--examples", "200", "--width", "64", "--layers", "3", "--repeat", "2",
+                   "--gemm-size", "64", *words, env={"TMPDIR": os.path.abspath("tmp")}, **how)
+        self.assertEqual([s for s in os.listdir("tmp") if s.startswith("contrasim-perf")], [])
+        return done
+
+    def test_perf(self):
+        done = self.perf("--format", "json", "--compare", "single", "-q", ranks=2)
+        self.expect(done, 0)
+        report = json.loads(done.stdout)
+        self.assertEqual(report["ranks"], 2)
+        self.assertEqual([s["precision"] for s in report["series"]], ["double", "single"])
+        for series in report["series"]:
+            # the upper halves of three Gram matrices
+            self.assertEqual(series["pass"]["flops"], 200 * 200 * 64 * 3)
+            self.assertIn("gram", [p["name"] for p in series["phases"]])
+            self.assertGreater(series["peak_flops_per_s"], 0)
+            self.assertEqual(len(series["total_s_runs"]), 2)
+            self.assertGreater(series["total_s"], series["pass"]["seconds"])
+            # the rank with more of the four chunks of 64 rows holds at least two of them
+            element = 8 if series["precision"] == "double" else 4
+            self.assertGreaterEqual(series["memory"]["example_bytes"], 128 * 64 * 3 * element)
+            self.assertGreater(series["memory"]["resident_bytes"],
+                               series["memory"]["counted_bytes"])
+        self.assertGreater(report["double_over_single"]["pass"], 0)
+        done = self.perf("--measures", "procrustes")
+        self.expect(done, 0)
+        for word in ("peak:", "read", "cross", "svd", "pass", "VmHWM"):
+            self.assertIn(word, done.stdout)
+
+    def test_perf_refuses(self):
+        self.expect(self.perf("--precision", "single", "--measures", "svcca", ranks=2), 1, "svcca")
+        self.expect(self.perf("--precision", "single", "--compare", "single"), 2, "--compare")
+        self.expect(self.perf("--measures", "ckaa"), 2, "ckaa", "the closest is 'cka'")
+        self.expect(self.perf("--pairs", "some"), 1, "some")
+
     def test_machine_warnings(self):
         done = self.sweep("--format", "csv", "--threads", "1000", "-q")
         self.expect(done, 0, "warning: 1000 threads")

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sweep/plan.h"
+
 /* ---- maps of matrices, [n, d] → [n, d] ---- */
 
 static double *times(const double *x, int n, int d, const double *map)
@@ -345,6 +347,78 @@ static void agrees_with_reference(void **state)
     harness_context_free(&ctx);
 }
 
+/* ---- routes ---- */
+
+static csim__route route_of(csim_context *ctx, const sweep_case *c)
+{
+    int64_t width[2] = {c->site[0].d, c->site[1].d};
+    int row = 0, col = 1;
+    unsigned char requested = 1;
+    unsigned needs = 0;
+    char text[256];
+    csim__plan plan;
+    strcpy(text, c->measures);
+    for (char *word = strtok(text, ","); word != NULL; word = strtok(NULL, ",")) {
+        needs |= csim_measure_find(word)->needs;
+    }
+    csim__problem p = {.n = c->site[0].n,
+                       .sites = 2,
+                       .width = width,
+                       .rows = 1,
+                       .cols = 1,
+                       .row = &row,
+                       .col = &col,
+                       .requested = &requested,
+                       .needs = needs,
+                       .size = csim_context_size(ctx)};
+    assert_int_equal(csim__plan_make(ctx, &p, &plan), CSIM_OK);
+    csim__route route = plan.pairs[plan.selves].route;
+    csim__plan_clear(ctx, &plan);
+    return route;
+}
+
+/* The same pair by Gram tiles, by the cross product and by the bases; and on either side of the
+ * number of examples where the first takes over from the second. */
+static void routes_agree(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *measures;
+        csim__route few, many;
+    } list[] = {
+        {"cka,cka_debiased,cka_lange,hsic", CSIM__ROUTE_GRAM, CSIM__ROUTE_CROSS},
+        {"cka,cka_debiased,cka_lange,hsic,procrustes", CSIM__ROUTE_CROSS, CSIM__ROUTE_CROSS},
+        {"cka,cka_debiased,cka_lange,hsic,hard_corr", CSIM__ROUTE_CROSS, CSIM__ROUTE_CROSS},
+        {"cka,cka_debiased,cka_lange,hsic,svcca", CSIM__ROUTE_BASIS, CSIM__ROUTE_BASIS},
+        {"cka,cka_debiased,cka_lange,hsic,hard_corr,pwcca", CSIM__ROUTE_BASIS, CSIM__ROUTE_BASIS},
+    };
+    enum { D = 25, E = 19, BORDER = 3 * (D + E), MOST = BORDER + 1 };
+    static const char *const names[] = {"cka", "cka_debiased", "cka_lange", "hsic"};
+    static double x[MOST * D], y[MOST * E];
+    csim_context *ctx = harness_context();
+    int wrong = 0;
+    ref_random_matrix(95, MOST, D, x);
+    ref_random_matrix(96, MOST, E, y);
+    for (int i = 0; i < MOST * E; i++) { y[i] += x[i / E * D + i % E]; }
+    for (int n = BORDER; n <= MOST; n++) {
+        double first[4];
+        for (size_t k = 0; k < sizeof list / sizeof *list; k++) {
+            sweep_case c = case_pair(x, y, n, D, E);
+            c.measures = list[k].measures;
+            assert_int_equal(route_of(ctx, &c), n == BORDER ? list[k].few : list[k].many);
+            csim_results *r = case_results(ctx, &c);
+            for (int m = 0; m < 4; m++) {
+                double v = case_value(r, names[m], 0, 0);
+                if (k == 0) { first[m] = v; }
+                case_near(&wrong, list[k].measures, names[m], v, first[m], 1e-13 * first[m]);
+            }
+            csim_results_free(&r);
+        }
+    }
+    assert_int_equal(wrong, 0);
+    harness_context_free(&ctx);
+}
+
 /* ---- notes ---- */
 
 static void notes_say_why(void **state)
@@ -395,9 +469,10 @@ int main(int argc, char **argv)
 {
     MPI_Init(&argc, &argv);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(invariances_tall),   cmocka_unit_test(invariances_gram_side),
-        cmocka_unit_test(self_of_wide_sites), cmocka_unit_test(symmetry),
-        cmocka_unit_test(notes_say_why),      cmocka_unit_test(agrees_with_reference),
+        cmocka_unit_test(invariances_tall),      cmocka_unit_test(invariances_gram_side),
+        cmocka_unit_test(self_of_wide_sites),    cmocka_unit_test(symmetry),
+        cmocka_unit_test(notes_say_why),         cmocka_unit_test(routes_agree),
+        cmocka_unit_test(agrees_with_reference),
     };
     return harness_finish(cmocka_run_group_tests_name("measures", tests, NULL, NULL));
 }

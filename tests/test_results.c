@@ -33,11 +33,18 @@ static csim_results *make(csim_context *ctx)
     static const char *const notes[] = {"none", "fewer than 10 d examples", "not unique"};
     static const double k[2] = {5, 10};
     const csim_result_variable about[] = {
-        {.name = "nngs", .long_name = "shared neighbours", .orientation = "similarity",
-         .range = {0, 1}, .citation = "Someone 2024", .list_name = "nngs_k", .list = k,
+        {.name = "nngs",
+         .long_name = "shared neighbours",
+         .orientation = "similarity",
+         .range = {0, 1},
+         .citation = "Someone 2024",
+         .list_name = "nngs_k",
+         .list = k,
          .n_list = 2},
         {.name = "cka", .long_name = "linear CKA", .orientation = "similarity", .range = {0, 1}},
-        {.name = "bures", .long_name = "Bures distance", .orientation = "distance",
+        {.name = "bures",
+         .long_name = "Bures distance",
+         .orientation = "distance",
          .range = {0, INFINITY}},
         {.name = "cka_pvalue", .long_name = "p-value of cka", .parent = "cka"},
     };
@@ -64,9 +71,16 @@ static csim_results *make(csim_context *ctx)
     return r;
 }
 
-/* Files in the current folder whose name holds `part`. */
+/* All ranks get here before rank 0 goes on. */
+static void meet(void)
+{
+    MPI_Barrier(MPI_COMM_WORLD);
+}
+
+/* Files in the current folder whose name holds `part`. Collective. */
 static int count_files(const char *part)
 {
+    meet();
     DIR *dir = opendir(".");
     int n = 0;
     assert_non_null(dir);
@@ -74,13 +88,8 @@ static int count_files(const char *part)
         n += strstr(e->d_name, part) != NULL;
     }
     closedir(dir);
+    meet();
     return n;
-}
-
-/* All ranks get here before rank 0 goes on. */
-static void meet(void)
-{
-    MPI_Barrier(MPI_COMM_WORLD);
 }
 
 static void check_attribute_sets_equal(const csim_results *a, const csim_results *b, int v)
@@ -290,6 +299,7 @@ static void full_disk(void **unused)
         assert_memory_equal(before, after, n);
         free(after);
         assert_int_equal(count_files("full.nc.partial"), 0);
+        meet();
     }
     free(before);
     must(ctx, csim_results_write(ctx, r, "full.nc", 1));
@@ -371,7 +381,8 @@ static void damaged_files(void **unused)
     if (csim_context_rank(ctx) == 0) {
         int nc = 0;
         write_all("open.nc", bytes, n);
-        assert_int_equal(nc_open("open.nc", NC_WRITE, &nc), NC_NOERR); /* other tools may change it */
+        assert_int_equal(nc_open("open.nc", NC_WRITE, &nc),
+                         NC_NOERR); /* other tools may change it */
         assert_int_equal(nc_put_att_text(nc, NC_GLOBAL, "title", 4, "mine"), NC_NOERR);
         assert_int_equal(nc_close(nc), NC_NOERR);
     }
@@ -435,17 +446,16 @@ static void prints(void **unused)
     csim_results *r = make(ctx);
     const char *name = "cka", *p = "cka_pvalue", *wrong = "ckaa";
     csim_print_options o = {.format = CSIM_PRINT_TEXT, .digits = 3, .measures = {1, &name}};
-    assert_string_equal(print(ctx, r, o),
-                        "cka: linear CKA (similarity)\n"
-                        "rows: net_a, columns: several models\n"
-                        "                net_b/      net_b/            \n"
-                        "             layer_00_   layer_01_            \n"
-                        "                  conv        conv   net_c/out\n"
-                        "layer_0          0.250      0.333*  undefined*\n"
-                        "couché,\"1\"      failed           -       0.000\n"
-                        "-: not requested\n"
-                        "*: fewer_than_10_d_examples (1 of the values)\n"
-                        "*: not_unique (1 of the values)\n");
+    assert_string_equal(print(ctx, r, o), "cka: linear CKA (similarity)\n"
+                                          "rows: net_a, columns: several models\n"
+                                          "                net_b/      net_b/            \n"
+                                          "             layer_00_   layer_01_            \n"
+                                          "                  conv        conv   net_c/out\n"
+                                          "layer_0          0.250      0.333*  undefined*\n"
+                                          "couché,\"1\"      failed           -       0.000\n"
+                                          "-: not requested\n"
+                                          "*: fewer_than_10_d_examples (1 of the values)\n"
+                                          "*: not_unique (1 of the values)\n");
     o.cols = "net_x,*_c";
     assert_string_equal(print(ctx, r, o), "cka: linear CKA (similarity)\n"
                                           "rows: net_a, columns: net_c\n"
@@ -501,7 +511,9 @@ static int make_file(const char *path)
     csim_results *r = make(ctx);
     csim_print_options o = {.format = CSIM_PRINT_JSON};
     csim_status st = csim_results_write(ctx, r, path, 0);
-    if (st == CSIM_OK) { st = csim_results_print(ctx, r, &o, print_to_stdout, stdout); }
+    if (st == CSIM_OK && csim_context_rank(ctx) == 0) {
+        st = csim_results_print(ctx, r, &o, print_to_stdout, stdout);
+    }
     csim_results_free(&r);
     csim_context_free(&ctx);
     MPI_Finalize();
@@ -513,10 +525,10 @@ int main(int argc, char **argv)
     MPI_Init(&argc, &argv);
     if (argc == 3 && strcmp(argv[1], "make") == 0) { return make_file(argv[2]); }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip),          cmocka_unit_test(checksum_sees_values),
-        cmocka_unit_test(refuses_names),       cmocka_unit_test(existing_is_refused),
-        cmocka_unit_test(full_disk),           cmocka_unit_test(faults),
-        cmocka_unit_test(damaged_files),       cmocka_unit_test(prints),
+        cmocka_unit_test(round_trip),    cmocka_unit_test(checksum_sees_values),
+        cmocka_unit_test(refuses_names), cmocka_unit_test(existing_is_refused),
+        cmocka_unit_test(full_disk),     cmocka_unit_test(faults),
+        cmocka_unit_test(damaged_files), cmocka_unit_test(prints),
     };
     return harness_finish(cmocka_run_group_tests_name("results", tests, NULL, NULL));
 }

@@ -103,8 +103,8 @@ static void options_are_used(void **state)
         c.options = options;
         csim_results *r = case_results(ctx, &c);
         double expected = ref_find(list[i].measure)->fn(x, y, N, D, E, &list[i].o);
-        case_near(&wrong, list[i].argument, list[i].measure,
-                  case_value(r, list[i].measure, 0, 0), expected, 1e-12);
+        case_near(&wrong, list[i].argument, list[i].measure, case_value(r, list[i].measure, 0, 0),
+                  expected, 1e-12);
         csim_results_free(&r);
     }
     assert_int_equal(wrong, 0);
@@ -246,7 +246,7 @@ static void errors_are_named(void **state)
     refuse(ctx, &c, CSIM_E_SHAPE, "69");
     c = good;
     for (int i = 0; i < LAYERS; i++) { c.site[i].n = 3; }
-    refuse(ctx, &c, CSIM_E_DATA, "found 3 examples, expected 4");
+    refuse(ctx, &c, CSIM_E_DATA, "has 3 examples, expected 4");
     c = good;
     c.memory = 1000;
     c.measures = "cka";
@@ -350,10 +350,14 @@ int main(int argc, char **argv)
 {
     MPI_Init(&argc, &argv);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(registry_is_covered), cmocka_unit_test(golden_alone),
-        cmocka_unit_test(golden_together),     cmocka_unit_test(options_are_used),
-        cmocka_unit_test(pairs_choose_cells),  cmocka_unit_test(errors_are_named),
-        cmocka_unit_test(memory_limit_is_kept), cmocka_unit_test(nan_is_found),
+        cmocka_unit_test(registry_is_covered),
+        cmocka_unit_test(golden_alone),
+        cmocka_unit_test(golden_together),
+        cmocka_unit_test(options_are_used),
+        cmocka_unit_test(pairs_choose_cells),
+        cmocka_unit_test(errors_are_named),
+        cmocka_unit_test(memory_limit_is_kept),
+        cmocka_unit_test(nan_is_found),
         cmocka_unit_test(dropped_rows_leave_no_trace),
     };
     return harness_finish(cmocka_run_group_tests_name("sweep", tests, NULL, NULL));

@@ -53,7 +53,9 @@ static sweep_case make(const layout *l, bool all_measures)
         int d = l->width[s];
         double *x = ref_alloc((int64_t)l->n * d, sizeof *x);
         ref_random_matrix(500 + (uint64_t)s, l->n, d, x);
-        for (int64_t i = 0; i < (int64_t)l->n * d; i++) { x[i] = x[i] * (1 + i % 3) + common[i / d]; }
+        for (int64_t i = 0; i < (int64_t)l->n * d; i++) {
+            x[i] = x[i] * (1 + i % 3) + common[i / d];
+        }
         case_add(&c, s == 0 ? "a" : "b", x, l->n, d);
     }
     free(common);

@@ -2,6 +2,7 @@
  * back, on success and after every failure. */
 #include "sweep_case.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,7 +36,10 @@ static csim_status strike(csim_context *ctx, const sweep_case *c, const char *fo
     assert_true((r != NULL) == (st == CSIM_OK));
     if (st != CSIM_OK) { assert_non_null(strstr(csim_context_error(ctx), "injected fault")); }
     csim_results_free(&r);
-    if (csim_context_memory_live(ctx) != 0) { print_error("%lld bytes left after: %s\n", (long long)csim_context_memory_live(ctx), csim_context_error(ctx)); }
+    if (csim_context_memory_live(ctx) != 0) {
+        print_error("%lld bytes left after: %s\n", (long long)csim_context_memory_live(ctx),
+                    csim_context_error(ctx));
+    }
     assert_int_equal(csim_context_memory_live(ctx), 0);
     return st;
 }
@@ -54,14 +58,14 @@ static void faults_end_in_one_status(void **state)
     for (size_t m = 0; m < sizeof measures / sizeof *measures; m++) {
         c.measures = measures[m];
         for (size_t k = 0; k < sizeof every / sizeof *every; k++) {
-            for (uint64_t seed = 1; seed <= 12; seed++) {
+            for (uint64_t seed = 1; seed <= 8; seed++) {
                 csim_status st = strike(ctx, &c, folder, every[k], seed);
                 failed += st != CSIM_OK;
                 passed += st == CSIM_OK;
             }
         }
     }
-    assert_true(failed > 60 && passed > 0);
+    assert_true(failed > 40 && passed > 0);
     /* single precision and dropped rows have votes of their own */
     c.measures = "cka,cka_lange";
     c.precision = CSIM_SINGLE_PRECISION;
@@ -72,31 +76,31 @@ static void faults_end_in_one_status(void **state)
     harness_context_free(&ctx);
 }
 
-/* Every single vote of a sweep, one after the other. */
-static void every_vote_can_fail(void **state)
+/* Most of the votes of a sweep, each as the first that fails. */
+static void any_vote_can_fail(void **state)
 {
     (void)state;
-    enum { MOST = 400 };
+    enum { MOST = 512, SEEDS = 100 };
+    bool struck[MOST] = {false};
     csim_context *ctx = harness_context();
     double *data[SITES];
     char folder[CASE_PATH];
     sweep_case c = make(data);
-    int places = 0, last = 0;
+    int last = 0, many = 0;
     case_write(ctx, &c, folder);
     c.measures = "cka,pwcca";
-    for (uint64_t seed = 0; seed < MOST && places < 25; seed++) {
-        csim_status st = strike(ctx, &c, folder, 45, seed);
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        if (strike(ctx, &c, folder, 45, seed) == CSIM_OK) { continue; }
         int at = 0;
-        if (st != CSIM_OK) {
-            const char *digits = strpbrk(csim_context_error(ctx), "0123456789");
-            at = digits ? atoi(digits) : 0;
-        }
-        places += at > last;
+        assert_int_equal(sscanf(csim_context_error(ctx), "injected fault at vote %d", &at), 1);
+        assert_true(at > 0 && at < MOST);
+        many += !struck[at];
+        struck[at] = true;
         last = at > last ? at : last;
     }
     case_remove(ctx, &c, folder);
     for (int s = 0; s < SITES; s++) { free(data[s]); }
-    assert_true(last > 20);
+    assert_true(last > 80 && many > last / 4);
     harness_context_free(&ctx);
 }
 
@@ -164,13 +168,12 @@ static int64_t planned(csim_context *ctx, const sweep_case *c, unsigned needs)
 
 static unsigned needs_of(const char *measures)
 {
-    char text[1024], *word, *rest = text;
+    char text[1024];
     unsigned needs = 0;
     strcpy(text, measures);
-    for (word = strtok(text, ","); word != NULL; word = strtok(NULL, ",")) {
+    for (char *word = strtok(text, ","); word != NULL; word = strtok(NULL, ",")) {
         needs |= csim_measure_find(word)->needs;
     }
-    (void)rest;
     return needs;
 }
 
@@ -184,20 +187,21 @@ static void peak_is_as_planned(void **state)
         const char *measures;
         csim_precision precision;
     } list[] = {
-        {4000, 100, 4, "cka,cka_debiased", CSIM_DOUBLE},               /* cross */
-        {1000, 300, 4, "cka,cka_debiased", CSIM_DOUBLE},               /* Gram */
+        {4000, 100, 4, "cka,cka_debiased", CSIM_DOUBLE}, /* cross */
+        {1000, 300, 4, "cka,cka_debiased", CSIM_DOUBLE}, /* Gram */
         {4000, 100, 4, "cka,cka_debiased", CSIM_SINGLE_PRECISION},
         {1000, 300, 4, "cka,cka_debiased", CSIM_SINGLE_PRECISION},
         {4000, 100, 4, "procrustes", CSIM_DOUBLE},
         {4000, 100, 4, "cka,cca_mean,svcca,pwcca,procrustes", CSIM_DOUBLE},
-        {600, 300, 3, "cca_mean,pwcca", CSIM_DOUBLE},                  /* bases */
-        {200, 500, 3, "cca_mean,svcca", CSIM_DOUBLE},                  /* bases, wide */
+        {600, 300, 3, "cca_mean,pwcca", CSIM_DOUBLE}, /* bases */
+        {200, 500, 3, "cca_mean,svcca", CSIM_DOUBLE}, /* bases, wide */
         {200, 500, 3, "procrustes,cka", CSIM_DOUBLE},
         {2000, 100, 4, "eos", CSIM_DOUBLE},
         {2000, 100, 4, "align_cos", CSIM_DOUBLE},
         {2000, 100, 4, "hard_corr,soft_corr,perm_procrustes", CSIM_DOUBLE},
         {2000, 100, 4, "dot,norm", CSIM_DOUBLE},
     };
+    enum { BUFFER = 1 << 20 }; /* the reader of a file converts from one of this size */
     int wrong = 0;
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
         csim_context *ctx = harness_context();
@@ -213,8 +217,8 @@ static void peak_is_as_planned(void **state)
         csim_results_free(&r);
         int64_t most = csim_context_memory_peak(ctx), all = 0;
         MPI_Allreduce(&most, &all, 1, MPI_INT64_T, MPI_MAX, csim_context_comm(ctx));
-        double ratio = (double)all / (double)plan;
         assert_true(before < all);
+        double ratio = (double)(all - BUFFER) / (double)plan;
         if (!(ratio <= 1.3 && ratio >= 0.4)) {
             wrong++;
             if (csim_context_rank(ctx) == 0) {
@@ -234,7 +238,7 @@ int main(int argc, char **argv)
     MPI_Init(&argc, &argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(faults_end_in_one_status),
-        cmocka_unit_test(every_vote_can_fail),
+        cmocka_unit_test(any_vote_can_fail),
         cmocka_unit_test(failures_leave_no_trace),
         cmocka_unit_test(peak_is_as_planned),
     };

@@ -57,12 +57,12 @@ int64_t csim_context_memory_peak(const csim_context *ctx);
 
 /** Profile of one phase, reduced over ranks. Times in seconds. */
 typedef struct csim_phase_report {
-    const char *name;              /**< borrowed from the context */
-    int64_t calls;                 /**< largest over ranks */
-    double max_s, mean_s, ratio;   /**< largest and mean time over ranks, largest / smallest */
-    int max_rank;                  /**< the rank with the largest time */
-    double flops, bytes;           /**< sums over ranks */
-    double percent;                /**< of the largest total time since the context was made */
+    const char *name;            /**< borrowed from the context */
+    int64_t calls;               /**< largest over ranks */
+    double max_s, mean_s, ratio; /**< largest and mean time over ranks, largest / smallest */
+    int max_rank;                /**< the rank with the largest time */
+    double flops, bytes;         /**< sums over ranks */
+    double percent;              /**< of the largest total time since the context was made */
 } csim_phase_report;
 
 /** Reduce the phase profile. Collective.

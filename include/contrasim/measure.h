@@ -14,23 +14,23 @@ extern "C" {
 
 /** Ingredients a measure needs; the planner takes the union over all measures of a sweep. */
 enum csim_needs {
-    CSIM_NEEDS_GRAM = 1 << 0,     /**< ‖X̃ᵀỸ‖_F², inner products of linear Gram matrices */
-    CSIM_NEEDS_DIAGONAL = 1 << 1, /**< Σ‖x̃_i‖²‖ỹ_i‖² */
-    CSIM_NEEDS_NUCLEAR = 1 << 2,  /**< ‖X̃ᵀỸ‖_*, from the block or from the bases */
-    CSIM_NEEDS_BLOCK = 1 << 3,    /**< X̃ᵀỸ itself */
-    CSIM_NEEDS_BASIS = 1 << 4,    /**< M = UₓᵀU_y and the singular values of both sites */
-    CSIM_NEEDS_LOADING = 1 << 5,  /**< ΣVᵀ of each site, rows in the order of U (with BASIS) */
+    CSIM_NEEDS_GRAM = 1 << 0, /**< ‖X̃ᵀỸ‖_F², inner products of linear Gram matrices */
+    CSIM_NEEDS_DIAGONAL = 1 << 1,  /**< Σ‖x̃_i‖²‖ỹ_i‖² */
+    CSIM_NEEDS_NUCLEAR = 1 << 2,   /**< ‖X̃ᵀỸ‖_*, from the block or from the bases */
+    CSIM_NEEDS_BLOCK = 1 << 3,     /**< X̃ᵀỸ itself */
+    CSIM_NEEDS_BASIS = 1 << 4,     /**< M = UₓᵀU_y and the singular values of both sites */
+    CSIM_NEEDS_LOADING = 1 << 5,   /**< ΣVᵀ of each site, rows in the order of U (with BASIS) */
     CSIM_NEEDS_RAW_BASIS = 1 << 6, /**< ‖UₓᵀU_y‖_F² of the uncentred sites */
-    CSIM_NEEDS_UNIT = 1 << 7,     /**< X̂ᵀŶ of the uncentred rows scaled to length 1 */
-    CSIM_NEEDS_ROWS = 1 << 8      /**< Σ⟨x_i,y_i⟩ and Σ‖x_i/‖x_i‖−y_i/‖y_i‖‖ */
+    CSIM_NEEDS_UNIT = 1 << 7,      /**< X̂ᵀŶ of the uncentred rows scaled to length 1 */
+    CSIM_NEEDS_ROWS = 1 << 8       /**< Σ⟨x_i,y_i⟩ and Σ‖x_i/‖x_i‖−y_i/‖y_i‖‖ */
 };
 
 /** Properties of a measure. Invariances are exact in exact arithmetic and are property-tested. */
 enum csim_props {
-    CSIM_DISTANCE = 1 << 0,         /**< smaller = more similar (else larger = more similar) */
-    CSIM_SYMMETRIC = 1 << 1,        /**< m(X,Y) = m(Y,X) */
-    CSIM_EQUAL_WIDTHS = 1 << 2,     /**< defined only when both sites have the same width */
-    CSIM_UNIT_RANGE = 1 << 3,       /**< values in [0,1], 1 for identical sites */
+    CSIM_DISTANCE = 1 << 0,              /**< smaller = more similar (else larger = more similar) */
+    CSIM_SYMMETRIC = 1 << 1,             /**< m(X,Y) = m(Y,X) */
+    CSIM_EQUAL_WIDTHS = 1 << 2,          /**< defined only when both sites have the same width */
+    CSIM_UNIT_RANGE = 1 << 3,            /**< values in [0,1], 1 for identical sites */
     CSIM_INVARIANT_ROTATION = 1 << 4,    /**< orthogonal maps of the neurons of either side */
     CSIM_INVARIANT_SCALING = 1 << 5,     /**< isotropic scaling of either side */
     CSIM_INVARIANT_TRANSLATION = 1 << 6, /**< a constant added to all rows of either side */
@@ -45,7 +45,6 @@ enum csim_props {
     X(NONE, "none", "")                                                                            \
     X(CONSTANT, "constant_layer", "a layer is constant over the examples")                         \
     X(SELF_TERM, "nonpositive_self_term", "a self-term is not positive")                           \
-    X(FEW_EXAMPLES, "too_few_examples", "too few examples for this measure")                       \
     X(WIDTHS, "unequal_widths", "the layers have different widths")                                \
     X(NOT_UNIQUE, "not_unique", "equal canonical correlations: the weights are not unique")        \
     X(SMALL_SAMPLE, "small_sample", "fewer than 10 examples per neuron: biased upwards")           \
@@ -77,14 +76,13 @@ typedef struct csim_pair csim_pair;
 
 /** A measure. */
 typedef struct csim_measure {
-    const char *name;          /**< "svcca"; a `--measures` value and a variable of the results */
-    const char *doc;           /**< one sentence: the definition */
-    const char *cite;          /**< reference */
-    unsigned needs;            /**< csim_needs */
-    unsigned props;            /**< csim_props */
+    const char *name;           /**< "svcca"; a `--measures` value and a variable of the results */
+    const char *doc;            /**< one sentence: the definition */
+    const char *cite;           /**< reference */
+    unsigned needs;             /**< csim_needs */
+    unsigned props;             /**< csim_props */
     const csim_option *options; /**< own keys, NULL = none; `--svcca.variance`, [svcca] variance */
-    size_t options_size;       /**< bytes of the struct the options fill */
-    int64_t min_examples;      /**< fewer: the cell is undefined */
+    size_t options_size;        /**< bytes of the struct the options fill */
     /** Compute the value. Local; depends on nothing but its arguments.
      *  @return CSIM_OK (also when the value is undefined), or the status of what failed */
     csim_status (*finish)(csim_pair *pair, const void *options, csim_value *out);

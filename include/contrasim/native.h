@@ -1,4 +1,4 @@
-/** @file native.h  The native file: one set as netCDF-4, written in parallel; and what a set holds. */
+/** @file native.h  The native file: one set as netCDF-4, written in parallel; what a set holds. */
 #ifndef CONTRASIM_NATIVE_H
 #define CONTRASIM_NATIVE_H
 

@@ -29,15 +29,15 @@ typedef struct csim_texts {
 
 /** One option. A table ends with a row whose name is NULL. */
 typedef struct csim_option {
-    const char *name;      /**< long name, words joined by '-' */
+    const char *name; /**< long name, words joined by '-' */
     csim_option_kind kind;
-    size_t offset;         /**< of the field in the struct the table belongs to */
-    const char *fallback;  /**< default as text; NULL = none */
-    const char *choices;   /**< words joined by '|', for CSIM_OPTION_CHOICE */
-    double min, max;       /**< allowed range of numbers, inclusive; both 0 = any */
-    const char *metavar;   /**< what the help calls the value, for example "FILE"; NULL = by kind */
-    const char *help;      /**< one sentence, no full stop */
-    char letter;           /**< one-letter form, 0 = none */
+    size_t offset;        /**< of the field in the struct the table belongs to */
+    const char *fallback; /**< default as text; NULL = none */
+    const char *choices;  /**< words joined by '|', for CSIM_OPTION_CHOICE */
+    double min, max;      /**< allowed range of numbers, inclusive; both 0 = any */
+    const char *metavar;  /**< what the help calls the value, for example "FILE"; NULL = by kind */
+    const char *help;     /**< one sentence, no full stop */
+    char letter;          /**< one-letter form, 0 = none */
 } csim_option;
 
 #ifdef __cplusplus

@@ -42,18 +42,18 @@ typedef struct csim_input_options {
     int axis;             /**< csim_axis */
     int64_t neuron_axis;  /**< axis of the neurons; −1 = last, or 1 of four-dimensional arrays */
     int concat_rows;      /**< join same-named sites of several files by rows */
-    int nan_drop_rows;    /**< 1: drop examples with NaN or Inf on all sides; 0: they are an error */
+    int nan_drop_rows; /**< 1: drop examples with NaN or Inf on all sides; 0: they are an error */
 } csim_input_options;
 
 extern const csim_option csim_input_option_table[];
 
 /** A site as the set describes it. Strings are borrowed from the set. */
 typedef struct csim_site_info {
-    const char *name;      /**< layer name */
-    const char *file;      /**< file of its (first) rows */
-    const char *shape;     /**< shape as stored, for people: "512x64", "512x64x7x7" */
+    const char *name;  /**< layer name */
+    const char *file;  /**< file of its (first) rows */
+    const char *shape; /**< shape as stored, for people: "512x64", "512x64x7x7" */
     csim_dtype dtype;
-    int64_t n, d;          /**< examples (after --examples) and neurons (after pooling) */
+    int64_t n, d; /**< examples (after --examples) and neurons (after pooling) */
 } csim_site_info;
 
 typedef struct csim_set csim_set;

@@ -1,4 +1,4 @@
-/** @file results.h  Results: matrices of measure values over pairs of sites, their file, their print.
+/** @file results.h  Results: values of measures over pairs of sites, their file, their print.
  *
  *  A results object holds two lists of sites (rows: A, columns: B) and variables over all pairs of
  *  them. A measure has a status and a note beside every value; a companion of a measure (its
@@ -64,7 +64,7 @@ typedef struct csim_results csim_results;
 
 /** Make a results object; everything is copied. Local.
  *  @param[in]  rows,cols  sites of A [n_rows] and of B [n_cols], each ≥ 1
- *  @param[in]  notes      meanings of the note codes 0 … n_notes−1, at most 127; a blank becomes '_'
+ *  @param[in]  notes      meanings of the note codes 0 … n_notes−1, at most 127; blanks become '_'
  *  @param[out] results    new; free with csim_results_free(); NULL on error
  *  @return CSIM_OK, CSIM_E_ARG, CSIM_E_MEM */
 csim_status csim_results_create(csim_context *ctx, const csim_result_site *rows, int64_t n_rows,
@@ -78,8 +78,8 @@ void csim_results_free(csim_results **results);
  *  @return CSIM_OK, CSIM_E_ARG (a name taken or not allowed, a parent unknown), CSIM_E_MEM */
 csim_status csim_results_add(csim_results *results, const csim_result_variable *variable);
 
-/** Arrays of variable @p v to read or fill, [n_list, n_rows, n_cols] row-major (n_list = 1 without a
- *  list); statuses (csim_cell) and notes are NULL for a companion. Valid as long as the object. */
+/** Arrays of variable @p v to read or fill, [n_list, n_rows, n_cols] row-major (n_list = 1 without
+ *  a list); statuses (csim_cell) and notes are NULL for a companion. All live as long as it. */
 double *csim_results_values(csim_results *results, int v);
 int8_t *csim_results_cells(csim_results *results, int v);
 int8_t *csim_results_notes(csim_results *results, int v);

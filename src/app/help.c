@@ -41,8 +41,7 @@ void csim__print_usage(FILE *out)
     }
     fputs("\nHelp of a command: contrasim COMMAND --help\n"
           "Also: contrasim --help, --version, --man, --completion bash\n\n"
-          "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some pairs failed,\n"
-          "85 stopped early with everything saved.\n",
+          "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some pairs failed\n",
           out);
 }
 
@@ -120,7 +119,7 @@ csim_status csim__print_man(csim_context *ctx, FILE *out)
         if (st != CSIM_OK) { return st; }
     }
     fputs(".SH EXIT STATUS\n.TP\n0\nDone.\n.TP\n1\nFailed.\n.TP\n2\nWrong usage.\n.TP\n3\n"
-          "Done, but some pairs failed.\n.TP\n85\nStopped early with everything saved.\n",
+          "Done, but some pairs failed.\n",
           out);
     return CSIM_OK;
 }

@@ -2,7 +2,7 @@
 # csim_add_script_test(): a script that drives the built program.
 # csim_add_fuzz_target(): a libFuzzer target, started on the corpus kept for it.
 #
-# Every test runs in a folder of its own, work/<test>, with what tests/env.sh puts into the
+# Every test runs in an emptied folder of its own, work/<test>, with what tests/env.sh puts into the
 # environment; exit code 77 says "skipped".
 
 set(CSIM_TESTS "${PROJECT_SOURCE_DIR}/tests")
@@ -47,7 +47,7 @@ function(csim_add_mpi_test name)
   target_link_libraries(${name} PRIVATE contrasim_private PkgConfig::CMOCKA ${arg_LIBRARIES})
   foreach(ranks IN LISTS arg_RANKS)
     csim_add_test(${name}_np${ranks} ${arg_TIMEOUT} ${ranks} LABELS mpi ${arg_LABELS}
-      COMMAND "${CSIM_TESTS}/mpiexec.sh" ${ranks} $<TARGET_FILE:${name}>)
+      COMMAND "${CSIM_TESTS}/mpiexec.sh" --fresh ${ranks} $<TARGET_FILE:${name}>)
   endforeach()
   if(arg_VALGRIND AND CONTRASIM_TESTS_FULL AND CONTRASIM_VALGRIND AND NOT CONTRASIM_SANITIZE)
     set(suppressions "--suppressions=${CSIM_TESTS}/valgrind.supp")
@@ -56,15 +56,15 @@ function(csim_add_mpi_test name)
     endif()
     math(EXPR timeout "4 * ${arg_TIMEOUT}")
     csim_add_test(${name}_valgrind ${timeout} 1 LABELS valgrind ${arg_LABELS}
-      COMMAND "${CSIM_TESTS}/mpiexec.sh" 1 "${CONTRASIM_VALGRIND}" --quiet --error-exitcode=99
+      COMMAND "${CSIM_TESTS}/mpiexec.sh" --fresh 1 "${CONTRASIM_VALGRIND}" --quiet --error-exitcode=99
               --num-callers=40 --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite
               ${suppressions} $<TARGET_FILE:${name}>)
   endif()
 endfunction()
 
 # csim_add_script_test(name COMMAND script arg… [RANKS most] [LABELS l…] [TIMEOUT seconds])
-# A script of tests/, started by tests/script.sh: *.py under CONTRASIM_PYTHON, *.sh under bash, in
-# an emptied folder. RANKS is the largest number of processes it starts at a time.
+# A script of tests/, started by tests/script.sh: *.py under CONTRASIM_PYTHON, *.sh under bash.
+# RANKS is the largest number of processes it starts at a time.
 function(csim_add_script_test name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT;RANKS" "COMMAND;LABELS")
   if(arg_UNPARSED_ARGUMENTS OR NOT arg_COMMAND)

@@ -4,7 +4,7 @@
 #ifndef CSIM_CLONES_H
 #define CSIM_CLONES_H
 
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__linux__) &&      \
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__linux__) &&       \
     !defined(__SANITIZE_ADDRESS__)
 #define CSIM_CLONES __attribute__((target_clones("avx2", "default")))
 #else

@@ -146,3 +146,19 @@ csim_status csim__vote(csim_context *ctx, csim_status mine)
     ctx->error_kept = 0; /* agreed: the next failure may speak */
     return agreed;
 }
+
+csim_status csim__agree(csim_context *ctx, uint64_t value, const char *what)
+{
+#if defined(NDEBUG)
+    (void)ctx;
+    (void)value;
+    (void)what;
+    return CSIM_OK;
+#else
+    uint64_t mine[2] = {value, ~value}, most[2];
+    int code = MPI_Allreduce(mine, most, 2, MPI_UINT64_T, MPI_MAX, ctx->comm);
+    if (code != MPI_SUCCESS) { return csim__mpi(ctx, code, what); }
+    if (most[0] == ~most[1]) { return CSIM_OK; }
+    return csim__vote(ctx, csim__fail(ctx, CSIM_E_MISMATCH, "%s differ between ranks", what));
+#endif
+}

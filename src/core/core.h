@@ -32,6 +32,10 @@ csim_status csim__fail(csim_context *ctx, csim_status status, const char *format
  *  that has it. A fault point: see csim_context_set_faults(). Collective. */
 csim_status csim__vote(csim_context *ctx, csim_status mine);
 
+/** In debug builds check that @p value, such as a hash of arguments, is the same on every rank:
+ *  CSIM_E_MISMATCH naming @p what if it is not. Collective there, nothing in release builds. */
+csim_status csim__agree(csim_context *ctx, uint64_t value, const char *what);
+
 /** Forget the message of a failure that was handled. Local. */
 void csim__forgive(csim_context *ctx);
 
@@ -43,8 +47,8 @@ void csim__log(csim_context *ctx, csim_log_level level, const char *format, ...)
 void csim__log_all(csim_context *ctx, csim_log_level level, const char *format, ...)
     CSIM_PRINTF(3, 4);
 /** The same from rank 0 with an event name, for programs that read the log. */
-void csim__log_event(csim_context *ctx, csim_log_level level, const char *event,
-                     const char *format, ...) CSIM_PRINTF(4, 5);
+void csim__log_event(csim_context *ctx, csim_log_level level, const char *event, const char *format,
+                     ...) CSIM_PRINTF(4, 5);
 
 /** Counted memory, 64-byte aligned. Local.
  *  @return CSIM_OK or CSIM_E_MEM (also when count · size overflows), with a message that names

@@ -34,6 +34,9 @@ void csim__exact_add(csim__exact *sum, double v, int e)
 double csim__exact_value(csim__exact sum, int e)
 {
     sum = carry(sum);
+    if (sum.hi < 0) { /* a small negative sum is -1 and a large lower limb: its digits cancel */
+        return -csim__exact_value((csim__exact){-sum.hi, -sum.lo}, e);
+    }
     /* The upper limb may exceed 53 bits: its lower half joins the lower limb first. */
     int64_t low = sum.hi & 0xFFFFFFFF, high = (sum.hi - low) / ((int64_t)1 << 32);
     double tail = (double)low + ldexp((double)sum.lo, -LIMB);
@@ -79,9 +82,8 @@ static inline int64_t to_integer(double v)
 }
 
 CSIM_CLONES
-void csim__exact_add_block(int64_t *restrict acc, const double *restrict part, int64_t m,
-                           int64_t n, const double *restrict fx, const double *restrict fy,
-                           bool upper)
+void csim__exact_add_block(int64_t *restrict acc, const double *restrict part, int64_t m, int64_t n,
+                           const double *restrict fx, const double *restrict fy, bool upper)
 {
     for (int64_t i = 0; i < m; i++) {
         const double f = fx[i];

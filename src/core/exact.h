@@ -30,8 +30,8 @@ void csim__exact_factors(const double *norm, int64_t count, double *factor);
 
 /** acc[i,j] += round(part[i,j]·fx[i]·fy[j]) for an m×n block with contiguous rows; with
  *  @p upper only entries j ≥ i. */
-void csim__exact_add_block(int64_t *acc, const double *part, int64_t m, int64_t n,
-                           const double *fx, const double *fy, bool upper);
+void csim__exact_add_block(int64_t *acc, const double *part, int64_t m, int64_t n, const double *fx,
+                           const double *fy, bool upper);
 void csim__exact_add_block_f(int64_t *acc, const float *part, int64_t m, int64_t n,
                              const double *fx, const double *fy, bool upper);
 

@@ -37,8 +37,8 @@ void csim__log_all(csim_context *ctx, csim_log_level level, const char *format, 
     va_end(args);
 }
 
-void csim__log_event(csim_context *ctx, csim_log_level level, const char *event,
-                     const char *format, ...)
+void csim__log_event(csim_context *ctx, csim_log_level level, const char *event, const char *format,
+                     ...)
 {
     if (ctx->rank != 0) { return; }
     va_list args;

@@ -12,7 +12,7 @@
 #include "core/context_private.h"
 
 enum {
-    ALIGN = 64,        /* a cache line; also what the vector kernels want */
+    ALIGN = 64,         /* a cache line; also what the vector kernels want */
     HUGE_PAGE = 1 << 21 /* of Linux on x86 and Arm */
 };
 

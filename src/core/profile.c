@@ -64,8 +64,7 @@ csim_status csim_context_profile(csim_context *ctx, const csim_phase_report **li
     *list = NULL;
     *count = 0;
     csim__free(ctx, &ctx->report);
-    csim_status st =
-        csim__alloc(ctx, CSIM__PHASES, sizeof *ctx->report, "profile", &ctx->report);
+    csim_status st = csim__alloc(ctx, CSIM__PHASES, sizeof *ctx->report, "profile", &ctx->report);
     st = csim__vote(ctx, st);
     if (st == CSIM_OK) { st = names(ctx, name, &n); }
     double whole = csim__now() - ctx->born, longest = 0;

@@ -13,12 +13,12 @@ typedef struct job {
     csim__site *site;
     csim__basis *basis;
     int owner;
-    int k;           /* columns of q now */
-    double *q;       /* [rows, k] X, then its orthonormal image */
-    double *bound;   /* [d] norms of the columns of q */
+    int k;         /* columns of q now */
+    double *q;     /* [rows, k] X, then its orthonormal image */
+    double *bound; /* [d] norms of the columns of q */
     csim__operand operand;
-    double *block;   /* owner: [d, d] XᵀX, QᵀQ, R, F in turn */
-    double *small;   /* owner: [k, d] what turns Q back into X */
+    double *block; /* owner: [d, d] XᵀX, QᵀQ, R, F in turn */
+    double *small; /* owner: [k, d] what turns Q back into X */
     bool done;
 } job;
 
@@ -27,6 +27,7 @@ typedef struct work {
     const csim_shard *shard;
     const csim__basis_options *options;
     csim__meter *meter;
+    double flops; /* of this rank on rows; the small factors are not counted */
 } work;
 
 static csim_status broadcast(csim_context *ctx, double *data, int64_t count, int root)
@@ -90,6 +91,7 @@ static csim_status squares(work *w, job *jobs, int count)
         j->operand = (csim__operand){.width = j->k, .x = j->q, .norm = j->bound};
         products[many++] = (csim__product){
             .left = &j->operand, .right = &j->operand, .owner = j->owner, .out = j->block};
+        w->flops += (double)w->shard->rows * j->k * j->k;
     }
     st = csim__vote(w->ctx, st);
     if (st == CSIM_OK) { st = csim__cross_pass(w->ctx, w->shard, products, many, w->meter); }
@@ -137,6 +139,7 @@ static csim_status apply_first(work *w, job *j, double *factor)
     }
     for (int i = 0; i < d; i++) { j->bound[i] = 1; }
     csim__meter_add(w->meter, "bases", (double)w->shard->rows * d * d);
+    w->flops += (double)w->shard->rows * d * d;
     return st;
 }
 
@@ -151,8 +154,8 @@ static csim_status reduce_factor(work *w, job *j, int *kept, bool *good)
     CSIM_TRY(csim__eigen(w->ctx, CSIM__VECTORS, k, j->block, lambda));
     while (m < k && lambda[m] > 4 * DBL_EPSILON * k) { m++; }
     *good = m == 0 || lambda[m - 1] > 0.5;
-    CSIM_TRY(csim__alloc(w->ctx, (int64_t)m * csim__max64(d, k), sizeof *next, "a small factor",
-                         &next));
+    CSIM_TRY(
+        csim__alloc(w->ctx, (int64_t)m * csim__max64(d, k), sizeof *next, "a small factor", &next));
     csim__gemm_nn(m, d, k, j->block, k, j->small, d, next, d);
     for (int i = 0; i < m; i++) {
         for (int c = 0; c < d; c++) { next[(int64_t)i * d + c] *= sqrt(lambda[i]); }
@@ -210,6 +213,7 @@ static csim_status apply(work *w, job *j, int m, double *factor)
     }
     csim__free(w->ctx, &rows_out);
     csim__meter_add(w->meter, "bases", 2.0 * (double)w->shard->rows * k * m);
+    w->flops += 2.0 * (double)w->shard->rows * k * m;
     j->k = m;
     return st;
 }
@@ -421,8 +425,7 @@ static csim_status one_round(work *w, csim__site *const *sites, int count, bool 
         j->basis = w->options->raw ? &s->raw_basis : &s->basis;
         widest = csim__max64(widest, s->d);
         CSIM_TRY(csim__int(w->ctx, s->d, "neurons of a site", &j->k));
-        CSIM_TRY(csim__calloc(w->ctx, least, sizeof(double), "singular values",
-                              &j->basis->sigma));
+        CSIM_TRY(csim__calloc(w->ctx, least, sizeof(double), "singular values", &j->basis->sigma));
         CSIM_TRY(take_rows(w, j));
         if (w->shard->rank != j->owner) { continue; }
         CSIM_TRY(csim__alloc(w->ctx, least * s->d, sizeof *j->small, "a factor", &j->small));
@@ -464,6 +467,6 @@ csim_status csim__basis_build(csim_context *ctx, const csim_shard *shard, csim__
         }
     }
     csim__free(ctx, &round);
-    csim__phase_end(ctx, 0, 0);
+    csim__phase_end(ctx, w.flops, 0);
     return st;
 }

@@ -9,10 +9,10 @@
 #define CSIM__RANK_FLOOR 1e-10
 
 typedef struct csim__basis_options {
-    bool raw;       /* the rows as read instead of the centred ones; fills site->raw_basis */
-    bool consume;   /* the centred rows are not needed afterwards: their memory becomes U's */
-    bool loading;   /* keep diag(sigma) V, on every rank */
-    double floor;   /* r counts σ² > floor·σ₁²; 0 = numerical rank, σ > max(n,d)·eps·σ₁ */
+    bool raw;     /* the rows as read instead of the centred ones; fills site->raw_basis */
+    bool consume; /* the centred rows are not needed afterwards: their memory becomes U's */
+    bool loading; /* keep diag(sigma) V, on every rank */
+    double floor; /* r counts σ² > floor·σ₁²; 0 = numerical rank, σ > max(n,d)·eps·σ₁ */
 } csim__basis_options;
 
 /** Build bases. Collective.

@@ -18,8 +18,8 @@ typedef struct flight {
 typedef struct pass {
     csim_context *ctx;
     const csim_shard *shard;
-    void *part;          /* [wl, wr] a chunk's partial, double or float */
-    double *factor[2];   /* [widest] scale factors of the columns */
+    void *part;        /* [wl, wr] a chunk's partial, double or float */
+    double *factor[2]; /* [widest] scale factors of the columns */
     flight flight[FLIGHTS];
 } pass;
 
@@ -99,8 +99,8 @@ static csim_status take_off(pass *w, flight *f, const csim__product *p)
         int piece = (int)csim__min64(PIECE, count - at);
         st = csim__mpi(w->ctx,
                        MPI_Ireduce(mine ? MPI_IN_PLACE : f->acc + at, mine ? f->acc + at : NULL,
-                                   piece, MPI_INT64_T, MPI_SUM, p->owner,
-                                   csim_context_comm(w->ctx), &f->request[f->started]),
+                                   piece, MPI_INT64_T, MPI_SUM, p->owner, csim_context_comm(w->ctx),
+                                   &f->request[f->started]),
                        "sum of a block");
         f->started++;
     }
@@ -112,13 +112,13 @@ static csim_status land(pass *w, flight *f)
     const csim__product *p = f->product;
     if (p == NULL) { return CSIM_OK; }
     f->product = NULL;
-    csim_status st = csim__mpi(
-        w->ctx, MPI_Waitall(f->started, f->request, MPI_STATUSES_IGNORE), "sum of a block");
+    csim_status st = csim__mpi(w->ctx, MPI_Waitall(f->started, f->request, MPI_STATUSES_IGNORE),
+                               "sum of a block");
     if (st == CSIM_OK && p->out != NULL) {
         csim__exact_factors(p->left->norm, p->left->width, w->factor[0]);
         csim__exact_factors(p->right->norm, p->right->width, w->factor[1]);
-        csim__exact_block_value(f->acc, p->left->width, p->right->width, w->factor[0],
-                                w->factor[1], p->left == p->right, p->out);
+        csim__exact_block_value(f->acc, p->left->width, p->right->width, w->factor[0], w->factor[1],
+                                p->left == p->right, p->out);
     }
     return st;
 }

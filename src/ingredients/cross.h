@@ -9,9 +9,10 @@
 /** A matrix by rows: this rank's [rows, width], double or float, and a bound of each column. */
 typedef struct csim__operand {
     int64_t width;
-    const double *x;    /* NULL when xf is given */
+    const double *x; /* NULL when xf is given */
     const float *xf;
-    const double *norm; /* [width] at least the Euclidean norms of the columns, the same on all ranks */
+    const double
+        *norm; /* [width] at least the Euclidean norms of the columns, the same on all ranks */
 } csim__operand;
 
 /** One product: out = leftᵀ right on its owner. left == right: only one triangle is computed. */

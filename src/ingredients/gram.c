@@ -20,12 +20,12 @@ typedef struct ring {
     int count;
     bool single;
     size_t element;
-    int64_t *offset;       /* [count] elements before a site's rows in a visitor, for one row */
+    int64_t *offset; /* [count] elements before a site's rows in a visitor, for one row */
     visitor slot[SLOTS];
-    void **tile;           /* [count] T×T each */
-    double *partial;       /* [count, count] */
-    int *exponent;         /* [count, count] */
-    csim__exact *sum;      /* [count, count] */
+    void **tile;      /* [count] T×T each */
+    double *partial;  /* [count, count] */
+    int *exponent;    /* [count, count] */
+    csim__exact *sum; /* [count, count] */
     const unsigned char *wanted;
     csim__meter *meter;
     double width, flops;
@@ -50,8 +50,8 @@ static csim_status allocate(ring *w)
     for (int k = 0; k < SLOTS && w->shard->size > 1; k++) {
         CSIM_TRY(csim__alloc(ctx, total * w->shard->chunk, w->element, "a visiting chunk",
                              &w->slot[k].rows));
-        CSIM_TRY(csim__alloc(ctx, 2 * w->count, sizeof(MPI_Request), "requests",
-                             &w->slot[k].request));
+        CSIM_TRY(
+            csim__alloc(ctx, 2 * w->count, sizeof(MPI_Request), "requests", &w->slot[k].request));
     }
     CSIM_TRY(csim__alloc(ctx, cells, sizeof *w->partial, "partial sums", &w->partial));
     CSIM_TRY(csim__alloc(ctx, cells, sizeof *w->exponent, "exponents", &w->exponent));
@@ -205,8 +205,8 @@ static csim_status receive(ring *w, const csim_shard *theirs, int64_t c, bool ha
 {
     const csim_shard *me = w->shard;
     visitor *v = &w->slot[c % SLOTS], *next = &w->slot[(c + 1) % SLOTS];
-    csim_status st = csim__mpi(
-        w->ctx, MPI_Waitall(v->requests, v->request, MPI_STATUSES_IGNORE), "exchange of chunks");
+    csim_status st = csim__mpi(w->ctx, MPI_Waitall(v->requests, v->request, MPI_STATUSES_IGNORE),
+                               "exchange of chunks");
     for (int s = 0; s < w->count; s++) {
         right[s] = v->rows + (size_t)(w->offset[s] * me->chunk) * w->element;
     }

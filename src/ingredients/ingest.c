@@ -356,8 +356,8 @@ csim_status csim__ingest(csim_context *ctx, csim__site *sites, int count,
                          csim_context_size(ctx));
     if (shard->n < LEAST) {
         return csim__vote(ctx, csim__fail(ctx, CSIM_E_DATA,
-                                          "found %lld examples, expected %d or "
-                                          "more",
+                                          "set %s (%s) has %lld examples, expected %d or more",
+                                          sites[0].model, csim_set_path(sites[0].set),
                                           (long long)shard->n, LEAST));
     }
     for (int s = 0; s < count; s++) { widest = csim__max64(widest, sites[s].d); }

@@ -13,7 +13,7 @@ typedef float vecf __attribute__((vector_size(8 * sizeof(float)), aligned(4), ma
 
 #if defined(__x86_64__)
 #define KERNEL(name) name##_avx2
-#define KERNEL_TARGET __attribute__((target("avx2,fma")))
+#define KERNEL_TARGET __attribute__((target("avx2")))
 #include "ingredients/inner_kernel.h"
 #endif
 
@@ -24,7 +24,7 @@ typedef float vecf __attribute__((vector_size(8 * sizeof(float)), aligned(4), ma
 static bool has_avx2(void)
 {
 #if defined(__x86_64__)
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    return __builtin_cpu_supports("avx2") != 0;
 #else
     return false;
 #endif
@@ -87,8 +87,8 @@ static double tail(const tiles *t, int a, int b, int64_t at, int64_t length)
     return sum;
 }
 
-static void collect(const tiles *t, int a, int b, int64_t whole, int64_t length,
-                    const double *acc, double *out)
+static void collect(const tiles *t, int a, int b, int64_t whole, int64_t length, const double *acc,
+                    double *out)
 {
     for (int r = a; r < a + ROWS && r < t->count; r++) {
         for (int c = b > r ? b : r; c < b + COLS && c < t->count; c++) {

@@ -7,7 +7,7 @@
 typedef struct csim__meter {
     csim_progress_fn fn; /* NULL on all ranks but 0 */
     void *user;
-    double done, total;  /* flops of all ranks; done is estimated from this rank's share */
+    double done, total; /* flops of all ranks; done is estimated from this rank's share */
     int size;
 } csim__meter;
 

@@ -153,8 +153,8 @@ static csim_status decompose(csim_pair *pair, int k0, int k1, csim__want want, d
         memcpy(work + i * k1, pair->m + i * stride, (size_t)k1 * sizeof *work);
     }
     CSIM_TRY(csim__svd_by_squares(pair->ctx, want, k0, k1, work, s, u, v, &doubt));
-    bool good = doubt.values <= MEAN_ERROR * k &&
-                (want == CSIM__VALUES || doubt.vectors <= MEAN_ERROR * k);
+    bool good =
+        doubt.values <= MEAN_ERROR * k && (want == CSIM__VALUES || doubt.vectors <= MEAN_ERROR * k);
     if (!good) {
         CSIM_TRY(csim__svd(pair->ctx, want, k0, k1, work, s, u, v));
         if (want == CSIM__VECTORS) { st = to_rows(pair->ctx, k0, k, u); }
@@ -218,7 +218,10 @@ csim_status csim__pair_block(csim_pair *pair, const double **out)
     csim_status st = CSIM_OK;
     *out = pair->block;
     if (pair->route != CSIM__ROUTE_BASIS) { return CSIM_OK; }
-    if (pair->rebuilt == NULL) { /* L₀ᵀ M L₁ */
+    if (pair->rebuilt == NULL &&
+        (q0 == 0 || q1 == 0)) { /* a constant site; BLAS wants leading dimensions of 1 or more */
+        st = csim__calloc(pair->ctx, d0 * d1, sizeof *turn, "a block", &pair->rebuilt);
+    } else if (pair->rebuilt == NULL) { /* L₀ᵀ M L₁ */
         CSIM_TRY(csim__alloc(pair->ctx, d0 * q1, sizeof *half, "half a product", &half));
         CSIM_TRY(csim__alloc(pair->ctx, d0 * d1, sizeof *turn, "a block", &turn));
         csim__gemm_tn((int)d0, (int)q1, (int)q0, a->basis.loading, pair->m, half);

@@ -30,20 +30,20 @@ struct csim_pair {
     bool vectors;              /* canonical vectors will be asked for */
     bool single;               /* the cross terms come from 32-bit rows */
     csim__route route;
-    double gram;               /* ⟨K_x,K_y⟩; on the Gram route from outside, else made here */
+    double gram; /* ⟨K_x,K_y⟩; on the Gram route from outside, else made here */
     csim__row_sums rows;
-    double *block;             /* [d0, d1] X̃ᵀỸ on the cross route, borrowed */
-    double *m;                 /* [q0, q1] U₀ᵀU₁ on the basis route, borrowed */
-    double *raw_m;             /* [q0, q1] of the raw bases, borrowed; NULL unless needed */
-    double *unit;              /* [d0, d1] of the unit rows, borrowed; NULL unless needed */
+    double *block; /* [d0, d1] X̃ᵀỸ on the cross route, borrowed */
+    double *m;     /* [q0, q1] U₀ᵀU₁ on the basis route, borrowed */
+    double *raw_m; /* [q0, q1] of the raw bases, borrowed; NULL unless needed */
+    double *unit;  /* [d0, d1] of the unit rows, borrowed; NULL unless needed */
 
     /* kept */
     bool has_gram, has_nuclear, has_rho, has_canonical;
     double nuclear;
     int rho_count;
-    double *rho;               /* [min(r0, r1)] canonical correlations */
-    double *canonical[2];      /* [rho_count, r] rows: canonical vectors in the bases */
-    double *rebuilt;           /* block made from the bases */
+    double *rho;          /* [min(r0, r1)] canonical correlations */
+    double *canonical[2]; /* [rho_count, r] rows: canonical vectors in the bases */
+    double *rebuilt;      /* block made from the bases */
 };
 
 /** Free what a pair keeps. */

@@ -19,28 +19,28 @@ typedef struct csim__basis {
 
 typedef struct csim__site {
     csim_set *set;
-    int index;               /* in the set */
+    int index; /* in the set */
     const char *model, *layer;
     int64_t n, d;
 
     /* moments, the same on every rank */
-    double *mean;            /* [d] of the columns */
-    double *norm;            /* [d] ‖x̃_j‖ */
-    double variance;         /* ‖X̃‖_F² */
-    double square_of_norms;  /* Σ‖x̃_i‖⁴ */
-    double raw_square;       /* ‖X‖_F², not centred */
+    double *mean;           /* [d] of the columns */
+    double *norm;           /* [d] ‖x̃_j‖ */
+    double variance;        /* ‖X̃‖_F² */
+    double square_of_norms; /* Σ‖x̃_i‖⁴ */
+    double raw_square;      /* ‖X‖_F², not centred */
     int64_t constant_columns;
-    int64_t zero_rows;       /* of X, not centred */
-    uint64_t checksum;       /* of the values as read */
+    int64_t zero_rows; /* of X, not centred */
+    uint64_t checksum; /* of the values as read */
 
     /* rows of this rank */
-    double *x;               /* [rows, d] centred; NULL in single precision or once the basis has it */
-    float *xf;               /* [rows, d] centred, single precision only */
-    double *row_square;      /* [rows] ‖x̃_i‖² */
+    double *x;          /* [rows, d] centred; NULL in single precision or once the basis has it */
+    float *xf;          /* [rows, d] centred, single precision only */
+    double *row_square; /* [rows] ‖x̃_i‖² */
 
-    double self_gram;        /* ‖X̃ᵀX̃‖_F², once known */
-    csim__basis basis;       /* centred */
-    csim__basis raw_basis;   /* not centred */
+    double self_gram;      /* ‖X̃ᵀX̃‖_F², once known */
+    csim__basis basis;     /* centred */
+    csim__basis raw_basis; /* not centred */
 } csim__site;
 
 /** How rows are read. */

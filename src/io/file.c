@@ -108,7 +108,7 @@ csim_status csim__file_publish(csim_context *ctx, const char *temporary, const c
                                int overwrite)
 {
     csim_status st = CSIM_OK;
-    /* link() refuses an existing name in the same step; where links are not supported, look first. */
+    /* link() refuses an existing name in the same step; where links do not exist, look first. */
     if (!overwrite && link(temporary, path) == 0) {
         unlink(temporary);
         return sync_folder(ctx, path);

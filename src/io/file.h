@@ -11,7 +11,7 @@ csim_status csim__file_check_output(csim_context *ctx, const char *path, int ove
 /** A temporary name beside @p path, new; free with csim__free(). CSIM_OK, CSIM_E_MEM. */
 csim_status csim__file_temporary(csim_context *ctx, const char *path, char **temporary);
 
-/** Write a new file of @p bytes bytes and fsync it; on failure it is removed. CSIM_OK, CSIM_E_IO. */
+/** Write a new file of @p bytes bytes and flush it; removed on failure. CSIM_OK, CSIM_E_IO. */
 csim_status csim__file_write(csim_context *ctx, const char *path, const void *data, int64_t bytes);
 
 /** Flush a file to the disk. CSIM_OK, CSIM_E_IO. */

@@ -17,7 +17,23 @@ csim_status csim__nc(csim_context *ctx, int code, csim_status otherwise, const c
     } else if (code == NC_ENFILE || code == NC_EINTERNAL) {
         st = CSIM_E_INTERNAL;
     }
-    return csim__fail(ctx, st, "%s: cannot %s: %s", path, what, nc_strerror(code));
+    return csim__fail(ctx, st, "%s: cannot %s: %s%s", path, what, nc_strerror(code),
+                      code == NC_EHDFERR && otherwise == CSIM_E_IO ? "; is the disk full?" : "");
+}
+
+csim_status csim__nc_open(csim_context *ctx, const char *path, int *nc)
+{
+    int code = nc_open(path, NC_NOWRITE, nc);
+    if (code != NC_NOERR) { *nc = -1; }
+    return csim__nc(ctx, code, CSIM_E_FORMAT, path, "open as netCDF or HDF5");
+}
+
+const char *csim__nc_type_name(nc_type type)
+{
+    static const char *const name[] = {"an unknown type", "int8",   "char",  "int16",  "int32",
+                                       "float",           "double", "uint8", "uint16", "uint32",
+                                       "int64",           "uint64", "string"};
+    return type < 0 || type > NC_STRING ? "a type made of others" : name[type];
 }
 
 csim_status csim__nc_attribute(csim_context *ctx, const char *path, int group, int variable,
@@ -96,8 +112,7 @@ csim_status csim__nc_int(csim_context *ctx, const char *path, int group, int var
     int64_t count = 0;
     long long number = 0;
     *has = 0;
-    csim_status st =
-        csim__nc_attribute(ctx, path, group, variable, label, name, 1, &type, &count);
+    csim_status st = csim__nc_attribute(ctx, path, group, variable, label, name, 1, &type, &count);
     if (st != CSIM_OK || type == NC_NAT) { return st; }
     int whole = type == NC_BYTE || type == NC_SHORT || type == NC_INT || type == NC_INT64 ||
                 type == NC_UBYTE || type == NC_USHORT || type == NC_UINT || type == NC_UINT64;

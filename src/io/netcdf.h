@@ -4,13 +4,22 @@
 
 #include <netcdf.h>
 
-#include "core/core.h"
+#include "io/format.h"
 
 /** Map a code of netCDF to a status with a message "path: cannot what: why".
  *  @param[in] otherwise  status of errors that say neither memory nor system: CSIM_E_FORMAT when
  *                        reading, CSIM_E_IO when writing */
 csim_status csim__nc(csim_context *ctx, int code, csim_status otherwise, const char *path,
                      const char *what);
+
+/** Open a file for reading; *nc is -1 on failure. CSIM_OK, CSIM_E_FORMAT, CSIM_E_IO, CSIM_E_MEM. */
+csim_status csim__nc_open(csim_context *ctx, const char *path, int *nc);
+
+/** A type for people: "float", "int32", … Never NULL. */
+const char *csim__nc_type_name(nc_type type);
+
+/** Add the sites of a file to the catalogue (netcdf_scan.c); see csim__reader. */
+csim_status csim__nc_scan(csim_context *ctx, const char *path, csim__catalog *catalog);
 
 /** Is there an attribute of that name, of a text or number type? Untrusted input: *count is checked
  *  against @p most, other types and longer ones are CSIM_E_FORMAT. NC_NAT in *type: there is none.

@@ -10,6 +10,7 @@
 #include "contrasim/native.h"
 #include "core/shard.h"
 #include "io/file.h"
+#include "io/narrow.h"
 #include "io/netcdf.h"
 #include "io/raw.h"
 #include "io/set.h"
@@ -17,7 +18,7 @@
 #include <netcdf_par.h> /* needs netcdf.h before it */
 
 enum {
-    LABELS_MOST = 1024,       /* labels taken along */
+    LABELS_MOST = 1024,      /* labels taken along */
     ATTRIBUTE_MOST = 1 << 20 /* bytes of a text attribute taken along */
 };
 
@@ -67,9 +68,10 @@ static csim_status make_name(native *f, int site)
     char *to = f->name[site];
     size_t n = strlen(from);
     if (n == 0 || n + 8 > NC_MAX_NAME) {
-        return csim__fail(f->ctx, CSIM_E_ARG, "set %s: a layer's name of %zu bytes cannot be the "
-                          "name of a variable, expected 1 to %d", csim_set_name(f->set), n,
-                          NC_MAX_NAME - 8);
+        return csim__fail(f->ctx, CSIM_E_ARG,
+                          "set %s: a layer's name of %zu bytes cannot be the "
+                          "name of a variable, expected 1 to %d",
+                          csim_set_name(f->set), n, NC_MAX_NAME - 8);
     }
     memcpy(to, from, n + 1);
     for (size_t i = 0; i < n; i++) {
@@ -79,8 +81,8 @@ static csim_status make_name(native *f, int site)
         }
     }
     if (strchr(".-+@ !\"#$%&'()*,:;<=>?[\\]^`{|}~", to[0]) != NULL) { to[0] = '_'; }
-    int taken = csim__is_annotation(to) || strcmp(to, "example") == 0 ||
-                strncmp(to, "neuron_", 7) == 0;
+    int taken =
+        csim__is_annotation(to) || strcmp(to, "example") == 0 || strncmp(to, "neuron_", 7) == 0;
     for (int i = 0; i < site && !taken; i++) { taken = strcmp(f->name[i], to) == 0; }
     return !taken ? CSIM_OK
                   : csim__fail(f->ctx, CSIM_E_ARG,
@@ -91,8 +93,9 @@ static csim_status make_name(native *f, int site)
 static csim_status add_column(native *f, const char *name, int source)
 {
     int has = 0;
+    int64_t none = 0;
     if (f->columns == LABELS_MOST) { return CSIM_OK; }
-    csim_status st = csim__set_site_column(f->set, 0, name, 0, 0, NULL, &has);
+    csim_status st = csim__set_site_column(f->set, 0, name, 0, 0, &none, &has);
     if (st != CSIM_OK || !has) { return st; }
     column *c = &f->column[f->columns++];
     snprintf(c->name, sizeof c->name, "%s", name);
@@ -252,43 +255,6 @@ done:
 
 /* ---- values ---- */
 
-/* The bits of a float16 or bfloat16 that a double holds exactly. */
-static uint16_t half_bits(double x)
-{
-    uint16_t sign = signbit(x) ? 0x8000u : 0;
-    int e = 0;
-    if (isnan(x)) { return sign | 0x7e00u; }
-    if (isinf(x)) { return sign | 0x7c00u; }
-    double m = fabs(frexp(x, &e)); /* |x| = m 2^e, 1/2 <= m < 1 */
-    if (x == 0.0) { return sign; }
-    if (e < -13) { return (uint16_t)(sign | (uint16_t)ldexp(m, e + 24)); }
-    return (uint16_t)(sign | (uint16_t)(e + 14) << 10 | ((uint16_t)ldexp(m, 11) & 0x3ffu));
-}
-
-static uint16_t bfloat_bits(double x)
-{
-    float f = (float)x;
-    uint32_t u;
-    memcpy(&u, &f, 4);
-    return isnan(x) ? (uint16_t)(u >> 16 | 0x40u) : (uint16_t)(u >> 16);
-}
-
-/* Convert in place: narrower elements follow each other from the start of the block. */
-static void narrow(csim_dtype dtype, double *x, int64_t n)
-{
-    char *to = (char *)x;
-    for (int64_t i = 0; i < n && dtype != CSIM_F64; i++) {
-        double v = x[i];
-        if (dtype == CSIM_F32) {
-            float f = (float)v;
-            memcpy(to + 4 * i, &f, 4);
-        } else {
-            uint16_t u = dtype == CSIM_F16 ? half_bits(v) : bfloat_bits(v);
-            memcpy(to + 2 * i, &u, 2);
-        }
-    }
-}
-
 static csim_status check_finite(native *f, int site, const double *x, int64_t row, int64_t n)
 {
     const csim_site_info *info = csim_set_site(f->set, site);
@@ -312,8 +278,8 @@ static int put_block(int nc, int id, csim_dtype dtype, const size_t *start, cons
     return nc_put_vara_ushort(nc, id, start, count, (const void *)x);
 }
 
-/* Every rank writes on its own: in a collective write one that fails, on a full disk say, would keep
- * the others waiting for ever. */
+/* Every rank writes on its own: in a collective write one that fails, on a full disk say, would
+ * keep the others waiting for ever. */
 static csim_status write_site(native *f, int site, double *x)
 {
     const csim_site_info *info = csim_set_site(f->set, site);
@@ -324,7 +290,7 @@ static csim_status write_site(native *f, int site, double *x)
         size_t start[2] = {(size_t)row, 0}, count[2] = {(size_t)rows, (size_t)info->d};
         CSIM_TRY(csim_set_read(f->set, site, row, rows, x));
         CSIM_TRY(check_finite(f, site, x, row, rows * info->d));
-        narrow(dtype, x, rows * info->d);
+        csim__narrow(dtype, x, rows * info->d);
         NC_TRY(f, put_block(f->nc, f->id[site], dtype, start, count, x), "write a site");
     }
 done:
@@ -388,9 +354,10 @@ static csim_status reserve(native *f)
     if (st != CSIM_OK) { return st; }
     if (statvfs(f->temporary, &s) == 0 && s.f_blocks > 0 &&
         (double)s.f_bavail * (double)s.f_frsize < (double)bytes) {
-        st = csim__fail(f->ctx, CSIM_E_IO, "%s: the disk has room for %.0f bytes, the file needs "
-                        "%lld", f->path, (double)s.f_bavail * (double)s.f_frsize,
-                        (long long)bytes);
+        st = csim__fail(f->ctx, CSIM_E_IO,
+                        "%s: the disk has room for %.0f bytes, the file needs "
+                        "%lld",
+                        f->path, (double)s.f_bavail * (double)s.f_frsize, (long long)bytes);
     } else if (truncate(f->temporary, (off_t)bytes) != 0) {
         st = csim__fail(f->ctx, CSIM_E_IO, "%s: a file of %lld bytes is not allowed here", f->path,
                         (long long)bytes);
@@ -413,7 +380,8 @@ static csim_status agree_temporary(native *f)
         }
     }
     CSIM_TRY(csim__vote(ctx, st));
-    CSIM_TRY(csim__mpi(ctx, MPI_Bcast(&length, 1, MPI_INT, 0, csim_context_comm(ctx)), "MPI_Bcast"));
+    CSIM_TRY(
+        csim__mpi(ctx, MPI_Bcast(&length, 1, MPI_INT, 0, csim_context_comm(ctx)), "MPI_Bcast"));
     if (!root) { st = csim__alloc(ctx, length, 1, "a file name", &f->temporary); }
     CSIM_TRY(csim__vote(ctx, st));
     CSIM_TRY(csim__mpi(ctx, MPI_Bcast(f->temporary, length, MPI_CHAR, 0, csim_context_comm(ctx)),
@@ -429,8 +397,8 @@ static csim_status verify(native *f)
     int sites = csim_set_site_count(f->set);
     csim_status st = csim__format_netcdf.scan(f->ctx, f->temporary, &catalog);
     if (st == CSIM_OK && catalog.count != sites) {
-        st = csim__fail(f->ctx, CSIM_E_IO, "%s: read back, it has %lld sites instead of %d", f->path,
-                        (long long)catalog.count, sites);
+        st = csim__fail(f->ctx, CSIM_E_IO, "%s: read back, it has %lld sites instead of %d",
+                        f->path, (long long)catalog.count, sites);
     }
     for (int i = 0; st == CSIM_OK && i < sites; i++) {
         const csim__array *a = &catalog.array[i];

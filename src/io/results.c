@@ -10,8 +10,8 @@
 
 #include "io/results_private.h"
 
-static const char *const reserved[] = {"site_a",  "site_b",    "model_a",   "model_b",
-                                       "layer_a", "layer_b",   "neurons_a", "neurons_b"};
+static const char *const reserved[] = {"site_a",  "site_b",  "model_a",   "model_b",
+                                       "layer_a", "layer_b", "neurons_a", "neurons_b"};
 
 const char *csim_cell_word(csim_cell cell)
 {
@@ -25,132 +25,6 @@ const char *csim_cell_word(csim_cell cell)
         break;
     }
     return "unknown";
-}
-
-/* ---- attributes ---- */
-
-static void attribute_free(csim_context *ctx, csim_attribute *a)
-{
-    csim__free(ctx, &a->reals);
-    csim__free(ctx, &a->integers);
-    csim__free(ctx, &a->text);
-    csim__free(ctx, &a->name);
-}
-
-static void attributes_free(csim_context *ctx, csim__attributes *list)
-{
-    for (int i = 0; i < list->count; i++) { attribute_free(ctx, &list->item[i]); }
-    csim__free(ctx, &list->item);
-    list->count = list->capacity = 0;
-}
-
-static csim_attribute *attribute_find(const csim__attributes *list, const char *name)
-{
-    for (int i = 0; i < list->count; i++) {
-        if (strcmp(list->item[i].name, name) == 0) { return &list->item[i]; }
-    }
-    return NULL;
-}
-
-static csim_status copy_bytes(csim_context *ctx, const void *in, int64_t n, size_t size, void *out)
-{
-    csim_status st = csim__alloc(ctx, n, size, "an attribute", out);
-    void *to;
-    memcpy(&to, out, sizeof to);
-    if (st == CSIM_OK && n > 0) { memcpy(to, in, (size_t)n * size); }
-    return st;
-}
-
-/* Replace the attribute of that name, or append; a failure leaves the list as it was. */
-static csim_status attribute_put(csim_context *ctx, csim__attributes *list, const csim_attribute *a)
-{
-    csim_attribute copy = {.kind = a->kind, .count = a->count};
-    csim_status st = CSIM_OK;
-    if (a->name == NULL || a->name[0] == 0 || strlen(a->name) > 255 || a->count < 0 ||
-        a->count > INT_MAX) {
-        return csim__fail(ctx, CSIM_E_ARG, "an attribute needs a name of 1 to 255 bytes");
-    }
-    CSIM_TRY(csim__strdup(ctx, a->name, (char **)&copy.name));
-    if (a->kind == CSIM_ATTRIBUTE_TEXT) {
-        CSIM_TRY(csim__strdup(ctx, a->text, (char **)&copy.text));
-    } else if (a->kind == CSIM_ATTRIBUTE_INT) {
-        CSIM_TRY(copy_bytes(ctx, a->integers, a->count, sizeof *a->integers, &copy.integers));
-    } else {
-        CSIM_TRY(copy_bytes(ctx, a->reals, a->count, sizeof *a->reals, &copy.reals));
-    }
-    csim_attribute *old = attribute_find(list, a->name);
-    if (old != NULL) {
-        attribute_free(ctx, old);
-        *old = copy;
-        return CSIM_OK;
-    }
-    if (list->count == list->capacity) {
-        int more = 2 * list->capacity + 8;
-        CSIM_TRY(csim__realloc(ctx, more, sizeof copy, "attributes", &list->item));
-        list->capacity = more;
-    }
-    list->item[list->count++] = copy;
-    return CSIM_OK;
-done:
-    attribute_free(ctx, &copy);
-    return st;
-}
-
-static csim__attributes *attributes_of(const csim_results *r, int v)
-{
-    if (v < -1 || v >= r->count) { return NULL; }
-    return (csim__attributes *)(v < 0 ? &r->attributes : &r->variable[v].attributes);
-}
-
-static csim_status set_attribute(csim_results *r, int v, const csim_attribute *a)
-{
-    csim__attributes *list = attributes_of(r, v);
-    if (list == NULL) {
-        return csim__fail(r->ctx, CSIM_E_ARG, "results have %d variables, there is no number %d",
-                          r->count, v);
-    }
-    return attribute_put(r->ctx, list, a);
-}
-
-csim_status csim_results_set_text(csim_results *r, int v, const char *name, const char *text)
-{
-    if (text == NULL) { text = ""; }
-    csim_attribute a = {.name = name, .kind = CSIM_ATTRIBUTE_TEXT, .count = 1, .text = text};
-    return set_attribute(r, v, &a);
-}
-
-csim_status csim_results_set_ints(csim_results *r, int v, const char *name, const int64_t *values,
-                                  int64_t count)
-{
-    csim_attribute a = {
-        .name = name, .kind = CSIM_ATTRIBUTE_INT, .count = count, .integers = values};
-    return set_attribute(r, v, &a);
-}
-
-csim_status csim_results_set_reals(csim_results *r, int v, const char *name, const double *values,
-                                   int64_t count)
-{
-    csim_attribute a = {
-        .name = name, .kind = CSIM_ATTRIBUTE_REAL, .count = count, .reals = values};
-    return set_attribute(r, v, &a);
-}
-
-int csim_results_attribute_count(const csim_results *r, int v)
-{
-    const csim__attributes *list = attributes_of(r, v);
-    return list == NULL ? 0 : list->count;
-}
-
-const csim_attribute *csim_results_attribute(const csim_results *r, int v, int i)
-{
-    const csim__attributes *list = attributes_of(r, v);
-    return list == NULL || i < 0 || i >= list->count ? NULL : &list->item[i];
-}
-
-const csim_attribute *csim_results_attribute_find(const csim_results *r, int v, const char *name)
-{
-    const csim__attributes *list = attributes_of(r, v);
-    return list == NULL ? NULL : attribute_find(list, name);
 }
 
 /* ---- the object ---- */
@@ -171,8 +45,9 @@ static csim_status sites_copy(csim_context *ctx, const csim_result_site *in, int
     CSIM_TRY(csim__calloc(ctx, n, sizeof **out, "the sites of the results", out));
     for (int64_t i = 0; i < n; i++) {
         if (in[i].neurons < 0 || in[i].neurons > INT_MAX) {
-            return csim__fail(ctx, CSIM_E_ARG, "site %s %s has %lld neurons, at most %d can be kept",
-                              in[i].model, in[i].layer, (long long)in[i].neurons, INT_MAX);
+            return csim__fail(ctx, CSIM_E_ARG,
+                              "site %s %s has %lld neurons, at most %d can be kept", in[i].model,
+                              in[i].layer, (long long)in[i].neurons, INT_MAX);
         }
         (*out)[i].neurons = in[i].neurons;
         CSIM_TRY(csim__strdup(ctx, in[i].model, (char **)&(*out)[i].model));
@@ -239,7 +114,7 @@ static void variable_free(csim_context *ctx, csim__variable *v)
     csim__free(ctx, &v->note);
     csim__free(ctx, &v->state);
     csim__free(ctx, &v->values);
-    attributes_free(ctx, &v->attributes);
+    csim__attributes_free(ctx, &v->attributes);
     csim__free(ctx, &v->about.list);
     csim__free(ctx, &v->about.list_name);
     csim__free(ctx, &v->about.parent);
@@ -256,7 +131,7 @@ void csim_results_free(csim_results **results)
     csim_context *ctx = r->ctx;
     for (int v = 0; v < r->count; v++) { variable_free(ctx, &r->variable[v]); }
     csim__free(ctx, &r->variable);
-    attributes_free(ctx, &r->attributes);
+    csim__attributes_free(ctx, &r->attributes);
     for (int i = 0; i < r->n_notes; i++) { csim__free(ctx, &r->note[i]); }
     csim__free(ctx, &r->note);
     sites_free(ctx, &r->cols, r->n_cols);
@@ -290,8 +165,8 @@ static int takes_name(const csim_result_variable *a, const char *name)
 {
     return strcmp(a->name, name) == 0 ||
            (a->list_name != NULL && strcmp(a->list_name, name) == 0) ||
-           (a->parent == NULL && (is_with(name, a->name, "_status") ||
-                                  is_with(name, a->name, "_note")));
+           (a->parent == NULL &&
+            (is_with(name, a->name, "_status") || is_with(name, a->name, "_note")));
 }
 
 static csim_status check_variable(const csim_results *r, const csim_result_variable *a)
@@ -300,7 +175,9 @@ static csim_status check_variable(const csim_results *r, const csim_result_varia
         return csim__fail(r->ctx, CSIM_E_ARG,
                           "'%s' cannot be the name of a variable of results: letters, digits and "
                           "'_' that are not the name of a coordinate",
-                          is_name(a->name) ? a->list_name : a->name == NULL ? "" : a->name);
+                          is_name(a->name)  ? a->list_name
+                          : a->name == NULL ? ""
+                                            : a->name);
     }
     if (a->list_name != NULL && (a->n_list < 1 || a->n_list > INT_MAX || a->list == NULL)) {
         return csim__fail(r->ctx, CSIM_E_ARG, "%s needs at least one value of %s", a->name,
@@ -313,8 +190,8 @@ static csim_status check_variable(const csim_results *r, const csim_result_varia
     }
     for (int v = 0; v < r->count; v++) {
         const csim_result_variable *b = &r->variable[v].about;
-        int same_list = a->list_name != NULL && b->list_name != NULL &&
-                        strcmp(a->list_name, b->list_name) == 0;
+        int same_list =
+            a->list_name != NULL && b->list_name != NULL && strcmp(a->list_name, b->list_name) == 0;
         int taken = takes_name(b, a->name) || takes_name(a, b->name) ||
                     (a->list_name != NULL && !same_list && takes_name(b, a->list_name));
         if (same_list && (a->n_list != b->n_list ||
@@ -328,6 +205,15 @@ static csim_status check_variable(const csim_results *r, const csim_result_varia
         }
     }
     return CSIM_OK;
+}
+
+static csim_status copy_bytes(csim_context *ctx, const void *in, int64_t n, size_t size, void *out)
+{
+    csim_status st = csim__alloc(ctx, n, size, "a list", out);
+    void *to;
+    memcpy(&to, out, sizeof to);
+    if (st == CSIM_OK && n > 0) { memcpy(to, in, (size_t)n * size); }
+    return st;
 }
 
 static csim_status copy_text(csim_context *ctx, const char *text, const char **out)

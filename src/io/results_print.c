@@ -45,9 +45,7 @@ const csim_option csim_print_option_table[] = {
 
 static void flush(csim__printer *p)
 {
-    if (p->used > 0 && !p->refused) {
-        p->refused = p->sink(p->user, p->buffer, p->used) != 0;
-    }
+    if (p->used > 0 && !p->refused) { p->refused = p->sink(p->user, p->buffer, p->used) != 0; }
     p->used = 0;
 }
 
@@ -130,9 +128,10 @@ static csim_status choose_variables(csim__printer *p, const csim_print_options *
     for (int i = 0; i < o->measures.count; i++) {
         int v = csim_results_find(r, o->measures.text[i]);
         if (v < 0) {
-            return csim__fail(p->ctx, CSIM_E_ARG, "the results have no measure '%s'; they have %s%s",
-                              o->measures.text[i], r->count == 0 ? "none" : r->variable[0].about.name,
-                              r->count > 1 ? " and others" : "");
+            return csim__fail(
+                p->ctx, CSIM_E_ARG, "the results have no measure '%s'; they have %s%s",
+                o->measures.text[i], r->count == 0 ? "none" : r->variable[0].about.name,
+                r->count > 1 ? " and others" : "");
         }
         p->variable[p->variables++] = v;
     }
@@ -201,8 +200,8 @@ static void print_csv(csim__printer *p)
 csim_status csim_results_print(csim_context *ctx, const csim_results *r,
                                const csim_print_options *o, csim_sink_fn sink, void *user)
 {
-    csim__printer p = {.ctx = ctx, .results = r, .sink = sink, .user = user,
-                       .digits = (int)o->digits};
+    csim__printer p = {
+        .ctx = ctx, .results = r, .sink = sink, .user = user, .digits = (int)o->digits};
     csim_status st = CSIM_OK;
     CSIM_TRY(csim__alloc(ctx, BUFFER, 1, "a buffer for printing", &p.buffer));
     CSIM_TRY(choose_variables(&p, o));

@@ -13,10 +13,10 @@ typedef struct csim__printer {
     int digits;
     char *buffer;
     int64_t used;
-    int refused;          /* the sink has refused: nothing more is sent */
-    int *variable;        /* [variables] chosen, in their order */
+    int refused;   /* the sink has refused: nothing more is sent */
+    int *variable; /* [variables] chosen, in their order */
     int variables;
-    int64_t *row, *col;   /* [rows], [cols] chosen */
+    int64_t *row, *col; /* [rows], [cols] chosen */
     int64_t rows, cols;
 } csim__printer;
 

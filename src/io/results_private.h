@@ -33,9 +33,11 @@ struct csim_results {
     csim__attributes attributes;
 };
 
+void csim__attributes_free(csim_context *ctx, csim__attributes *list);
+
 /* The bytes of the file, made in memory, and a file's contents; they call netCDF
  * (netcdf_results.c). Local.
- * @param[in] path  of csim__results_store(): a temporary name where it may write and remove a file */
+ * @param[in] path  of csim__results_store(): a temporary name; a file is put there and removed */
 csim_status csim__results_store(csim_context *ctx, const csim_results *results, const char *path,
                                 void **image, int64_t *bytes);
 void csim__results_image_free(void **image);

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stddef.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "io/raw.h"
 #include "io/set.h"
@@ -162,6 +163,7 @@ csim_status csim_set_open(csim_context *ctx, const char *spec, const csim_input_
     csim_status st = csim__calloc(ctx, 1, sizeof *s, "set", &s);
     if (st == CSIM_OK) { s->ctx = ctx; }
     CSIM_TRY(csim__vote(ctx, st));
+    CSIM_TRY(csim__agree(ctx, XXH3_64bits(spec, strlen(spec)), "the names of a set"));
     if (csim_context_rank(ctx) == 0) {
         st = csim__set_find(s, spec, options);
         if (st == CSIM_OK) { st = csim__set_scan(s, options); }

@@ -11,7 +11,7 @@ typedef struct tally {
     int64_t count[2]; /* NaN, infinities */
     int64_t first;    /* row·d + column of the first bad value, INT64_MAX = none */
     double *top; /* [3, d]: largest value, largest negated value, 1 for a bad value, by column */
-    double *sum;      /* [chunks] of the finite values, 0 for chunks of other ranks */
+    double *sum; /* [chunks] of the finite values, 0 for chunks of other ranks */
 } tally;
 
 static void take_chunk(tally *t, const double *x, int64_t chunk, int64_t row, int64_t rows,
@@ -43,8 +43,7 @@ static csim_status reduce(csim_context *ctx, void *data, int64_t n, MPI_Datatype
     csim_status st = CSIM_OK;
     for (int64_t at = 0; st == CSIM_OK && at < n; at += PIECE) {
         int code = MPI_Allreduce(MPI_IN_PLACE, (char *)data + (size_t)at * size,
-                                 (int)csim__min64(PIECE, n - at), type, op,
-                                 csim_context_comm(ctx));
+                                 (int)csim__min64(PIECE, n - at), type, op, csim_context_comm(ctx));
         st = csim__mpi(ctx, code, "summary of a site");
     }
     return st;

@@ -10,16 +10,15 @@
 extern void dgemm_(const char *, const char *, const int *, const int *, const int *,
                    const double *, const double *, const int *, const double *, const int *,
                    const double *, double *, const int *);
-extern void sgemm_(const char *, const char *, const int *, const int *, const int *,
-                   const float *, const float *, const int *, const float *, const int *,
-                   const float *, float *, const int *);
+extern void sgemm_(const char *, const char *, const int *, const int *, const int *, const float *,
+                   const float *, const int *, const float *, const int *, const float *, float *,
+                   const int *);
 extern void dsyrk_(const char *, const char *, const int *, const int *, const double *,
                    const double *, const int *, const double *, double *, const int *);
 extern void ssyrk_(const char *, const char *, const int *, const int *, const float *,
                    const float *, const int *, const float *, float *, const int *);
-extern void dtrsm_(const char *, const char *, const char *, const char *, const int *,
-                   const int *, const double *, const double *, const int *, double *,
-                   const int *);
+extern void dtrsm_(const char *, const char *, const char *, const char *, const int *, const int *,
+                   const double *, const double *, const int *, double *, const int *);
 extern void dpotrf_(const char *, const int *, double *, const int *, int *);
 extern void dsyevd_(const char *, const char *, const int *, double *, const int *, double *,
                     double *, const int *, int *, const int *, int *);
@@ -124,8 +123,8 @@ csim_status csim__eigen(csim_context *ctx, csim__want want, int n, double *a, do
     CSIM_TRY(csim__alloc(ctx, n, sizeof *turn, "eigenvector swap", &turn));
     dsyevd_(vectors ? "V" : "N", "L", &n, a, &n, w, work, &lwork, iwork, &liwork, &info);
     if (info != 0) {
-        st = csim__fail(ctx, CSIM_E_NUMERIC, "eigenvalues of a %d x %d matrix: info %d", n, n,
-                        info);
+        st =
+            csim__fail(ctx, CSIM_E_NUMERIC, "eigenvalues of a %d x %d matrix: info %d", n, n, info);
         goto done;
     }
     for (int i = 0; i < n / 2; i++) { /* ascending to descending; column-major vectors are rows */
@@ -148,9 +147,7 @@ done:
 static int64_t gesdd_work(csim__want want, int64_t most, int64_t least)
 {
     int64_t blocked = 64 * (most + least); /* room for the blocked reduction */
-    if (want == CSIM__VALUES) {
-        return 3 * least + csim__max64(most, 7 * least) + blocked;
-    }
+    if (want == CSIM__VALUES) { return 3 * least + csim__max64(most, 7 * least) + blocked; }
     return 4 * least * least + 6 * least + most + least * least + blocked;
 }
 
@@ -164,8 +161,8 @@ csim_status csim__svd(csim_context *ctx, csim__want want, int m, int n, double *
     if (k == 0) { return CSIM_OK; }
     CSIM_TRY(csim__int(ctx, gesdd_work(want, most, k), "workspace of a decomposition", &lwork));
     CSIM_TRY(csim__alloc(ctx, lwork, sizeof *work, "workspace of a decomposition", &work));
-    CSIM_TRY(csim__alloc(ctx, 8 * (int64_t)k, sizeof *iwork, "workspace of a decomposition",
-                         &iwork));
+    CSIM_TRY(
+        csim__alloc(ctx, 8 * (int64_t)k, sizeof *iwork, "workspace of a decomposition", &iwork));
     /* Aᵀ = Vᵀ S Uᵀ: the left vectors of the column-major matrix are our rows of V. */
     const char *job = want == CSIM__VALUES ? "N" : "S";
     double none = 0;

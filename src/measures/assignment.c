@@ -6,9 +6,9 @@
 typedef struct search {
     int m, n;
     const double *profit;
-    double *row, *col;  /* potentials: cost −profit − row − col ≥ 0, 0 on assigned pairs */
-    double *distance;   /* [n] of the shortest path to each column */
-    int *owner, *from;  /* [n] row that has a column (−1: none); column before it on the path */
+    double *row, *col;   /* potentials: cost −profit − row − col ≥ 0, 0 on assigned pairs */
+    double *distance;    /* [n] of the shortest path to each column */
+    int *owner, *from;   /* [n] row that has a column (−1: none); column before it on the path */
     unsigned char *seen; /* [n] column is on the tree */
 } search;
 

@@ -11,11 +11,21 @@ typedef struct svcca_options {
 } svcca_options;
 
 static const csim_option svcca_table[] = {
-    {.name = "variance", .kind = CSIM_OPTION_REAL, .offset = offsetof(svcca_options, variance),
-     .fallback = "0.99", .min = 0, .max = 1, .metavar = "SHARE",
+    {.name = "variance",
+     .kind = CSIM_OPTION_REAL,
+     .offset = offsetof(svcca_options, variance),
+     .fallback = "0.99",
+     .min = 0,
+     .max = 1,
+     .metavar = "SHARE",
      .help = "share of the variance that the kept directions of a layer explain"},
-    {.name = "dims", .kind = CSIM_OPTION_INT, .offset = offsetof(svcca_options, dims),
-     .fallback = "0", .min = 0, .max = 1e9, .metavar = "COUNT",
+    {.name = "dims",
+     .kind = CSIM_OPTION_INT,
+     .offset = offsetof(svcca_options, dims),
+     .fallback = "0",
+     .min = 0,
+     .max = 1e9,
+     .metavar = "COUNT",
      .help = "keep this many directions instead; 0 = by variance"},
     {.name = NULL},
 };
@@ -27,8 +37,11 @@ typedef struct pwcca_options {
 } pwcca_options;
 
 static const csim_option pwcca_table[] = {
-    {.name = "side", .kind = CSIM_OPTION_CHOICE, .offset = offsetof(pwcca_options, side),
-     .fallback = "x", .choices = "x|y|mean",
+    {.name = "side",
+     .kind = CSIM_OPTION_CHOICE,
+     .offset = offsetof(pwcca_options, side),
+     .fallback = "x",
+     .choices = "x|y|mean",
      .help = "layer whose neurons weigh the correlations: first argument, second, or both"},
     {.name = NULL},
 };
@@ -38,8 +51,13 @@ typedef struct gulp_options {
 } gulp_options;
 
 static const csim_option gulp_table[] = {
-    {.name = "lambda", .kind = CSIM_OPTION_REAL, .offset = offsetof(gulp_options, lambda),
-     .fallback = "0", .min = 0, .max = 1e300, .metavar = "LAMBDA",
+    {.name = "lambda",
+     .kind = CSIM_OPTION_REAL,
+     .offset = offsetof(gulp_options, lambda),
+     .fallback = "0",
+     .min = 0,
+     .max = 1e300,
+     .metavar = "LAMBDA",
      .help = "ridge penalty on covariances of unit trace; 0 = pseudo-inverse"},
     {.name = NULL},
 };
@@ -50,8 +68,7 @@ static csim_status correlations(csim_pair *pair, int k_x, int k_y, double **rho,
 {
     int r0 = pair->site[0]->basis.r, r1 = pair->site[1]->basis.r;
     *ok = false;
-    csim_status st =
-        csim__alloc(pair->ctx, r0 < r1 ? r0 : r1, sizeof **rho, "correlations", rho);
+    csim_status st = csim__alloc(pair->ctx, r0 < r1 ? r0 : r1, sizeof **rho, "correlations", rho);
     if (st == CSIM_OK) { st = csim__pair_correlations(pair, k_x, k_y, *rho, count); }
     if (st != CSIM_OK) { return st; }
     *ok = true;
@@ -165,8 +182,8 @@ static double weighted_square(const csim_pair *pair, const double *p, int rows, 
     for (int i = 0; i < rows; i++) {
         double row = 0;
         for (int j = 0; j < cols; j++) {
-            double m = pair->flipped ? pair->m[(int64_t)j * stride + i]
-                                     : pair->m[(int64_t)i * stride + j];
+            double m =
+                pair->flipped ? pair->m[(int64_t)j * stride + i] : pair->m[(int64_t)i * stride + j];
             row += m * m * (q != NULL ? q[j] : 1);
         }
         sum += p[i] * row;
@@ -184,8 +201,8 @@ static csim_status linreg(csim_pair *pair, const void *options, csim_value *out)
     csim_status st = csim__alloc(pair->ctx, x->q, sizeof *square, "variances", &square);
     if (st != CSIM_OK) { return st; }
     for (int i = 0; i < x->q; i++) { square[i] = x->sigma[i] * x->sigma[i]; }
-    st = csim__bounded(out, weighted_square(pair, square, x->q, NULL, y->r) /
-                                csim__pair_variance(pair, 0), 0);
+    st = csim__bounded(
+        out, weighted_square(pair, square, x->q, NULL, y->r) / csim__pair_variance(pair, 0), 0);
     csim__free(pair->ctx, &square);
     return st;
 }
@@ -278,7 +295,8 @@ const csim_measure csim__measure_svcca = {
 const csim_measure csim__measure_pwcca = {
     .name = "pwcca",
     .doc = "canonical correlations weighted by how much of a layer each canonical variable carries",
-    .cite = "Morcos et al. 2018, Insights on representational similarity with canonical correlation",
+    .cite =
+        "Morcos et al. 2018, Insights on representational similarity with canonical correlation",
     .needs = CSIM_NEEDS_BASIS | CSIM_NEEDS_LOADING,
     .props = (CSIM_UNIT_RANGE | CSIM_INVARIANT_SCALING | CSIM_INVARIANT_TRANSLATION |
               CSIM_INVARIANT_PERMUTATION | CSIM_BIASED),

@@ -75,7 +75,8 @@ const csim_measure csim__measure_cka = {
 const csim_measure csim__measure_cka_debiased = {
     .name = "cka_debiased",
     .doc = "linear CKA from the unbiased HSIC (zeroed diagonals); may be negative",
-    .cite = "Song et al. 2012, Feature Selection via Dependence Maximization; Kornblith et al. 2019",
+    .cite =
+        "Song et al. 2012, Feature Selection via Dependence Maximization; Kornblith et al. 2019",
     .needs = CSIM_NEEDS_GRAM | CSIM_NEEDS_DIAGONAL,
     .props = CKA_PROPS,
     .finish = cka_debiased,

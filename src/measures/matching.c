@@ -66,8 +66,8 @@ static csim_status correlations(csim_pair *pair, double **r, csim_note *note)
     const csim__site *a = pair->site[0], *b = pair->site[1];
     csim_status st = copy_block(pair, false, r);
     if (st != CSIM_OK) { return st; }
-    *note = a->constant_columns + b->constant_columns > 0 ? CSIM_NOTE_CONSTANT_COLUMN
-                                                          : CSIM_NOTE_NONE;
+    *note =
+        a->constant_columns + b->constant_columns > 0 ? CSIM_NOTE_CONSTANT_COLUMN : CSIM_NOTE_NONE;
     for (int64_t i = 0; i < a->d; i++) {
         for (int64_t j = 0; j < b->d; j++) {
             double scale = a->norm[i] * b->norm[j];

@@ -214,7 +214,7 @@ static csim_status add_variable(csim_results *results, const csim__cells *cells,
         .long_name = measure->doc,
         .orientation = distance ? "distance" : "similarity",
         .citation = measure->cite,
-        .range = {0, distance                            ? INFINITY
+        .range = {0, distance                             ? INFINITY
                      : (measure->props & CSIM_UNIT_RANGE) ? 1
                                                           : 0},
     };
@@ -311,8 +311,8 @@ csim_status csim__cells_results(csim_context *ctx, const csim__cells *cells,
         const csim__site *s = &sites[cells->col[j]];
         cols[j] = (csim_result_site){s->model, s->layer, s->d};
     }
-    CSIM_TRY(csim_results_create(ctx, rows, cells->rows, cols, cells->cols, notes,
-                                 CSIM_NOTE_COUNT, results));
+    CSIM_TRY(csim_results_create(ctx, rows, cells->rows, cols, cells->cols, notes, CSIM_NOTE_COUNT,
+                                 results));
     for (int m = 0; m < cells->measures; m++) {
         CSIM_TRY(add_variable(*results, cells, m, options));
     }

@@ -11,8 +11,8 @@ typedef struct csim__cells {
     int *row, *col;           /* [rows], [cols] sites */
     unsigned char *requested; /* [rows, cols] */
     int measures;
-    int64_t *bits;            /* [measures, rows, cols] the doubles' bit patterns, 0 = not here */
-    int8_t *cell, *note;      /* [measures, rows, cols] */
+    int64_t *bits;       /* [measures, rows, cols] the doubles' bit patterns, 0 = not here */
+    int8_t *cell, *note; /* [measures, rows, cols] */
 } csim__cells;
 
 /** Lay out the cells for `pairs` (design §6). CSIM_OK, CSIM_E_ARG, CSIM_E_MEM. Local. */

@@ -7,36 +7,36 @@
 
 /** What the planner is told. */
 typedef struct csim__problem {
-    int64_t n;              /* examples */
+    int64_t n; /* examples */
     int sites;
-    const int64_t *width;   /* [sites] neurons */
-    int rows, cols;         /* cells of the result */
-    const int *row, *col;   /* [rows], [cols] sites */
+    const int64_t *width;           /* [sites] neurons */
+    int rows, cols;                 /* cells of the result */
+    const int *row, *col;           /* [rows], [cols] sites */
     const unsigned char *requested; /* [rows, cols] */
-    unsigned needs;         /* union over the measures */
+    unsigned needs;                 /* union over the measures */
     bool single;
-    int size;               /* ranks */
-    int64_t memory;         /* limit of a rank in bytes, 0 = none */
+    int size;       /* ranks */
+    int64_t memory; /* limit of a rank in bytes, 0 = none */
 } csim__problem;
 
 /** One pair of sites whose cross term is computed; left ≤ right. */
 typedef struct csim__planned {
     csim__couple couple;
     csim__route route;
-    bool cell;              /* some cell wants it, not only the self-term of a site */
+    bool cell; /* some cell wants it, not only the self-term of a site */
     int owner;
-    double finish;          /* work of its decompositions, in flops of a GEMM that takes as long */
+    double finish; /* work of its decompositions, in flops of a GEMM that takes as long */
 } csim__planned;
 
 typedef struct csim__plan {
-    csim__planned *pairs;   /* self-pairs first, then the others in the order of the sites */
+    csim__planned *pairs; /* self-pairs first, then the others in the order of the sites */
     int64_t count, selves;
-    unsigned char *basis;   /* [sites] the site's basis is built */
+    unsigned char *basis; /* [sites] the site's basis is built */
     bool any_gram, any_cross, any_basis, unit, raw_basis, loading, row_sums, raw_rows;
-    int64_t round;          /* pairs whose blocks an owner holds at once */
-    int64_t shard_bytes;    /* of the rank with most examples: rows, and row norms */
-    int64_t tile_bytes;     /* of the same rank: everything else that is large */
-    double flops;           /* of all ranks */
+    int64_t round;       /* pairs whose blocks an owner holds at once */
+    int64_t shard_bytes; /* of the rank with most examples: rows, and row norms */
+    int64_t tile_bytes;  /* of the same rank: everything else that is large */
+    double flops;        /* of all ranks */
 } csim__plan;
 
 /** Work out a plan. Local, pure.

@@ -1,5 +1,6 @@
 /* The sweep: read, centre, make each ingredient once, then finish the pairs. */
 #include <string.h>
+#include <xxhash.h>
 
 #include "ingredients/basis.h"
 #include "ingredients/cross.h"
@@ -13,17 +14,17 @@ typedef struct sweep {
     const csim_sweep_options *options;
     csim_set *const *sets;
     int set_count;
-    int count;               /* sites */
-    csim__site *site;        /* [count] */
+    int count;        /* sites */
+    csim__site *site; /* [count] */
     csim__cells cells;
     csim__plan plan;
     csim_shard shard;
     unsigned needs;
-    double **unit;           /* [count] unit rows, NULL unless needed */
+    double **unit;                                /* [count] unit rows, NULL unless needed */
     csim__operand *centred, *basis, *raw, *unity; /* [count] what the cross pass takes */
-    double *ones;            /* bounds of the columns of orthonormal rows */
-    double *root_n;          /* bounds of the columns of unit rows */
-    csim__row_sums *row_sums; /* [plan.count] */
+    double *ones;                                 /* bounds of the columns of orthonormal rows */
+    double *root_n;                               /* bounds of the columns of unit rows */
+    csim__row_sums *row_sums;                     /* [plan.count] */
     csim__meter meter;
 } sweep;
 
@@ -99,8 +100,8 @@ static void announce(sweep *w)
     int64_t routes[4] = {0};
     for (int64_t i = 0; i < w->plan.count; i++) { routes[w->plan.pairs[i].route]++; }
     csim__log(w->ctx, CSIM_LOG_INFO,
-              "sets: %d, layers: %d, examples: %lld in %lld chunks of %lld, ranks: %d", w->set_count,
-              w->count, (long long)w->shard.n, (long long)w->shard.chunks,
+              "sets: %d, layers: %d, examples: %lld in %lld chunks of %lld, ranks: %d",
+              w->set_count, w->count, (long long)w->shard.n, (long long)w->shard.chunks,
               (long long)w->shard.chunk, w->shard.size);
     csim__log(w->ctx, CSIM_LOG_INFO,
               "pairs: %lld (%lld by Gram tiles, %lld by cross products, %lld by bases), %.3g flops",
@@ -200,9 +201,8 @@ static csim_status basis_ingredients(sweep *w)
         st = csim__basis_build(w->ctx, &w->shard, list, many, &raw, &w->meter);
     }
     if (st == CSIM_OK && w->plan.any_basis) {
-        csim__basis_options options = {.consume = !w->plan.any_cross,
-                                       .loading = w->plan.loading,
-                                       .floor = CSIM__RANK_FLOOR};
+        csim__basis_options options = {
+            .consume = !w->plan.any_cross, .loading = w->plan.loading, .floor = CSIM__RANK_FLOOR};
         many = 0;
         for (int s = 0; s < w->count; s++) {
             if (w->plan.basis[s] && w->site[s].variance > 0) { list[many++] = &w->site[s]; }
@@ -347,7 +347,9 @@ static csim_status share_self_terms(sweep *w)
     CSIM_TRY(csim__vote(w->ctx, st));
     for (int64_t i = 0; i < w->plan.selves; i++) {
         const csim__planned *p = &w->plan.pairs[i];
-        if (p->owner == w->shard.rank) { terms[p->couple.left] = w->site[p->couple.left].self_gram; }
+        if (p->owner == w->shard.rank) {
+            terms[p->couple.left] = w->site[p->couple.left].self_gram;
+        }
     }
     /* one rank has each term, the others 0: a maximum of non-negative numbers copies it */
     st = csim__mpi(w->ctx,
@@ -406,6 +408,31 @@ static void release(sweep *w)
     csim__free(w->ctx, &w->site);
 }
 
+/* A hash of what must be the same on every rank. */
+static uint64_t fingerprint(const csim_sweep_options *o)
+{
+    uint64_t h = XXH3_64bits_withSeed(&o->precision, sizeof o->precision, (XXH64_hash_t)o->memory);
+    h = XXH3_64bits_withSeed(&o->nan_drop_rows, sizeof o->nan_drop_rows, h);
+    if (o->pairs != NULL) { h = XXH3_64bits_withSeed(o->pairs, strlen(o->pairs), h); }
+    for (int m = 0; m < o->measure_count; m++) {
+        const char *name = o->measures[m].measure->name;
+        h = XXH3_64bits_withSeed(name, strlen(name), h);
+    }
+    return h;
+}
+
+/* What the rank with most really took, beside what was planned. */
+static csim_status report_memory(sweep *w)
+{
+    int64_t mine = csim_context_memory_peak(w->ctx), most = 0;
+    csim_status st = csim__mpi(
+        w->ctx, MPI_Allreduce(&mine, &most, 1, MPI_INT64_T, MPI_MAX, csim_context_comm(w->ctx)),
+        "peak of memory");
+    csim__log(w->ctx, CSIM_LOG_INFO, "peak memory of a rank: %.1f MiB, planned %.1f MiB",
+              (double)most / 1048576, (double)(w->plan.shard_bytes + w->plan.tile_bytes) / 1048576);
+    return st;
+}
+
 csim_status csim_sweep(csim_context *ctx, csim_set *const *sets, int set_count,
                        const csim_sweep_options *options, csim_results **results)
 {
@@ -415,6 +442,7 @@ csim_status csim_sweep(csim_context *ctx, csim_set *const *sets, int set_count,
     *results = NULL;
     csim__phase_begin(ctx, "sweep");
     CSIM_TRY(csim__vote(ctx, check_options(ctx, options, &w.needs)));
+    CSIM_TRY(csim__agree(ctx, fingerprint(options), "the options of a sweep"));
     CSIM_TRY(csim_sets_match(ctx, sets, set_count));
     CSIM_TRY(csim__vote(ctx, list_sites(&w)));
     CSIM_TRY(csim__vote(ctx, csim__cells_make(ctx, sets, set_count, options, &w.cells)));
@@ -428,9 +456,10 @@ csim_status csim_sweep(csim_context *ctx, csim_set *const *sets, int set_count,
     CSIM_TRY(csim__vote(ctx, make_plan(&w, w.shard.n))); /* rows may have been dropped */
     w.meter.total = w.plan.flops;
     announce(&w);
-    CSIM_TRY(csim__vote(
-        ctx, csim__calloc(ctx, w.plan.count, sizeof *gram, "Gram products", &gram)));
+    CSIM_TRY(
+        csim__vote(ctx, csim__calloc(ctx, w.plan.count, sizeof *gram, "Gram products", &gram)));
     CSIM_TRY(compute(&w, gram));
+    CSIM_TRY(csim__vote(ctx, report_memory(&w)));
     st = csim__cells_results(ctx, &w.cells, w.site, sets, set_count, options, results);
     st = csim__vote(ctx, st);
     if (st != CSIM_OK) { csim_results_free(results); }

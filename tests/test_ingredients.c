@@ -1,0 +1,341 @@
+/* Cross products, Gram products, bases and assignments against plain loops and LAPACK's SVD. */
+#include "harness.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ingredients/basis.h"
+#include "ingredients/cross.h"
+#include "ingredients/gram.h"
+#include "ingredients/rows.h"
+#include "measures/assignment.h"
+#include "reference.h"
+
+static csim__meter quiet(csim_context *ctx)
+{
+    return (csim__meter){.size = csim_context_size(ctx)};
+}
+
+/* A site as reading leaves it: centred rows of this rank, moments of all. */
+static csim__site make_site(csim_context *ctx, const csim_shard *shard, const double *whole, int d,
+                            bool single)
+{
+    int n = (int)shard->n;
+    csim__site s = {.model = "m", .layer = "l", .n = n, .d = d};
+    double *centred = ref_centre(whole, n, d);
+    int64_t count = shard->rows * d;
+    assert_int_equal(csim__calloc(ctx, d, sizeof(double), "means", &s.mean), CSIM_OK);
+    assert_int_equal(csim__calloc(ctx, d, sizeof(double), "norms", &s.norm), CSIM_OK);
+    for (int j = 0; j < d; j++) {
+        double square = 0;
+        for (int i = 0; i < n; i++) { square += centred[i * d + j] * centred[i * d + j]; }
+        s.norm[j] = sqrt(square) * (1 + 1e-12);
+        s.variance += square * (1 + 1e-12);
+        s.mean[j] = whole[j] - centred[j];
+        s.raw_square += square + n * s.mean[j] * s.mean[j];
+    }
+    const double *mine = centred + shard->row0 * d;
+    if (single) {
+        assert_int_equal(csim__alloc(ctx, count, sizeof(float), "rows", &s.xf), CSIM_OK);
+        for (int64_t i = 0; i < count; i++) { s.xf[i] = (float)mine[i]; }
+    } else {
+        assert_int_equal(csim__alloc(ctx, count, sizeof(double), "rows", &s.x), CSIM_OK);
+        memcpy(s.x, mine, (size_t)count * sizeof *s.x);
+    }
+    free(centred);
+    return s;
+}
+
+static csim_shard my_shard(csim_context *ctx, int n)
+{
+    return csim__shard(n, csim_context_rank(ctx), csim_context_size(ctx));
+}
+
+/* ---- cross products ---- */
+
+static void cross_one(csim_context *ctx, int n, int d, int e, bool single)
+{
+    enum { PRODUCTS = 5 };
+    csim_shard shard = my_shard(ctx, n);
+    csim__meter meter = quiet(ctx);
+    double *x = ref_alloc((int64_t)n * d, sizeof *x), *y = ref_alloc((int64_t)n * e, sizeof *y);
+    ref_random_matrix(1, n, d, x);
+    ref_random_matrix(2, n, e, y);
+    for (int i = 0; i < d; i++) { x[i] *= 1000; } /* one huge example */
+    csim__site a = make_site(ctx, &shard, x, d, single), b = make_site(ctx, &shard, y, e, single);
+    csim__operand left = {d, a.x, a.xf, a.norm}, right = {e, b.x, b.xf, b.norm};
+    const csim__operand *pair[PRODUCTS][2] = {
+        {&left, &right}, {&left, &left}, {&right, &left}, {&right, &right}, {&left, &right}};
+    csim__product products[PRODUCTS];
+    double *cx = ref_centre(x, n, d), *cy = ref_centre(y, n, e);
+    for (int k = 0; k < PRODUCTS; k++) {
+        int64_t size = pair[k][0]->width * pair[k][1]->width;
+        products[k] = (csim__product){pair[k][0], pair[k][1], k % shard.size, NULL};
+        if (k % shard.size != shard.rank) { continue; }
+        assert_int_equal(csim__alloc(ctx, size, sizeof(double), "out", &products[k].out), CSIM_OK);
+    }
+    assert_int_equal(csim__cross_pass(ctx, &shard, products, PRODUCTS, &meter), CSIM_OK);
+    for (int k = 0; k < PRODUCTS; k++) {
+        const double *u = pair[k][0] == &left ? cx : cy, *v = pair[k][1] == &left ? cx : cy;
+        const double *nu = pair[k][0]->norm, *nv = pair[k][1]->norm;
+        int p = (int)pair[k][0]->width, q = (int)pair[k][1]->width;
+        double *expected = products[k].out ? ref_cross(u, v, n, p, q) : NULL;
+        for (int i = 0; expected != NULL && i < p * q; i++) {
+            double scale = nu[i / q] * nv[i % q];
+            assert_true(fabs(products[k].out[i] - expected[i]) <= (single ? 1e-6 : 1e-14) * scale);
+            if (p == q && u == v) {
+                assert_true(products[k].out[i] == products[k].out[i % q * p + i / q]);
+            }
+        }
+        free(expected);
+        csim__free(ctx, &products[k].out);
+    }
+    free(cx);
+    free(cy);
+    csim__site_release(ctx, &a);
+    csim__site_release(ctx, &b);
+    free(x);
+    free(y);
+}
+
+static void cross_products(void **state)
+{
+    (void)state;
+    csim_context *ctx = harness_context();
+    for (int single = 0; single < 2; single++) {
+        cross_one(ctx, 30, 4, 7, single);
+        cross_one(ctx, 129, 20, 3, single);
+        cross_one(ctx, 700, 1, 33, single);
+    }
+    harness_context_free(&ctx);
+}
+
+/* ---- Gram products ---- */
+
+static void gram_one(csim_context *ctx, int n, bool single)
+{
+    enum { SITES = 7 };
+    static const int width[SITES] = {3, 12, 1, 40, 7, 5, 20};
+    csim_shard shard = my_shard(ctx, n);
+    csim__meter meter = quiet(ctx);
+    csim__site site[SITES], *list[SITES];
+    double *whole[SITES], gram[SITES * SITES];
+    unsigned char wanted[SITES * SITES];
+    for (int s = 0; s < SITES; s++) {
+        double *x = ref_alloc((int64_t)n * width[s], sizeof *x);
+        ref_random_matrix(10 + (uint64_t)s, n, width[s], x);
+        site[s] = make_site(ctx, &shard, x, width[s], single);
+        list[s] = &site[s];
+        whole[s] = ref_centre(x, n, width[s]);
+        free(x);
+    }
+    for (int k = 0; k < SITES * SITES; k++) { wanted[k] = k % 5 != 2; }
+    assert_int_equal(csim__gram_pass(ctx, &shard, list, SITES, wanted, gram, &meter), CSIM_OK);
+    for (int a = 0; a < SITES; a++) {
+        for (int b = a; b < SITES; b++) {
+            if (!wanted[a * SITES + b]) { continue; }
+            double *c = ref_cross(whole[a], whole[b], n, width[a], width[b]), sum = 0;
+            for (int i = 0; i < width[a] * width[b]; i++) { sum += c[i] * c[i]; }
+            double scale = site[a].variance * site[b].variance;
+            assert_true(fabs(gram[a * SITES + b] - sum) <= (single ? 1e-7 : 1e-15) * scale);
+            free(c);
+        }
+    }
+    for (int s = 0; s < SITES; s++) {
+        csim__site_release(ctx, &site[s]);
+        free(whole[s]);
+    }
+}
+
+static void gram_products(void **state)
+{
+    (void)state;
+    csim_context *ctx = harness_context();
+    for (int single = 0; single < 2; single++) {
+        gram_one(ctx, 20, single);
+        gram_one(ctx, 130, single);
+        gram_one(ctx, 515, single);
+    }
+    harness_context_free(&ctx);
+}
+
+/* Products of arrays of every length; a pair's bits do not depend on the list it is in. */
+static void inner_products(void **state)
+{
+    (void)state;
+    enum { MOST = 12, LONG = 3000 };
+    static const int length[] = {0, 1, 3, 4, 7, 8, 9, 63, 1024, 1031, LONG};
+    static double data[MOST][LONG];
+    static float data_f[MOST][LONG];
+    const double *tile[MOST];
+    const float *tile_f[MOST];
+    for (int t = 0; t < MOST; t++) {
+        ref_random_matrix(20 + (uint64_t)t, LONG, 1, data[t]);
+        for (int i = 0; i < LONG; i++) { data_f[t][i] = (float)data[t][i]; }
+        tile[t] = data[t];
+        tile_f[t] = data_f[t];
+    }
+    for (size_t l = 0; l < sizeof length / sizeof *length; l++) {
+        for (int count = 1; count <= MOST; count++) {
+            double out[MOST * MOST], out_f[MOST * MOST], lone[4];
+            unsigned char wanted[MOST * MOST], all[4] = {1, 1, 1, 1};
+            for (int k = 0; k < count * count; k++) { wanted[k] = (k + count) % 3 > 0; }
+            csim__inner_products(tile, count, length[l], wanted, out);
+            csim__inner_products_f(tile_f, count, length[l], wanted, out_f);
+            for (int k = 0; k < count * count; k++) {
+                int a = k / count, b = k % count;
+                if (!wanted[k] || a > b) { continue; }
+                long double sum = 0, size = 1e-300L;
+                for (int i = 0; i < length[l]; i++) {
+                    sum += (long double)data[a][i] * data[b][i];
+                    size += fabsl((long double)data[a][i] * data[b][i]);
+                }
+                assert_true(fabsl(out[k] - sum) <= 1e-14L * size);
+                assert_true(fabsl(out_f[k] - sum) <= 1e-5L * size);
+                const double *two[2] = {tile[a], tile[b]};
+                const float *two_f[2] = {tile_f[a], tile_f[b]};
+                csim__inner_products(two, 2, length[l], all, lone);
+                assert_true(lone[1] == out[k]);
+                csim__inner_products_f(two_f, 2, length[l], all, lone);
+                assert_true(lone[1] == out_f[k]);
+            }
+        }
+    }
+}
+
+/* ---- bases ---- */
+
+/* U of a basis against the site it was made from. */
+static void check_basis(csim_context *ctx, const csim_shard *shard, const double *rows,
+                        const csim__basis *b, int d, double top)
+{
+    int q = b->q;
+    double *square = ref_alloc((int64_t)q * q, sizeof *square);
+    for (int64_t i = 0; i < shard->rows; i++) {
+        const double *u = b->u + i * q;
+        for (int k = 0; k < q * q; k++) { square[k] += u[k / q] * u[k % q]; }
+        for (int j = 0; b->loading != NULL && j < d; j++) { /* X = U ΣV */
+            double v = 0;
+            for (int k = 0; k < q; k++) { v += u[k] * b->loading[k * d + j]; }
+            assert_true(fabs(v - rows[i * d + j]) <= 1e-13 * top);
+        }
+    }
+    MPI_Allreduce(MPI_IN_PLACE, square, q * q, MPI_DOUBLE, MPI_SUM, csim_context_comm(ctx));
+    for (int k = 0; k < q * q; k++) {
+        bool counts = k / q < b->r && k % q < b->r;
+        if (counts) { assert_true(fabs(square[k] - (k / q == k % q)) <= 1e-12); }
+    }
+    free(square);
+}
+
+static void basis_one(csim_context *ctx, int n, int d, double cond, bool raw, double shift)
+{
+    enum { SITES = 3 }; /* the same width, so that one round has several owners */
+    csim_shard shard = my_shard(ctx, n);
+    csim__meter meter = quiet(ctx);
+    csim__site site[SITES], *list[SITES];
+    double *whole[SITES];
+    for (int s = 0; s < SITES; s++) {
+        whole[s] = ref_alloc((int64_t)n * d, sizeof(double));
+        ref_conditioned_matrix(40 + (uint64_t)s, n, d, cond, true, whole[s]);
+        for (int i = 0; i < n * d; i++) { whole[s][i] += shift; }
+        site[s] = make_site(ctx, &shard, whole[s], d, false);
+        list[s] = &site[s];
+    }
+    csim__basis_options options = {
+        .raw = raw, .consume = !raw, .loading = true, .floor = raw ? 0 : CSIM__RANK_FLOOR};
+    assert_int_equal(csim__basis_build(ctx, &shard, list, SITES, &options, &meter), CSIM_OK);
+    for (int s = 0; s < SITES; s++) {
+        csim__basis *b = raw ? &site[s].raw_basis : &site[s].basis;
+        double *x = raw ? NULL : ref_centre(whole[s], n, d);
+        const double *rows = raw ? whole[s] : x;
+        ref_svd f;
+        assert_true(ref_svd_make(rows, n, d, &f));
+        double tiny = (n > d ? n : d) * DBL_EPSILON;
+        assert_int_equal(b->r, ref_svd_rank(&f, raw ? tiny * tiny : CSIM__RANK_FLOOR));
+        assert_true(b->q >= b->r && b->q <= (n < d ? n : d));
+        for (int k = 0; k < b->r; k++) {
+            assert_true(fabs(b->sigma[k] - f.s[k]) <= 1e-13 * f.s[0]);
+            assert_true(k == 0 || b->sigma[k] <= b->sigma[k - 1]);
+        }
+        if (!raw || cond < 1e7) { check_basis(ctx, &shard, rows + shard.row0 * d, b, d, f.s[0]); }
+        assert_true((site[s].x == NULL) == !raw);
+        ref_svd_free(&f);
+        free(x);
+        free(whole[s]);
+        csim__site_release(ctx, &site[s]);
+    }
+}
+
+static void bases(void **state)
+{
+    (void)state;
+    static const double cond[] = {10, 1e6, 1e12};
+    csim_context *ctx = harness_context();
+    for (size_t k = 0; k < sizeof cond / sizeof *cond; k++) {
+        basis_one(ctx, 150, 14, cond[k], false, 0);
+        basis_one(ctx, 150, 14, cond[k], false, 3);
+        basis_one(ctx, 150, 14, cond[k], true, 0);
+        basis_one(ctx, 25, 40, cond[k], false, 0); /* wide; one chunk, ranks without rows */
+        basis_one(ctx, 140, 141, cond[k], false, 0);
+        basis_one(ctx, 100, 1, cond[k], false, 1);
+    }
+    harness_context_free(&ctx);
+}
+
+/* ---- assignments ---- */
+
+/* Best total by trying everything. */
+static double exhaust(const double *profit, int m, int n, int row, unsigned used)
+{
+    double best = -INFINITY;
+    if (row == m) { return 0; }
+    for (int j = 0; j < n; j++) {
+        if (used & 1u << j) { continue; }
+        double v = profit[row * n + j] + exhaust(profit, m, n, row + 1, used | 1u << j);
+        best = v > best ? v : best;
+    }
+    return best;
+}
+
+static void assignments(void **state)
+{
+    (void)state;
+    enum { MOST = 40 };
+    double profit[MOST * MOST], total;
+    int col[MOST];
+    csim_context *ctx = harness_context();
+    for (uint64_t seed = 0; seed < 60; seed++) {
+        int m = 1 + (int)(seed % 6), n = m + (int)(seed / 7 % 3);
+        ref_random_matrix(60 + seed, m, n, profit);
+        for (int k = 0; k < m * n && seed % 2; k++) { profit[k] = floor(2 * profit[k]); } /* ties */
+        assert_int_equal(csim__assign(ctx, m, n, profit, &total), CSIM_OK);
+        assert_true(fabs(total - exhaust(profit, m, n, 0, 0)) <= 1e-13);
+    }
+    for (uint64_t seed = 0; seed < 10; seed++) { /* larger: against the reference's own search */
+        int m = 30 + (int)seed, n = MOST;
+        double sum = 0;
+        ref_random_matrix(80 + seed, m, n, profit);
+        ref_assign_max(profit, m, n, col);
+        for (int i = 0; i < m; i++) { sum += profit[i * n + col[i]]; }
+        assert_int_equal(csim__assign(ctx, m, n, profit, &total), CSIM_OK);
+        assert_true(fabs(total - sum) <= 1e-12);
+    }
+    for (int k = 0; k < MOST * MOST; k++) { profit[k] = -5; }
+    assert_int_equal(csim__assign(ctx, MOST, MOST, profit, &total), CSIM_OK);
+    assert_true(total == -5 * MOST);
+    harness_context_free(&ctx);
+}
+
+int main(int argc, char **argv)
+{
+    MPI_Init(&argc, &argv);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(cross_products), cmocka_unit_test(gram_products),
+        cmocka_unit_test(inner_products), cmocka_unit_test(bases),
+        cmocka_unit_test(assignments),
+    };
+    return harness_finish(cmocka_run_group_tests_name("ingredients", tests, NULL, NULL));
+}

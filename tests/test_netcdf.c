@@ -1,0 +1,754 @@
+/* netCDF and HDF5 as input: what is a site, hyperslabs, ids, hostile files. The native writer: same
+ * bits back, labels taken along, whole or not at all. Expected values come from formulas. */
+#define _POSIX_C_SOURCE 200809L
+#include "harness.h"
+
+#include "contrasim/native.h"
+#include "contrasim/reps.h"
+#include "io/format.h"
+
+#include <dirent.h>
+#include <math.h>
+#include <netcdf.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { N = 150, D = 6 };
+
+#define NC(call) assert_int_equal((call), NC_NOERR)
+
+static void must(csim_context *ctx, csim_status st)
+{
+    if (st != CSIM_OK) { fail_msg("%s: %s", csim_status_name(st), csim_context_error(ctx)); }
+}
+
+static void meet(void)
+{
+    MPI_Barrier(MPI_COMM_WORLD);
+}
+
+/* Element k of layer l: exact in float32 and smaller. */
+static double value(int layer, int64_t k)
+{
+    return (double)((k * 7 + layer * 3) % 512 - 256) / 64.0;
+}
+
+/* 16-bit patterns with their values, from the definitions of the two types. */
+static const struct {
+    uint16_t bits;
+    double half, bfloat;
+} known[] = {
+    {0x3c00, 0x1.0000000000000p+0, 0x1.0000000000000p-7},
+    {0xc000, -0x1.0000000000000p+1, -0x1.0000000000000p+1},
+    {0x0001, 0x1.0000000000000p-24, 0x1.0000000000000p-133},
+    {0x03ff, 0x1.ff80000000000p-15, 0x1.fe00000000000p-120},
+    {0x0400, 0x1.0000000000000p-14, 0x1.0000000000000p-119},
+    {0x7bff, 0x1.ffc0000000000p+15, 0x1.fe00000000000p+120},
+    {0x8000, -0x0.0p+0, -0x0.0p+0},
+    {0x3555, 0x1.5540000000000p-2, 0x1.aa00000000000p-21},
+};
+enum { KNOWN = sizeof known / sizeof *known };
+
+/* ---- files ---- */
+
+static int def_var(int nc, const char *name, nc_type type, int ndims, const int *dims)
+{
+    int id = 0;
+    NC(nc_def_var(nc, name, type, ndims, dims, &id));
+    return id;
+}
+
+static void put_floats(int nc, int id, int layer, int64_t n)
+{
+    float *x = malloc((size_t)n * sizeof *x);
+    for (int64_t i = 0; i < n; i++) { x[i] = (float)value(layer, i); }
+    NC(nc_put_var_float(nc, id, x));
+    free(x);
+}
+
+static void put_layer_index(int nc, int id, int index)
+{
+    NC(nc_put_att_int(nc, id, "layer_index", NC_INT, 1, &index));
+}
+
+/* Native: "b" is layer 0, "a" layer 1 (double), "half" and "brain" 16-bit; ids, label, group, and
+ * a float matrix that is not over `example`. */
+static void make_native(const char *path, int deflate)
+{
+    int nc = 0, dim[4], id = 0, ids[N], label[N];
+    size_t chunks[2] = {32, 4};
+    uint16_t bits[N * KNOWN];
+    NC(nc_create(path, NC_NETCDF4 | NC_CLOBBER, &nc));
+    NC(nc_put_att_text(nc, NC_GLOBAL, "Conventions", 11, "contrasim-1"));
+    NC(nc_put_att_text(nc, NC_GLOBAL, "dataset", 5, "toys!"));
+    NC(nc_def_dim(nc, "example", N, &dim[0]));
+    NC(nc_def_dim(nc, "neuron_a", D, &dim[1]));
+    NC(nc_def_dim(nc, "neuron_half", KNOWN, &dim[2]));
+    NC(nc_def_dim(nc, "other", 3, &dim[3]));
+    id = def_var(nc, "a", NC_DOUBLE, 2, dim);
+    put_layer_index(nc, id, 1);
+    if (deflate) {
+        NC(nc_def_var_chunking(nc, id, NC_CHUNKED, chunks));
+        NC(nc_def_var_deflate(nc, id, 1, 1, 5));
+        NC(nc_def_var_fletcher32(nc, id, 1));
+    }
+    put_floats(nc, id, 1, N * D);
+    id = def_var(nc, "b", NC_FLOAT, 2, dim);
+    put_layer_index(nc, id, 0);
+    put_floats(nc, id, 0, N * D);
+    for (int i = 0; i < N * KNOWN; i++) { bits[i] = known[i % KNOWN].bits; }
+    for (int brain = 0; brain < 2; brain++) {
+        id = def_var(nc, brain ? "brain" : "half", NC_USHORT, 2, (int[]){dim[0], dim[2]});
+        put_layer_index(nc, id, 2 + brain);
+        NC(nc_put_att_text(nc, id, "dtype", brain ? 8 : 7, brain ? "bfloat16" : "float16"));
+        NC(nc_put_var_ushort(nc, id, bits));
+    }
+    for (int i = 0; i < N; i++) {
+        ids[i] = 1000 + 3 * i;
+        label[i] = i % 4;
+    }
+    id = def_var(nc, "example_id", NC_INT64, 1, dim);
+    NC(nc_put_var_int(nc, id, ids));
+    id = def_var(nc, "label_class", NC_INT, 1, dim);
+    NC(nc_put_att_text(nc, id, "classes", 7, "a b c d"));
+    NC(nc_put_var_int(nc, id, label));
+    id = def_var(nc, "label_soft", NC_FLOAT, 2, dim); /* accompanies the examples: not a layer */
+    put_floats(nc, id, 5, N * D);
+    id = def_var(nc, "weights", NC_FLOAT, 2, (int[]){dim[3], dim[1]}); /* not over the examples */
+    put_floats(nc, id, 6, 3 * D);
+    def_var(nc, "counts", NC_USHORT, 2, dim); /* no dtype: plain integers */
+    NC(nc_close(nc));
+}
+
+/* Any HDF5: groups, more dimensions, what is not a site. */
+static void make_groups(const char *path)
+{
+    int nc = 0, g = 0, h = 0, dim[4];
+    nc_type pair;
+    NC(nc_create(path, NC_NETCDF4 | NC_CLOBBER, &nc));
+    for (int i = 0; i < 4; i++) {
+        const char name[2] = {(char)('w' + i), 0};
+        NC(nc_def_dim(nc, name, (size_t)(i == 0 ? 10 : i + 2), &dim[i]));
+    }
+    NC(nc_def_grp(nc, "block", &g));
+    NC(nc_def_grp(g, "inner", &h));
+    put_floats(nc, def_var(nc, "top", NC_FLOAT, 2, dim), 0, 10 * 3);
+    put_floats(g, def_var(g, "out", NC_DOUBLE, 3, dim), 1, 10 * 3 * 4);
+    put_floats(h, def_var(h, "out", NC_FLOAT, 4, dim), 2, 10 * 3 * 4 * 5);
+    def_var(nc, "line", NC_DOUBLE, 1, dim);
+    def_var(nc, "whole", NC_INT, 2, dim);
+    def_var(nc, "text", NC_CHAR, 2, dim);
+    def_var(nc, "string", NC_STRING, 2, dim);
+    NC(nc_def_compound(nc, 8, "pair", &pair));
+    NC(nc_insert_compound(nc, pair, "a", 0, NC_FLOAT));
+    NC(nc_insert_compound(nc, pair, "b", 4, NC_FLOAT));
+    def_var(nc, "pairs", pair, 2, dim);
+    NC(nc_close(nc));
+}
+
+static const csim__array *find(const csim__catalog *c, const char *name)
+{
+    for (int64_t i = 0; i < c->count; i++) {
+        if (strcmp(c->array[i].name, name) == 0) { return &c->array[i]; }
+    }
+    return NULL;
+}
+
+static void scan(csim_context *ctx, const char *path, csim__catalog *c)
+{
+    memset(c, 0, sizeof *c);
+    must(ctx, csim__format_netcdf.scan(ctx, path, c));
+}
+
+/* ---- reading ---- */
+
+static void probes(void **unused)
+{
+    (void)unused;
+    const unsigned char hdf5[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
+    unsigned char cdf[4] = {'C', 'D', 'F', 0};
+    assert_true(csim__format_netcdf.probe(hdf5, 8));
+    assert_false(csim__format_netcdf.probe(hdf5, 7));
+    for (int v = 0; v < 8; v++) {
+        cdf[3] = (unsigned char)v;
+        assert_int_equal(csim__format_netcdf.probe(cdf, 4) != 0, v == 1 || v == 2 || v == 5);
+    }
+    assert_false(csim__format_netcdf.probe(cdf, 3));
+    assert_false(csim__format_netcdf.probe((const unsigned char *)"PK\3\4....", 8));
+}
+
+static void reads_native(void **unused)
+{
+    (void)unused;
+    csim_context *ctx = harness_context();
+    for (int deflate = 0; deflate < 2; deflate++) {
+        const char *path = deflate ? "deflated.nc" : "native.nc";
+        csim__catalog c;
+        void *handle = NULL;
+        double x[N * KNOWN];
+        int64_t ids[4];
+        int has = 0;
+        if (csim_context_rank(ctx) == 0) { make_native(path, deflate); }
+        meet();
+        scan(ctx, path, &c);
+        assert_int_equal(c.count, 4);
+        const char *const order[] = {"b", "a", "half", "brain"};
+        const csim_dtype type[] = {CSIM_F32, CSIM_F64, CSIM_F16, CSIM_BF16};
+        must(ctx, csim__format_netcdf.open(ctx, path, &handle));
+        for (int i = 0; i < 4; i++) {
+            const csim__array *a = find(&c, order[i]);
+            assert_non_null(a);
+            assert_int_equal(a->layer_index, i);
+            assert_int_equal(a->dtype, type[i]);
+            assert_int_equal(a->ndim, 2);
+            assert_int_equal(a->shape[0], N);
+            assert_int_equal(a->shape[1], i < 2 ? D : KNOWN);
+            /* Blocks that cross chunks, a single element, nothing. */
+            const int64_t blocks[][4] = {
+                {0, 0, N, a->shape[1]}, {31, 1, 40, 3}, {N - 1, 5, 1, 1}, {7, 0, 0, 2}};
+            for (int b = 0; b < 4; b++) {
+                x[0] = 42;
+                must(ctx, csim__format_netcdf.read(ctx, handle, a, blocks[b], blocks[b] + 2, x));
+                int64_t cols = blocks[b][3];
+                for (int64_t k = 0; k < blocks[b][2] * cols; k++) {
+                    int64_t row = blocks[b][0] + k / cols, col = blocks[b][1] + k % cols;
+                    double want = i < 2    ? value(i, row * D + col)
+                                  : i == 2 ? known[col].half
+                                           : known[col].bfloat;
+                    assert_true(x[k] == want && signbit(x[k]) == signbit(want));
+                }
+                if (blocks[b][2] == 0) { assert_true(x[0] == 42); }
+            }
+        }
+        must(ctx, csim__format_netcdf.read_ids(ctx, handle, "example_id", 2, 3, ids, &has));
+        assert_true(has && ids[0] == 1006 && ids[2] == 1012);
+        must(ctx, csim__format_netcdf.read_ids(ctx, handle, "group", 0, 0, ids, &has));
+        assert_false(has);
+        assert_int_equal(
+            csim__format_netcdf.read_ids(ctx, handle, "example_id", N - 1, 2, ids, &has),
+            CSIM_E_FORMAT);
+        assert_false(has);
+        assert_int_equal(csim__format_netcdf.read_ids(ctx, handle, "a", 0, 1, ids, &has),
+                         CSIM_E_FORMAT);
+        csim__forgive(ctx);
+        csim__format_netcdf.close(ctx, &handle);
+        assert_null(handle);
+        csim__catalog_free(ctx, &c);
+    }
+    harness_context_free(&ctx);
+}
+
+static void reads_groups(void **unused)
+{
+    (void)unused;
+    csim_context *ctx = harness_context();
+    csim__catalog c;
+    void *handle = NULL;
+    double x[600];
+    if (csim_context_rank(ctx) == 0) { make_groups("groups.h5"); }
+    meet();
+    scan(ctx, "groups.h5", &c);
+    assert_int_equal(c.count, 3);
+    must(ctx, csim__format_netcdf.open(ctx, "groups.h5", &handle));
+    const csim__array *a = find(&c, "block/inner/out");
+    assert_non_null(a);
+    assert_int_equal(a->ndim, 4);
+    assert_int_equal(a->layer_index, -1);
+    const int64_t start[4] = {3, 1, 0, 2}, count[4] = {2, 2, 4, 3};
+    must(ctx, csim__format_netcdf.read(ctx, handle, a, start, count, x));
+    int at = 0;
+    for (int64_t i = 3; i < 5; i++) {
+        for (int64_t j = 1; j < 3; j++) {
+            for (int64_t k = 0; k < 4; k++) {
+                for (int64_t l = 2; l < 5; l++) {
+                    assert_true(x[at++] == value(2, ((i * 3 + j) * 4 + k) * 5 + l));
+                }
+            }
+        }
+    }
+    a = find(&c, "block/out");
+    assert_non_null(a);
+    assert_int_equal(a->dtype, CSIM_F64);
+    assert_non_null(find(&c, "top"));
+    csim__format_netcdf.close(ctx, &handle);
+    csim__catalog_free(ctx, &c);
+    harness_context_free(&ctx);
+}
+
+/* CDF-1, CDF-2 and CDF-5 have one element order and no groups, and must read the same. */
+static void reads_classic(void **unused)
+{
+    (void)unused;
+    static const int kind[] = {0, NC_64BIT_OFFSET, NC_64BIT_DATA};
+    csim_context *ctx = harness_context();
+    for (int i = 0; i < 3; i++) {
+        csim__catalog c;
+        void *handle = NULL;
+        double x[12];
+        if (csim_context_rank(ctx) == 0) {
+            int nc = 0, dim[2], id = 0;
+            NC(nc_create("classic.nc", kind[i] | NC_CLOBBER, &nc));
+            NC(nc_def_dim(nc, "n", NC_UNLIMITED, &dim[0]));
+            NC(nc_def_dim(nc, "d", 3, &dim[1]));
+            id = def_var(nc, "x", NC_FLOAT, 2, dim);
+            NC(nc_enddef(nc));
+            float v[12];
+            for (int k = 0; k < 12; k++) { v[k] = (float)value(3, k); }
+            NC(nc_put_vara_float(nc, id, (size_t[]){0, 0}, (size_t[]){4, 3}, v));
+            NC(nc_close(nc));
+        }
+        meet();
+        scan(ctx, "classic.nc", &c);
+        assert_int_equal(c.count, 1);
+        assert_int_equal(c.array[0].shape[0], 4);
+        must(ctx, csim__format_netcdf.open(ctx, "classic.nc", &handle));
+        must(ctx, csim__format_netcdf.read(ctx, handle, &c.array[0], (int64_t[]){1, 0},
+                                           (int64_t[]){3, 3}, x));
+        for (int k = 0; k < 9; k++) { assert_true(x[k] == value(3, k + 3)); }
+        csim__format_netcdf.close(ctx, &handle);
+        csim__catalog_free(ctx, &c);
+        meet();
+    }
+    harness_context_free(&ctx);
+}
+
+/* A value that was never written must not pass for a number. */
+static void never_written_is_nan(void **unused)
+{
+    (void)unused;
+    csim_context *ctx = harness_context();
+    csim__catalog c;
+    void *handle = NULL;
+    double x[8];
+    if (csim_context_rank(ctx) == 0) {
+        int nc = 0, dim[2], id = 0;
+        const float minus = -1.0f, row[4] = {1, -1, 3, 4};
+        NC(nc_create("holes.nc", NC_NETCDF4 | NC_CLOBBER, &nc));
+        NC(nc_def_dim(nc, "n", 2, &dim[0]));
+        NC(nc_def_dim(nc, "d", 4, &dim[1]));
+        for (int own = 0; own < 2; own++) {
+            id = def_var(nc, own ? "own" : "usual", NC_FLOAT, 2, dim);
+            NC(nc_def_var_chunking(nc, id, NC_CHUNKED, (size_t[]){1, 4}));
+            if (own) { NC(nc_put_att_float(nc, id, "_FillValue", NC_FLOAT, 1, &minus)); }
+            NC(nc_put_vara_float(nc, id, (size_t[]){0, 0}, (size_t[]){1, 4}, row));
+        }
+        NC(nc_close(nc));
+    }
+    meet();
+    scan(ctx, "holes.nc", &c);
+    must(ctx, csim__format_netcdf.open(ctx, "holes.nc", &handle));
+    for (int own = 0; own < 2; own++) {
+        const csim__array *a = find(&c, own ? "own" : "usual");
+        must(ctx,
+             csim__format_netcdf.read(ctx, handle, a, (int64_t[]){0, 0}, (int64_t[]){2, 4}, x));
+        assert_true(x[0] == 1 && x[2] == 3 && (own ? isnan(x[1]) : x[1] == -1));
+        for (int k = 4; k < 8; k++) { assert_true(isnan(x[k])); }
+    }
+    csim__format_netcdf.close(ctx, &handle);
+    csim__catalog_free(ctx, &c);
+    harness_context_free(&ctx);
+}
+
+/* ---- hostile files ---- */
+
+/* What to make wrong. */
+enum wrong {
+    DTYPE_NUMBER,
+    DTYPE_LONG,
+    INDEX_TEXT,
+    INDEX_LIST,
+    INDEX_NEGATIVE,
+    INDEX_REAL,
+    LARGE,
+    LARGE_PACKED,
+    OVERFLOW_64,
+    ONLY_INTEGERS,
+    EMPTY,
+    DEEP,
+    INDEX_REALS,
+    WRONGS
+};
+
+static void make_wrong(enum wrong w)
+{
+    int nc = 0, dim[2], id = 0;
+    const int one = 1, minus = -1, list[2] = {1, 2};
+    const double half = 0.5, reals[2] = {1, 2};
+    int huge = w == LARGE || w == LARGE_PACKED || w == OVERFLOW_64;
+    char words[200];
+    memset(words, 'x', sizeof words);
+    NC(nc_create("wrong.nc", NC_NETCDF4 | NC_CLOBBER, &nc));
+    if (w == EMPTY) {
+        NC(nc_close(nc));
+        return;
+    }
+    int group = nc;
+    for (int i = 0; w == DEEP && i < 40; i++) { NC(nc_def_grp(group, "g", &group)); }
+    NC(nc_def_dim(nc, "n",
+                  w == OVERFLOW_64 ? (size_t)1 << 31
+                  : huge           ? (size_t)1 << 22
+                                   : 4,
+                  &dim[0]));
+    NC(nc_def_dim(nc, "d", w == OVERFLOW_64 ? (size_t)1 << 31 : huge ? 100000 : 3, &dim[1]));
+    nc_type type = w <= DTYPE_LONG ? NC_USHORT : w == ONLY_INTEGERS ? NC_INT : NC_FLOAT;
+    id = def_var(group, "layer", type, 2, dim);
+    if (huge) { NC(nc_def_var_chunking(group, id, NC_CHUNKED, (size_t[]){1024, 64})); }
+    if (w == LARGE_PACKED) { NC(nc_def_var_deflate(group, id, 0, 1, 1)); }
+    if (w == DTYPE_NUMBER) { NC(nc_put_att_int(group, id, "dtype", NC_INT, 1, &one)); }
+    if (w == DTYPE_LONG) { NC(nc_put_att_text(group, id, "dtype", sizeof words, words)); }
+    if (w == INDEX_TEXT) { NC(nc_put_att_text(group, id, "layer_index", 1, "1")); }
+    if (w == INDEX_LIST) { NC(nc_put_att_int(group, id, "layer_index", NC_INT, 2, list)); }
+    if (w == INDEX_NEGATIVE) { NC(nc_put_att_int(group, id, "layer_index", NC_INT, 1, &minus)); }
+    if (w == INDEX_REAL) { NC(nc_put_att_double(group, id, "layer_index", NC_DOUBLE, 1, &half)); }
+    if (w == INDEX_REALS) { NC(nc_put_att_double(group, id, "layer_index", NC_DOUBLE, 2, reals)); }
+    if (!huge && type == NC_FLOAT) { put_floats(group, id, 0, 12); }
+    NC(nc_close(nc));
+}
+
+static void hostile_files(void **unused)
+{
+    (void)unused;
+    static const char *const part[WRONGS] = {
+        [DTYPE_NUMBER] = "dtype of layer",
+        [DTYPE_LONG] = "dtype of layer",
+        [INDEX_TEXT] = "layer_index of layer",
+        [INDEX_LIST] = "layer_index of layer",
+        [INDEX_NEGATIVE] = "is -1",
+        [INDEX_REAL] = "layer_index of layer",
+        [LARGE] = "dimension 0 has length 4194304",
+        [LARGE_PACKED] = "dimension 0 has length 4194304",
+        [OVERFLOW_64] = "length 2147483648",
+        [ONLY_INTEGERS] = "layer (int32, 2-D)",
+        [EMPTY] = "found nothing",
+        [DEEP] = "nested",
+        [INDEX_REALS] = "layer_index of layer",
+    };
+    csim_context *ctx = harness_context();
+    for (enum wrong w = 0; w < WRONGS; w++) {
+        csim__catalog c = {0};
+        if (csim_context_rank(ctx) == 0) { make_wrong(w); }
+        meet();
+        csim_status st = csim__format_netcdf.scan(ctx, "wrong.nc", &c);
+        const char *error = csim_context_error(ctx);
+        if (st != (w == DEEP ? CSIM_E_LIMIT : CSIM_E_FORMAT) || strstr(error, part[w]) == NULL ||
+            strstr(error, "wrong.nc") == NULL) {
+            fail_msg("case %d: %s: %s", (int)w, csim_status_name(st), error);
+        }
+        csim__forgive(ctx);
+        csim__catalog_free(ctx, &c);
+        meet();
+    }
+    harness_context_free(&ctx);
+}
+
+/* Every prefix of a file: an error or, at most, what is right. */
+static void truncated_files(void **unused)
+{
+    (void)unused;
+    csim_context *ctx = harness_context();
+    char name[64];
+    snprintf(name, sizeof name, "cut%d.nc", csim_context_rank(ctx));
+    make_native(name, 1);
+    struct stat s;
+    assert_int_equal(stat(name, &s), 0);
+    int failed = 0;
+    for (int k = 31; k >= 0; k--) {
+        csim__catalog c = {0};
+        assert_int_equal(truncate(name, s.st_size * k / 32), 0);
+        csim_status st = csim__format_netcdf.scan(ctx, name, &c);
+        assert_true(st == CSIM_E_FORMAT || st == CSIM_E_IO);
+        assert_non_null(strstr(csim_context_error(ctx), name));
+        csim__forgive(ctx);
+        csim__catalog_free(ctx, &c);
+        failed++;
+    }
+    assert_int_equal(failed, 32);
+    csim__catalog c = {0};
+    assert_int_equal(csim__format_netcdf.scan(ctx, "nowhere.nc", &c), CSIM_E_IO);
+    csim__forgive(ctx);
+    harness_context_free(&ctx);
+}
+
+/* The file changes between the scan and the reading. */
+static void exchanged_file(void **unused)
+{
+    (void)unused;
+    csim_context *ctx = harness_context();
+    csim__catalog c;
+    void *handle = NULL;
+    double x[N * D];
+    if (csim_context_rank(ctx) == 0) { make_native("exchanged.nc", 0); }
+    meet();
+    scan(ctx, "exchanged.nc", &c);
+    csim__array a = *find(&c, "a");
+    a.shape[1] = D + 1;
+    must(ctx, csim__format_netcdf.open(ctx, "exchanged.nc", &handle));
+    const int64_t start[2] = {0, 0}, count[2] = {1, D};
+    assert_int_equal(csim__format_netcdf.read(ctx, handle, &a, start, count, x), CSIM_E_FORMAT);
+    csim__forgive(ctx);
+    a = *find(&c, "a");
+    a.dtype = CSIM_F32;
+    assert_int_equal(csim__format_netcdf.read(ctx, handle, &a, start, count, x), CSIM_E_FORMAT);
+    csim__forgive(ctx);
+    a.name = (char *)"block/nothing";
+    assert_int_equal(csim__format_netcdf.read(ctx, handle, &a, start, count, x), CSIM_E_FORMAT);
+    csim__forgive(ctx);
+    const int64_t beyond[2] = {N, 0};
+    assert_int_equal(csim__format_netcdf.read(ctx, handle, find(&c, "a"), beyond, count, x),
+                     CSIM_E_FORMAT);
+    csim__forgive(ctx);
+    csim__format_netcdf.close(ctx, &handle);
+    csim__catalog_free(ctx, &c);
+    harness_context_free(&ctx);
+}
+
+/* ---- the native writer ---- */
+
+static const csim_input_options plain = {.neuron_axis = -1};
+
+static csim_set *open_set(csim_context *ctx, const char *spec)
+{
+    csim_set *set = NULL;
+    must(ctx, csim_set_open(ctx, spec, &plain, &set));
+    return set;
+}
+
+static void check_same_values(csim_context *ctx, csim_set *a, csim_set *b)
+{
+    assert_int_equal(csim_set_site_count(a), csim_set_site_count(b));
+    int64_t n = csim_set_examples(a);
+    assert_int_equal(n, csim_set_examples(b));
+    for (int i = 0; i < csim_set_site_count(a); i++) {
+        const csim_site_info *p = csim_set_site(a, i), *q = csim_set_site(b, i);
+        assert_string_equal(p->name, q->name);
+        assert_int_equal(p->dtype, q->dtype);
+        assert_int_equal(p->d, q->d);
+        size_t bytes = (size_t)(n * p->d) * sizeof(double);
+        double *x = malloc(bytes), *y = malloc(bytes);
+        must(ctx, csim_set_read(a, i, 0, n, x));
+        must(ctx, csim_set_read(b, i, 0, n, y));
+        assert_memory_equal(x, y, bytes);
+        free(x);
+        free(y);
+    }
+}
+
+static void writes_native(void **unused)
+{
+    (void)unused;
+    csim_context *ctx = harness_context();
+    const csim_native_options options = {.command = "contrasim import x"};
+    if (csim_context_rank(ctx) == 0) {
+        remove("copy.nc");
+        make_native("native.nc", 0);
+    }
+    meet();
+    csim_set *set = open_set(ctx, "toy=native.nc");
+    must(ctx, csim_native_write(ctx, set, "copy.nc", &options));
+    csim_set *copy = open_set(ctx, "toy=copy.nc");
+    check_same_values(ctx, set, copy);
+    int64_t a[N], b[N];
+    int has = 0;
+    must(ctx, csim_set_example_ids(copy, 0, N, b, &has));
+    assert_true(has);
+    must(ctx, csim_set_example_ids(set, 0, N, a, &has));
+    assert_memory_equal(a, b, sizeof a);
+    csim_status st = csim_native_write(ctx, set, "copy.nc", &options);
+    assert_int_equal(st, CSIM_E_EXISTS);
+    assert_true(harness_same(ctx, st));
+    csim_set_free(&copy);
+    csim_set_free(&set);
+    if (csim_context_rank(ctx) == 0) {
+        int nc = 0, id = 0, label[N];
+        char text[64] = "";
+        nc_type type = NC_NAT;
+        NC(nc_open("copy.nc", NC_NOWRITE, &nc));
+        NC(nc_inq_varid(nc, "label_class", &id));
+        NC(nc_inq_vartype(nc, id, &type));
+        assert_int_equal(type, NC_INT);
+        NC(nc_get_var_int(nc, id, label));
+        for (int i = 0; i < N; i++) { assert_int_equal(label[i], i % 4); }
+        NC(nc_get_att_text(nc, id, "classes", text));
+        assert_string_equal(text, "a b c d");
+        memset(text, 0, sizeof text);
+        NC(nc_get_att_text(nc, NC_GLOBAL, "Conventions", text));
+        assert_string_equal(text, "contrasim-1");
+        memset(text, 0, sizeof text);
+        NC(nc_get_att_text(nc, NC_GLOBAL, "model", text));
+        assert_string_equal(text, "toy");
+        memset(text, 0, sizeof text);
+        NC(nc_get_att_text(nc, NC_GLOBAL, "dataset", text));
+        assert_string_equal(text, "toys!");
+        NC(nc_close(nc));
+    }
+    harness_context_free(&ctx);
+}
+
+/* Mean pooling of float32 gives numbers that only float64 holds. */
+static void writes_pooled(void **unused)
+{
+    (void)unused;
+    csim_context *ctx = harness_context();
+    csim_input_options mean = plain;
+    const csim_native_options options = {.overwrite = 1};
+    csim_texts only = {1, (const char *[]){"block/inner/out,block/out"}};
+    csim_set *set = NULL;
+    if (csim_context_rank(ctx) == 0) { make_groups("groups.h5"); }
+    meet();
+    mean.pool = CSIM_POOL_MEAN;
+    mean.layers = only;
+    must(ctx, csim_set_open(ctx, "groups.h5", &mean, &set));
+    must(ctx, csim_native_write(ctx, set, "pooled.nc", &options));
+    csim_set *copy = open_set(ctx, "pooled.nc");
+    assert_string_equal(csim_set_site(copy, 0)->name, "block.inner.out");
+    for (int i = 0; i < 2; i++) {
+        const csim_site_info *p = csim_set_site(copy, i);
+        double x[10 * 8], y[10 * 8];
+        assert_int_equal(p->dtype, CSIM_F64);
+        assert_int_equal(p->d, csim_set_site(set, i)->d);
+        assert_true(p->d <= 8);
+        must(ctx, csim_set_read(set, i, 0, 10, x));
+        must(ctx, csim_set_read(copy, i, 0, 10, y));
+        assert_memory_equal(x, y, sizeof(double) * 10 * (size_t)p->d);
+    }
+    csim_set_free(&copy);
+    csim_set_free(&set);
+    harness_context_free(&ctx);
+}
+
+static int count_files(const char *part)
+{
+    meet();
+    DIR *dir = opendir(".");
+    int n = 0;
+    assert_non_null(dir);
+    for (struct dirent *e = readdir(dir); e != NULL; e = readdir(dir)) {
+        n += strstr(e->d_name, part) != NULL;
+    }
+    closedir(dir);
+    meet();
+    return n;
+}
+
+/* NaN, a file size limit, injected faults: one status, nothing left over, the old file whole. */
+static void failing_writes(void **unused)
+{
+    (void)unused;
+    csim_context *ctx = harness_context();
+    const csim_native_options options = {.overwrite = 1};
+    struct rlimit old;
+    struct stat before, after;
+    if (csim_context_rank(ctx) == 0) {
+        int nc = 0, id = 0;
+        const double bad = NAN;
+        make_native("native.nc", 0);
+        make_native("bad.nc", 0);
+        NC(nc_open("bad.nc", NC_WRITE, &nc));
+        NC(nc_inq_varid(nc, "a", &id));
+        NC(nc_put_var1_double(nc, id, (size_t[]){N - 1, 2}, &bad));
+        NC(nc_close(nc));
+    }
+    meet();
+    csim_set *set = open_set(ctx, "native.nc"), *bad = open_set(ctx, "bad.nc");
+    must(ctx, csim_native_write(ctx, set, "target.nc", &options));
+    assert_int_equal(stat("target.nc", &before), 0);
+    csim_status st = csim_native_write(ctx, bad, "target.nc", &options);
+    assert_int_equal(st, CSIM_E_DATA);
+    assert_true(harness_same(ctx, st));
+    assert_non_null(strstr(csim_context_error(ctx), "site a: NaN at row 149, column 2"));
+    int64_t dropped = 0;
+    must(ctx, csim_set_drop_bad_rows(ctx, bad, &dropped));
+    assert_int_equal(dropped, 1);
+    must(ctx, csim_native_write(ctx, bad, "dropped.nc", &options));
+    csim_set *fewer = open_set(ctx, "dropped.nc");
+    assert_int_equal(csim_set_examples(fewer), N - 1);
+    csim_set_free(&fewer);
+    getrlimit(RLIMIT_FSIZE, &old);
+    signal(SIGXFSZ, SIG_IGN);
+    struct rlimit small = {20000, old.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &small);
+    st = csim_native_write(ctx, set, "target.nc", &options);
+    setrlimit(RLIMIT_FSIZE, &old);
+    assert_int_equal(st, CSIM_E_IO);
+    assert_true(harness_same(ctx, st));
+    int failed = 0;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        csim_context_set_faults(ctx, 6, seed);
+        st = csim_native_write(ctx, set, "faulty.nc", &options);
+        csim_context_set_faults(ctx, 0, 0);
+        assert_true(st == CSIM_OK || st == CSIM_E_FAULT);
+        assert_true(harness_same(ctx, st));
+        failed += st != CSIM_OK;
+    }
+    assert_true(failed > 0 && failed < 20);
+    meet();
+    assert_int_equal(count_files(".partial"), 0);
+    assert_int_equal(stat("target.nc", &after), 0);
+    assert_true(before.st_ino == after.st_ino && before.st_size == after.st_size);
+    csim_set_free(&bad);
+    csim_set_free(&set);
+    harness_context_free(&ctx);
+}
+
+static void summaries(void **unused)
+{
+    (void)unused;
+    csim_context *ctx = harness_context();
+    csim_site_summary s;
+    if (csim_context_rank(ctx) == 0) {
+        int nc = 0, dim[2], id = 0;
+        float x[N][3];
+        for (int i = 0; i < N; i++) {
+            x[i][0] = 2.5f;
+            x[i][1] = (float)i;
+            x[i][2] = 2.5f;
+        }
+        x[100][2] = INFINITY;
+        x[70][2] = NAN;
+        x[71][2] = NAN;
+        NC(nc_create("summary.nc", NC_NETCDF4 | NC_CLOBBER, &nc));
+        NC(nc_def_dim(nc, "n", N, &dim[0]));
+        NC(nc_def_dim(nc, "d", 3, &dim[1]));
+        id = def_var(nc, "x", NC_FLOAT, 2, dim);
+        NC(nc_put_var_float(nc, id, &x[0][0]));
+        NC(nc_close(nc));
+    }
+    meet();
+    csim_set *set = open_set(ctx, "summary.nc");
+    must(ctx, csim_set_summary(ctx, set, 0, &s));
+    assert_int_equal(s.nans, 2);
+    assert_int_equal(s.infinities, 1);
+    assert_int_equal(s.first_row, 70);
+    assert_int_equal(s.first_column, 2);
+    assert_int_equal(s.constant_columns, 1);
+    assert_true(s.min == 0.0 && s.max == 149.0);
+    double sum = 2.5 * N + 149 * 75 + 2.5 * (N - 3);
+    assert_true(fabs(s.mean - sum / (3 * N - 3)) < 1e-12);
+    csim_set_free(&set);
+    harness_context_free(&ctx);
+}
+
+int main(int argc, char **argv)
+{
+    MPI_Init(&argc, &argv);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(probes),
+        cmocka_unit_test(reads_native),
+        cmocka_unit_test(reads_groups),
+        cmocka_unit_test(reads_classic),
+        cmocka_unit_test(never_written_is_nan),
+        cmocka_unit_test(hostile_files),
+        cmocka_unit_test(truncated_files),
+        cmocka_unit_test(exchanged_file),
+        cmocka_unit_test(writes_native),
+        cmocka_unit_test(writes_pooled),
+        cmocka_unit_test(failing_writes),
+        cmocka_unit_test(summaries),
+    };
+    return harness_finish(cmocka_run_group_tests_name("netcdf", tests, NULL, NULL));
+}
