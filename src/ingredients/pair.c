@@ -6,8 +6,9 @@
 
 /* Decompositions by squares are kept where their estimated error is below these; the contract is
  * 1e-8 of a measure's scale. */
-#define SUM_ERROR 1e-10  /* of ‖A‖_*, relative to it and to the Procrustes radicand */
-#define MEAN_ERROR 1e-11 /* mean over the canonical correlations, or over their vectors' angles */
+#define SUM_ERROR 1e-10   /* of ‖A‖_*, relative to it and to the Procrustes radicand */
+#define MEAN_ERROR 1e-11  /* mean over the canonical correlations */
+#define ANGLE_ERROR 1e-10 /* mean over the angles of their vectors */
 
 const char *csim__route_name(csim__route route)
 {
@@ -69,6 +70,25 @@ double csim__pair_gram(csim_pair *pair)
     return pair->gram;
 }
 
+/* A site with itself: UᵀU is the identity and X̃ᵀX̃ has a trace, so nothing is decomposed. */
+static bool is_self(const csim_pair *pair)
+{
+    return pair->site[0] == pair->site[1];
+}
+
+/* Would squares fail for Σ₀MΣ₁ anyway? Its i-th singular value is at most σ₀ᵢσ₁₁ and σ₀₁σ₁ᵢ. */
+static bool hopeless(const csim_pair *pair)
+{
+    const csim__basis *a = &pair->site[0]->basis, *b = &pair->site[1]->basis;
+    int k = a->q < b->q ? a->q : b->q;
+    double doubt = 0;
+    for (int i = 0; i < k; i++) {
+        double s = fmin(a->sigma[i] / a->sigma[0], b->sigma[i] / b->sigma[0]);
+        doubt += csim__doubt_of(s);
+    }
+    return doubt > SUM_ERROR * k;
+}
+
 /* Sum of the singular values of A, destroyed. What is made of it is often v − 2‖A‖_*, so the sum is
  * taken by squares only where its error is far below that, too. */
 static csim_status nuclear_norm(csim_pair *pair, int m, int n, double *a, double *out)
@@ -77,12 +97,16 @@ static csim_status nuclear_norm(csim_pair *pair, int m, int n, double *a, double
     csim__doubt doubt;
     csim_status st = CSIM_OK;
     CSIM_TRY(csim__alloc(pair->ctx, m < n ? m : n, sizeof *s, "singular values", &s));
-    CSIM_TRY(csim__svd_by_squares(pair->ctx, CSIM__VALUES, m, n, a, s, NULL, NULL, &doubt));
-    for (int attempt = 0; attempt < 2; attempt++) {
+    int attempt = pair->route == CSIM__ROUTE_BASIS && hopeless(pair);
+    st = attempt ? csim__svd(pair->ctx, CSIM__VALUES, m, n, a, s, NULL, NULL)
+                 : csim__svd_by_squares(pair->ctx, CSIM__VALUES, m, n, a, s, NULL, NULL, &doubt);
+    CSIM_TRY(st);
+    for (;; attempt++) {
         *out = 0;
         for (int i = 0; i < m && i < n; i++) { *out += s[i]; }
+        if (attempt == 1) { break; }
         double error = doubt.values * s[0], room = fmin(*out, sum - 2 * *out);
-        if (attempt == 1 || error <= SUM_ERROR * room) { break; }
+        if (error <= SUM_ERROR * room) { break; }
         CSIM_TRY(csim__svd(pair->ctx, CSIM__VALUES, m, n, a, s, NULL, NULL));
     }
 done:
@@ -98,8 +122,8 @@ csim_status csim__pair_nuclear(csim_pair *pair, double *out)
     double *work = NULL;
     csim_status st = CSIM_OK;
     if (pair->has_nuclear) { goto done; }
-    pair->nuclear = 0;
-    if (a->variance == 0 || b->variance == 0) {
+    pair->nuclear = is_self(pair) ? csim__pair_variance(pair, 0) : 0;
+    if (is_self(pair) || a->variance == 0 || b->variance == 0) {
         pair->has_nuclear = true;
         goto done;
     }
@@ -153,8 +177,8 @@ static csim_status decompose(csim_pair *pair, int k0, int k1, csim__want want, d
         memcpy(work + i * k1, pair->m + i * stride, (size_t)k1 * sizeof *work);
     }
     CSIM_TRY(csim__svd_by_squares(pair->ctx, want, k0, k1, work, s, u, v, &doubt));
-    bool good =
-        doubt.values <= MEAN_ERROR * k && (want == CSIM__VALUES || doubt.vectors <= MEAN_ERROR * k);
+    bool good = doubt.values <= MEAN_ERROR * k &&
+                (want == CSIM__VALUES || doubt.vectors <= ANGLE_ERROR * k);
     if (!good) {
         CSIM_TRY(csim__svd(pair->ctx, want, k0, k1, work, s, u, v));
         if (want == CSIM__VECTORS) { st = to_rows(pair->ctx, k0, k, u); }
@@ -178,8 +202,17 @@ static csim_status make_canonical(csim_pair *pair)
         CSIM_TRY(csim__alloc(pair->ctx, (int64_t)k * r1, sizeof(double), "canonical vectors",
                              &pair->canonical[1]));
     }
-    CSIM_TRY(decompose(pair, r0, r1, pair->vectors ? CSIM__VECTORS : CSIM__VALUES, pair->rho,
-                       pair->canonical[0], pair->canonical[1]));
+    for (int i = 0; is_self(pair) && i < k; i++) {
+        pair->rho[i] = 1;
+        for (int c = 0; pair->vectors && c < k; c++) {
+            pair->canonical[0][(int64_t)i * k + c] = pair->canonical[1][(int64_t)i * k + c] =
+                i == c;
+        }
+    }
+    if (!is_self(pair)) {
+        CSIM_TRY(decompose(pair, r0, r1, pair->vectors ? CSIM__VECTORS : CSIM__VALUES, pair->rho,
+                           pair->canonical[0], pair->canonical[1]));
+    }
     pair->rho_count = k;
     pair->has_rho = true;
 done:
@@ -199,7 +232,8 @@ csim_status csim__pair_correlations(csim_pair *pair, int k_x, int k_y, double *o
         if (st == CSIM_OK) { memcpy(out, pair->rho, (size_t)*count * sizeof *out); }
         return st;
     }
-    return decompose(pair, k0, k1, CSIM__VALUES, out, NULL, NULL);
+    for (int i = 0; is_self(pair) && i < *count; i++) { out[i] = 1; }
+    return is_self(pair) ? CSIM_OK : decompose(pair, k0, k1, CSIM__VALUES, out, NULL, NULL);
 }
 
 csim_status csim__pair_canonical(csim_pair *pair, int side, const double **out, int *count)
@@ -218,8 +252,8 @@ csim_status csim__pair_block(csim_pair *pair, const double **out)
     csim_status st = CSIM_OK;
     *out = pair->block;
     if (pair->route != CSIM__ROUTE_BASIS) { return CSIM_OK; }
-    if (pair->rebuilt == NULL &&
-        (q0 == 0 || q1 == 0)) { /* a constant site; BLAS wants leading dimensions of 1 or more */
+    if (pair->rebuilt == NULL && (q0 == 0 || q1 == 0)) {
+        /* a constant site; BLAS wants leading dimensions of 1 or more */
         st = csim__calloc(pair->ctx, d0 * d1, sizeof *turn, "a block", &pair->rebuilt);
     } else if (pair->rebuilt == NULL) { /* L₀ᵀ M L₁ */
         CSIM_TRY(csim__alloc(pair->ctx, d0 * q1, sizeof *half, "half a product", &half));

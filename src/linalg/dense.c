@@ -178,18 +178,25 @@ done:
     return st;
 }
 
-/* Bounds on the errors of s = √λ, where each λ is off by about ε·λ₁ times a modest constant. */
+/* An eigenvalue is off by about ε·λ₁ times a modest constant. */
+static const double unit = 8 * DBL_EPSILON;
+
+double csim__doubt_of(double s)
+{
+    return fmin(sqrt(unit), unit / (2 * s));
+}
+
 static csim__doubt judge(int k, const double *lambda)
 {
-    const double unit = 8 * DBL_EPSILON;
     csim__doubt doubt = {0, 0};
     if (lambda[0] <= 0) { return (csim__doubt){k, k}; }
     for (int i = 0; i < k; i++) {
         double own = lambda[i] > 0 ? lambda[i] / lambda[0] : 0, s = sqrt(own), gap = 1;
         if (i > 0) { gap = fmin(gap, (lambda[i - 1] - lambda[i]) / lambda[0]); }
         if (i + 1 < k) { gap = fmin(gap, (lambda[i] - lambda[i + 1]) / lambda[0]); }
-        doubt.values += fmin(sqrt(unit), unit / (2 * s));
-        doubt.vectors += fmin(1, unit / gap) + fmin(1, unit / s);
+        doubt.values += csim__doubt_of(s);
+        /* the other side's vectors, A'u/s, take in those of larger values s_j by ε·s_j/(s·λ_j) */
+        doubt.vectors += fmin(1, unit / gap) + fmin(1, unit / own);
     }
     return doubt;
 }

@@ -52,6 +52,9 @@ typedef struct csim__doubt {
     double values, vectors;
 } csim__doubt;
 
+/** The bound on the error of one value that is @p s times the largest, in units of the largest. */
+double csim__doubt_of(double s);
+
 /** The same from the eigenvalues of AAᵀ or AᵀA, whichever is smaller: half the time or less, but a
  *  value s has an error of about ε·s₁²/2s, and vectors of close values are mixed. The caller judges
  *  by @p doubt. A is kept; k = min(m,n); u[k,m] (rows: left vectors), v[k,n]; NULL with

@@ -266,6 +266,25 @@ static csim_status add_product(sweep *w, const csim__planned *p, const csim__ope
     return st;
 }
 
+/* UᵀU of a site with itself is the identity: no product, and no decomposition after it. */
+static csim_status add_identity(sweep *w, const csim__planned *p, const csim__operand *operand,
+                                double **block)
+{
+    int64_t q = operand->width;
+    if (q == 0 || p->owner != w->shard.rank) { return CSIM_OK; }
+    csim_status st = csim__calloc(w->ctx, q * q, sizeof **block, "a block", block);
+    for (int64_t i = 0; st == CSIM_OK && i < q; i++) { (*block)[i * q + i] = 1; }
+    return st;
+}
+
+/* What the bases of a pair have in common. */
+static csim_status add_overlap(sweep *w, const csim__planned *p, const csim__operand *operands,
+                               double **block, csim__product *products, int64_t *many)
+{
+    return p->couple.left == p->couple.right ? add_identity(w, p, &operands[p->couple.left], block)
+                                             : add_product(w, p, operands, block, products, many);
+}
+
 static void finish_pair(sweep *w, const csim__planned *p, csim_pair *pair)
 {
     csim__site *left = &w->site[p->couple.left];
@@ -307,10 +326,10 @@ static csim_status one_round(sweep *w, int64_t first, int64_t last, const double
             CSIM_TRY(add_product(w, p, w->centred, &pair->block, products, &many));
         }
         if (p->route == CSIM__ROUTE_BASIS) {
-            CSIM_TRY(add_product(w, p, w->basis, &pair->m, products, &many));
+            CSIM_TRY(add_overlap(w, p, w->basis, &pair->m, products, &many));
         }
         if (p->cell && w->plan.raw_basis) {
-            CSIM_TRY(add_product(w, p, w->raw, &pair->raw_m, products, &many));
+            CSIM_TRY(add_overlap(w, p, w->raw, &pair->raw_m, products, &many));
         }
         if (p->cell && w->plan.unit) {
             CSIM_TRY(add_product(w, p, w->unity, &pair->unit, products, &many));
