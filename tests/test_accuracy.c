@@ -252,6 +252,86 @@ static void scales(void **state)
     harness_context_free(&ctx);
 }
 
+/* Numbers that doubles hold and their fourth powers do not: refused, with the site named. A neuron
+ * of such size in a site of another counts as constant. */
+static void sizes_out_of_reach(void **state)
+{
+    (void)state;
+    static const double sizes[] = {1e-170, 1e-100, 1e-70, 2e76, 1e150};
+    csim_context *ctx = harness_context();
+    sides *s = correlated(135);
+    double *x = matrix(N, D);
+    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+        for (int i = 0; i < N * D; i++) { x[i] = sizes[k] * s->x[i]; }
+        sweep_case c = case_pair(x, s->y, N, D, E);
+        csim_results *r = NULL;
+        assert_int_equal(case_run(ctx, &c, &r), CSIM_E_DATA);
+        assert_null(r);
+        assert_non_null(strstr(csim_context_error(ctx), sizes[k] > 1 ? "too large" : "too small"));
+    }
+    for (int i = 0; i < N * D; i++) { x[i] = s->x[i] * (i % D == 2 ? 1e-170 : 1); }
+    for (int i = 0; i < N * E; i++) { s->y[i] *= i % E == 1 ? 1e-152 : 1; }
+    sweep_case c = case_pair(x, s->y, N, D, E);
+    int wrong = on_all_routes(ctx, &c, "a neuron of 1e-170", "hard_corr soft_corr align_cos");
+    c.measures = "hard_corr";
+    csim_results *r = case_results(ctx, &c);
+    assert_int_equal(case_note(r, "hard_corr", 0, 0), CSIM_NOTE_CONSTANT_COLUMN);
+    csim_results_free(&r);
+    free(x);
+    free(s);
+    assert_int_equal(wrong, 0);
+    harness_context_free(&ctx);
+}
+
+/* Sums whose terms all round alike: neurons that are 0 or 1, one to three of them. */
+static void binary_neurons(void **state)
+{
+    (void)state;
+    enum { ROWS = 4608, MOST = 3 };
+    csim_context *ctx = harness_context();
+    double *x = matrix(ROWS, MOST);
+    for (int k = 0; k < 12; k++) {
+        int d = 1 + k % MOST;
+        double square = 0;
+        ref_random_matrix(200 + k, ROWS, d, x);
+        for (int i = 0; i < ROWS * d; i++) { x[i] = x[i] > 0.1 * (k - 5); }
+        double *centred = ref_centre(x, ROWS, d);
+        for (int i = 0; i < ROWS * d; i++) { square += centred[i] * centred[i]; }
+        sweep_case c = case_pair(x, x, ROWS, d, d);
+        c.measures = "procrustes";
+        csim_results *r = case_results(ctx, &c);
+        assert_true(case_value(r, "procrustes", 0, 0) <= 1e-7 * sqrt(square));
+        csim_results_free(&r);
+        free(centred);
+    }
+    free(x);
+    harness_context_free(&ctx);
+}
+
+/* One example so large that almost nothing of a self-term is left without its diagonal. */
+static void copies_with_a_giant(void **state)
+{
+    (void)state;
+    enum { ROWS = 2000, WIDTH = 8 };
+    csim_context *ctx = harness_context();
+    double *x = matrix(ROWS, WIDTH);
+    for (int k = 0; k < 8; k++) {
+        ref_random_matrix(220 + k, ROWS, WIDTH, x);
+        for (int j = 0; j < WIDTH; j++) { x[50 * WIDTH + j] *= 1e4; }
+        sweep_case c = case_pair(x, x, ROWS, WIDTH, WIDTH);
+        c.measures = "cka,cka_debiased,cka_lange";
+        csim_results *r = case_results(ctx, &c);
+        for (int v = 0; v < csim_results_count(r); v++) {
+            const char *name = csim_results_variable(r, v)->name;
+            assert_int_equal(case_cell(r, name, 0, 0), CSIM_CELL_DONE);
+            assert_true(fabs(case_value(r, name, 0, 0) - 1) <= CONTRACT);
+        }
+        csim_results_free(&r);
+    }
+    free(x);
+    harness_context_free(&ctx);
+}
+
 static void float_input(void **state)
 {
     (void)state;
@@ -369,6 +449,45 @@ static void single_precision(void **state)
     harness_context_free(&ctx);
 }
 
+/* Floats end at 1e±38, and Gram products are fourth powers: the size of a site must not matter, nor
+ * may a copy of it leave the range by the rounding of floats. */
+static void single_of_any_size(void **state)
+{
+    (void)state;
+    static const double sizes[] = {1, 1e-30, 1e-12, 1e10, 1e22, 1e34};
+    csim_context *ctx = harness_context();
+    sides *s = correlated(180);
+    double *x = matrix(N, D), *z = matrix(N, D);
+    int wrong = 0;
+    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+        for (int i = 0; i < N * D; i++) {
+            x[i] = sizes[k] * s->x[i];
+            z[i] = s->z[i] / sizes[k];
+        }
+        for (int gram = 0; gram < 2; gram++) { /* few wide rows take the Gram side */
+            int d = gram ? 3 * D : D, n = gram ? N / 3 : N;
+            for (int same = 0; same < 2; same++) {
+                sweep_case c = case_pair(x, same ? x : z, n, d, d);
+                c.measures = "cka,cka_debiased,cka_lange";
+                c.precision = CSIM_SINGLE_PRECISION;
+                csim_results *r = case_results(ctx, &c);
+                for (int v = 0; v < csim_results_count(r); v++) {
+                    const char *name = csim_results_variable(r, v)->name;
+                    double expected = same ? 1 : case_reference(ctx, name, &c.site[0], &c.site[1]);
+                    case_near(&wrong, "single, any size", name, case_value(r, name, 0, 0), expected,
+                              1e-5);
+                }
+                csim_results_free(&r);
+            }
+        }
+    }
+    free(x);
+    free(z);
+    free(s);
+    assert_int_equal(wrong, 0);
+    harness_context_free(&ctx);
+}
+
 int main(int argc, char **argv)
 {
     MPI_Init(&argc, &argv);
@@ -379,10 +498,14 @@ int main(int argc, char **argv)
         cmocka_unit_test(huge_example),
         cmocka_unit_test(offset),
         cmocka_unit_test(scales),
+        cmocka_unit_test(sizes_out_of_reach),
+        cmocka_unit_test(binary_neurons),
+        cmocka_unit_test(copies_with_a_giant),
         cmocka_unit_test(float_input),
         cmocka_unit_test(rank_deficient),
         cmocka_unit_test(constant_sites),
         cmocka_unit_test(single_precision),
+        cmocka_unit_test(single_of_any_size),
     };
     return harness_finish(cmocka_run_group_tests_name("accuracy", tests, NULL, NULL));
 }

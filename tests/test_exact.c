@@ -145,12 +145,16 @@ static void blocks_keep_their_bound(void **state)
     csim__exact_factors(norm_y, N, fy);
     for (int i = 0; i < M; i++) {
         int e;
-        assert_true(frexp(fx[i], &e) == 0.5 && norm_x[i] * fx[i] < 0x1p31);
-        if (norm_x[i] > 0) { assert_true(norm_x[i] * fx[i] >= 0x1p30); }
+        if (i == 3) { /* what is left of a column whose squares underflow: skipped */
+            assert_true(fx[i] == 0);
+            continue;
+        }
+        assert_true(frexp(fx[i], &e) == 0.5);
+        assert_true(norm_x[i] * fx[i] < 0x1p31 && norm_x[i] * fx[i] >= 0x1p30);
     }
     for (int p = 0; p < PARTS; p++) {
         for (int k = 0; k < M * N; k++) {
-            double bound = norm_x[k / N] * norm_y[k % N] / PARTS;
+            double bound = k / N == 3 ? 1e-170 : norm_x[k / N] * norm_y[k % N] / PARTS;
             part[p][k] = (2 * csim__rng_uniform(&rng) - 1) * bound;
             part_f[p][k] = (float)part[p][k];
             sum[k] += part[p][k];
@@ -162,6 +166,7 @@ static void blocks_keep_their_bound(void **state)
     csim__exact_block_value(acc, M, N, fx, fy, false, out);
     for (int k = 0; k < M * N; k++) {
         double unit = 1 / (fx[k / N] * fy[k % N]);
+        if (k / N == 3) { assert_true(out[k] == 0); }
         long double bound = PARTS * 0.5 * unit + fabsl(sum[k]) * 0x1p-52L;
         assert_true(fabsl(out[k] - sum[k]) <= harness_slack() * bound);
     }

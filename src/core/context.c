@@ -134,7 +134,10 @@ csim_status csim__vote(csim_context *ctx, csim_status mine)
     }
     csim_status agreed = (csim_status)(worst >> 32), before = ctx->agreed;
     ctx->agreed = agreed;
-    if (agreed == CSIM_OK) { return CSIM_OK; }
+    if (agreed == CSIM_OK) {
+        ctx->error_kept = 0; /* of something that was overcome: the next failure may speak */
+        return CSIM_OK;
+    }
     int speaker = INT32_MAX - (int)(worst & 0xFFFFFFFF);
     /* a failure that was agreed on before and is voted on again keeps its message */
     if (ctx->rank == speaker && !ctx->error_kept && before != agreed) {

@@ -61,7 +61,7 @@ csim_status csim__exact_reduce(csim_context *ctx, csim__exact *list, int64_t cou
 void csim__exact_factors(const double *norm, int64_t count, double *factor)
 {
     for (int64_t i = 0; i < count; i++) {
-        factor[i] = ldexp(1.0, HALF - csim__exact_exponent(norm[i]));
+        factor[i] = norm[i] > 0 ? ldexp(1.0, HALF - csim__exact_exponent(norm[i])) : 0;
     }
 }
 
@@ -113,7 +113,7 @@ void csim__exact_block_value(const int64_t *acc, int64_t m, int64_t n, const dou
         for (int64_t j = upper ? i : 0; j < n; j++) {
             int64_t whole;
             memcpy(&whole, acc + i * n + j, sizeof whole); /* out may be the same memory */
-            out[i * n + j] = (double)whole / fx[i] / fy[j];
+            out[i * n + j] = whole != 0 ? (double)whole / fx[i] / fy[j] : 0;
         }
     }
     for (int64_t i = 0; upper && i < m; i++) {

@@ -25,7 +25,8 @@ double csim__exact_value(csim__exact sum, int e);
 csim_status csim__exact_reduce(csim_context *ctx, csim__exact *list, int64_t count);
 
 /** Scale factors of the rows or columns of a block: factor[i] = 2^(31−k), norm[i] < 2^k, so that
- *  an entry bounded by norm_x[i]·norm_y[j] (Cauchy–Schwarz) stays below 2^62 when scaled by both. */
+ *  an entry bounded by norm_x[i]·norm_y[j] (Cauchy–Schwarz) stays below 2^62 when scaled by both.
+ *  The factor of a norm of 0 is 0: its entries are skipped, and come back as 0. */
 void csim__exact_factors(const double *norm, int64_t count, double *factor);
 
 /** acc[i,j] += round(part[i,j]·fx[i]·fy[j]) for an m×n block with contiguous rows; with

@@ -64,8 +64,9 @@ static csim_status take_rows(work *w, job *j)
     CSIM_TRY(csim__alloc(w->ctx, s->d, sizeof *j->bound, "norms", &j->bound));
     for (int64_t c = 0; c < s->d; c++) {
         double raw = s->norm[c] * s->norm[c] + (double)s->n * s->mean[c] * s->mean[c];
-        /* a little room: the raw norm is computed from rounded parts */
-        j->bound[c] = w->options->raw ? sqrt(raw) * (1 + 1e-9) : s->norm[c];
+        /* a little room: the raw norm is computed from rounded parts, the centred one of which
+         * is 0 where its square has no digits */
+        j->bound[c] = !w->options->raw ? s->norm[c] : raw < 0x1p-900 ? 0 : sqrt(raw) * (1 + 1e-9);
     }
 done:
     return st;
@@ -225,14 +226,12 @@ static csim_status conclude(work *w, job *j)
     int64_t n = j->site->n, d = j->site->d;
     double top = j->k > 0 ? b->sigma[0] : 0, floor = w->options->floor;
     double tiny = (double)csim__max64(n, d) * DBL_EPSILON * top;
-    b->q = 0;
-    while (b->q < j->k && b->sigma[b->q] > 0) { b->q++; }
+    b->q = j->k;
     b->r = 0;
     while (b->r < b->q && (floor > 0 ? b->sigma[b->r] * b->sigma[b->r] > floor * top * top
                                      : b->sigma[b->r] > tiny)) {
         b->r++;
     }
-    b->q = j->k; /* the rows of U have this many columns */
     b->u = j->q;
     j->q = NULL;
     csim_status st = CSIM_OK;

@@ -21,7 +21,7 @@ typedef struct csim__basis_options {
  *  raw). For n ≤ d one rank takes the LQ factorisation of the whole site.
  *  @return CSIM_OK, CSIM_E_MEM, CSIM_E_LIMIT, CSIM_E_NUMERIC, CSIM_E_MPI; the same on every rank
  *  @note   5·n·d²/P + 25·d³ flops a site, P sites' small factors at the same time; on an owner
- *          five d×d matrices, or the whole site where n ≤ d */
+ *          eleven d×d matrices; where n ≤ d two of the whole site and eight n×n */
 csim_status csim__basis_build(csim_context *ctx, const csim_shard *shard, csim__site *const *sites,
                               int count, const csim__basis_options *options, csim__meter *meter);
 

@@ -1,3 +1,4 @@
+#include <math.h>
 #include <string.h>
 
 #include "core/exact.h"
@@ -60,6 +61,15 @@ done:
     return st;
 }
 
+/* Scale factors for the rows as they are stored. */
+static void stored_factors(const csim__operand *o, double *factor)
+{
+    csim__exact_factors(o->norm, o->width, factor);
+    for (int64_t i = 0; o->shift != 0 && i < o->width; i++) {
+        factor[i] = ldexp(factor[i], o->shift);
+    }
+}
+
 /* This rank's chunks of one product, added into acc. */
 static void accumulate(pass *w, const csim__product *p, int64_t *acc, flight *under_way)
 {
@@ -67,8 +77,8 @@ static void accumulate(pass *w, const csim__product *p, int64_t *acc, flight *un
     bool self = l == r;
     int m = (int)l->width, n = (int)r->width;
     memset(acc, 0, (size_t)block_size(p) * sizeof *acc);
-    csim__exact_factors(l->norm, m, w->factor[0]);
-    csim__exact_factors(r->norm, n, w->factor[1]);
+    stored_factors(l, w->factor[0]);
+    stored_factors(r, w->factor[1]);
     for (int64_t c = 0; c < w->shard->count; c++) {
         int64_t at = c * w->shard->chunk;
         int k = (int)csim__chunk_rows(w->shard, w->shard->first + c);
@@ -102,7 +112,7 @@ static csim_status take_off(pass *w, flight *f, const csim__product *p)
                                    piece, MPI_INT64_T, MPI_SUM, p->owner, csim_context_comm(w->ctx),
                                    &f->request[f->started]),
                        "sum of a block");
-        f->started++;
+        f->started += st == CSIM_OK;
     }
     return st;
 }

@@ -10,7 +10,8 @@
 typedef struct csim__operand {
     int64_t width;
     const double *x; /* NULL when xf is given */
-    const float *xf;
+    const float *xf; /* the matrix times 2^−shift */
+    int shift;       /* 0 with x */
     const double
         *norm; /* [width] at least the Euclidean norms of the columns, the same on all ranks */
 } csim__operand;

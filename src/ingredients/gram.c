@@ -1,3 +1,4 @@
+#include <math.h>
 #include <string.h>
 
 #include "core/exact.h"
@@ -117,6 +118,7 @@ static void add_tile(ring *w, int64_t m, int64_t n, bool diagonal)
             if (!w->wanted[at]) { continue; }
             double value = 2 * w->partial[at];
             if (diagonal) { value -= dot_diagonals(w, w->tile[a], w->tile[b], m); }
+            value = ldexp(value, 2 * (w->site[a]->shift + w->site[b]->shift));
             csim__exact_add(&w->sum[at], value, w->exponent[at]);
         }
     }
@@ -189,12 +191,14 @@ static csim_status post(ring *w, int step, int64_t c)
         int64_t rows = csim__chunk_rows(&theirs, theirs.first + c);
         char *at = v->rows + (size_t)(w->offset[s] * me->chunk) * w->element;
         code = MPI_Irecv(at, (int)(rows * w->site[s]->d), type, from, s, comm,
-                         &v->request[v->requests++]);
+                         &v->request[v->requests]);
+        v->requests += code == MPI_SUCCESS;
     }
     for (int s = 0; c < me->count && code == MPI_SUCCESS && s < w->count; s++) {
         int64_t rows = csim__chunk_rows(me, me->first + c);
         code = MPI_Isend(own_rows(w, s, c * me->chunk), (int)(rows * w->site[s]->d), type, to, s,
-                         comm, &v->request[v->requests++]);
+                         comm, &v->request[v->requests]);
+        v->requests += code == MPI_SUCCESS;
     }
     return csim__mpi(w->ctx, code, "exchange of chunks");
 }

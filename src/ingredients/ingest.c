@@ -8,6 +8,9 @@
 #include "ingredients/site.h"
 #include "linalg/dense.h"
 
+/* Sums of fourth powers of smaller numbers run out of digits. */
+#define TINY 0x1p-225
+
 /* Of each column: max x, max −x, and 0 unless something in it is not finite. */
 typedef struct scan {
     double *top, *bottom, *odd; /* [d] */
@@ -17,7 +20,7 @@ typedef struct scan {
 /* What one site after the other uses. */
 typedef struct scratch {
     scan scan;
-    double *part;      /* [widest] */
+    double *part;      /* [2·widest] */
     int *exponent;     /* [widest] */
     csim__exact *sums; /* [widest + 2] */
     int64_t *hashes;   /* [chunks] */
@@ -65,16 +68,25 @@ static void add_columns(const double *restrict x, int64_t rows, int64_t d, doubl
     }
 }
 
+/* In two levels: equal squares round the same way every time, which makes 3e-14 in one sum of 1024,
+ * and the distance of a site to itself is the root of that. */
 CSIM_CLONES
 static void centre_and_square(double *restrict x, int64_t rows, int64_t d,
-                              const double *restrict mean, double *restrict square)
+                              const double *restrict mean, double *restrict square,
+                              double *restrict few)
 {
-    for (int64_t j = 0; j < d; j++) { square[j] = 0; }
+    enum { FEW = 32 };
+    for (int64_t j = 0; j < d; j++) { square[j] = few[j] = 0; }
     for (int64_t i = 0; i < rows; i++) {
         for (int64_t j = 0; j < d; j++) {
             double v = x[i * d + j] - mean[j];
             x[i * d + j] = v;
-            square[j] += v * v;
+            few[j] += v * v;
+        }
+        if ((i + 1) % FEW != 0 && i + 1 < rows) { continue; }
+        for (int64_t j = 0; j < d; j++) {
+            square[j] += few[j];
+            few[j] = 0;
         }
     }
 }
@@ -178,7 +190,6 @@ static csim_status take_means(csim_context *ctx, const csim_shard *shard, csim__
         bool constant = w->scan.top[j] == -w->scan.bottom[j];
         double sum = csim__exact_value(w->sums[j], w->exponent[j]);
         site->mean[j] = constant ? w->scan.top[j] : sum / (double)shard->n;
-        site->constant_columns += constant;
     }
     return st;
 }
@@ -216,7 +227,7 @@ static csim_status take_norms(csim_context *ctx, const csim_shard *shard, csim__
     tail[0] = tail[1] = (csim__exact){0, 0};
     for (int64_t c = 0; c < shard->count; c++) {
         int64_t at = c * shard->chunk, rows = csim__chunk_rows(shard, shard->first + c);
-        centre_and_square(site->x + at * d, rows, d, site->mean, w->part);
+        centre_and_square(site->x + at * d, rows, d, site->mean, w->part, w->part + d);
         add_parts(w->sums, w->part, w->exponent, d);
         csim__exact_add(&tail[0], take_rows(site, at, rows, &tail[1].hi), e);
     }
@@ -224,7 +235,9 @@ static csim_status take_norms(csim_context *ctx, const csim_shard *shard, csim__
     site->variance = site->raw_square = 0;
     for (int64_t j = 0; st == CSIM_OK && j < d; j++) {
         double square = csim__exact_value(w->sums[j], w->exponent[j]);
+        if (square < 0x1p-900) { square = 0; } /* exact sums end at 2^−1001 */
         site->norm[j] = sqrt(square);
+        site->constant_columns += square == 0;
         site->variance += square;
         site->raw_square += square + (double)shard->n * site->mean[j] * site->mean[j];
     }
@@ -233,13 +246,46 @@ static csim_status take_norms(csim_context *ctx, const csim_shard *shard, csim__
     return st;
 }
 
+/* Floats hold 1e±38 and Gram products are fourth powers, so the rows are brought near 1 first. */
 static csim_status to_single(csim_context *ctx, const csim_shard *shard, csim__site *site)
 {
     int64_t count = shard->rows * site->d;
+    double typical = sqrt(site->variance / ((double)site->n * (double)site->d));
+    site->shift = site->variance > 0 ? csim__exact_exponent(typical) : 0;
+    double scale = ldexp(1.0, -site->shift);
     csim_status st = csim__alloc(ctx, count, sizeof *site->xf, "rows of a site", &site->xf);
-    for (int64_t i = 0; st == CSIM_OK && i < count; i++) { site->xf[i] = (float)site->x[i]; }
+    for (int64_t i = 0; st == CSIM_OK && i < count; i++) {
+        site->xf[i] = (float)(site->x[i] * scale);
+    }
     csim__free(ctx, &site->x);
     return st;
+}
+
+/* Refuse what double precision cannot square twice: too large, or all of it too small. */
+static csim_status check_scale(csim_context *ctx, const csim_shard *shard, const csim__site *site,
+                               const scan *s)
+{
+    double widest = 0, most = 0;
+    for (int64_t j = 0; j < site->d; j++) {
+        widest = fmax(widest, s->top[j] + s->bottom[j]);
+        most = fmax(most, fmax(s->top[j], s->bottom[j]));
+    }
+    double reach = fmax(widest, most);
+    double square = 2 * (double)shard->n * (double)site->d * reach * reach;
+    if (!isfinite(square * square)) {
+        return csim__fail(
+            ctx, CSIM_E_DATA,
+            "site %s of set %s: its values reach %g, too large for sums of squares in "
+            "double precision: scale the site",
+            site->layer, site->model, most);
+    }
+    if ((widest > 0 && widest < 2 * TINY) || (most > 0 && most < TINY)) {
+        return csim__fail(ctx, CSIM_E_DATA,
+                          "site %s of set %s: its values reach %g and differ by %g at most, too "
+                          "small for sums of squares in double precision: scale the site",
+                          site->layer, site->model, most, widest);
+    }
+    return CSIM_OK;
 }
 
 static csim_status ingest_site(csim_context *ctx, const csim_shard *shard, csim__site *site,
@@ -269,17 +315,7 @@ done:
     st = agree_extremes(ctx, site, &w->scan);
     bool refused = st != CSIM_OK; /* agreed: a second vote would lose the message */
     if (!refused) { st = join_hashes(ctx, shard, w->hashes, &site->checksum); }
-    for (int64_t j = 0; st == CSIM_OK && j < d; j++) {
-        double range = w->scan.top[j] + w->scan.bottom[j];
-        double most = fmax(w->scan.top[j], w->scan.bottom[j]);
-        double square = (double)shard->n * fmax(range * range, most * most) * (double)d;
-        if (!isfinite(square * square)) {
-            st = csim__fail(ctx, CSIM_E_DATA,
-                            "site %s of set %s: column %lld reaches %g, too large for sums of "
-                            "squares in double precision: scale the site",
-                            site->layer, site->model, (long long)j, most);
-        }
-    }
+    if (st == CSIM_OK) { st = check_scale(ctx, shard, site, &w->scan); }
     if (!refused) { st = csim__vote(ctx, st); }
     if (st == CSIM_OK) { st = take_means(ctx, shard, site, w); }
     if (st == CSIM_OK) { st = take_norms(ctx, shard, site, w); }
@@ -362,7 +398,7 @@ csim_status csim__ingest(csim_context *ctx, csim__site *sites, int count,
     }
     for (int s = 0; s < count; s++) { widest = csim__max64(widest, sites[s].d); }
     CSIM_TRY(csim__alloc(ctx, 3 * widest, sizeof *w.scan.top, "extremes", &w.scan.top));
-    CSIM_TRY(csim__alloc(ctx, widest, sizeof *w.part, "partial sums", &w.part));
+    CSIM_TRY(csim__alloc(ctx, 2 * widest, sizeof *w.part, "partial sums", &w.part));
     CSIM_TRY(csim__alloc(ctx, widest, sizeof *w.exponent, "exponents", &w.exponent));
     CSIM_TRY(csim__alloc(ctx, widest + 2, sizeof *w.sums, "exact sums", &w.sums));
     CSIM_TRY(csim__alloc(ctx, shard->chunks, sizeof *w.hashes, "checksums", &w.hashes));

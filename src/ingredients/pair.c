@@ -89,11 +89,13 @@ static bool hopeless(const csim_pair *pair)
     return doubt > SUM_ERROR * k;
 }
 
-/* Sum of the singular values of A, destroyed. What is made of it is often v − 2‖A‖_*, so the sum is
- * taken by squares only where its error is far below that, too. */
+/* Sum of the singular values of A, destroyed. What is made of it is often ‖X‖²+‖Y‖²−2‖A‖_*, or that
+ * of layers scaled to one norm, which is smaller; so the sum is taken by squares only where its
+ * error is far below 2(‖X‖‖Y‖−‖A‖_*), too. */
 static csim_status nuclear_norm(csim_pair *pair, int m, int n, double *a, double *out)
 {
-    double *s = NULL, sum = csim__pair_variance(pair, 0) + csim__pair_variance(pair, 1);
+    double *s = NULL;
+    double most = sqrt(csim__pair_variance(pair, 0)) * sqrt(csim__pair_variance(pair, 1));
     csim__doubt doubt;
     csim_status st = CSIM_OK;
     CSIM_TRY(csim__alloc(pair->ctx, m < n ? m : n, sizeof *s, "singular values", &s));
@@ -105,7 +107,7 @@ static csim_status nuclear_norm(csim_pair *pair, int m, int n, double *a, double
         *out = 0;
         for (int i = 0; i < m && i < n; i++) { *out += s[i]; }
         if (attempt == 1) { break; }
-        double error = doubt.values * s[0], room = fmin(*out, sum - 2 * *out);
+        double error = doubt.values * s[0], room = fmin(*out, 2 * (most - *out));
         if (error <= SUM_ERROR * room) { break; }
         CSIM_TRY(csim__svd(pair->ctx, CSIM__VALUES, m, n, a, s, NULL, NULL));
     }
@@ -216,6 +218,7 @@ static csim_status make_canonical(csim_pair *pair)
     pair->rho_count = k;
     pair->has_rho = true;
 done:
+    if (!pair->has_rho) { csim__pair_clear(pair); } /* the next measure tries again */
     return st;
 }
 

@@ -34,8 +34,9 @@ typedef struct csim__site {
     uint64_t checksum; /* of the values as read */
 
     /* rows of this rank */
-    double *x;          /* [rows, d] centred; NULL in single precision or once the basis has it */
-    float *xf;          /* [rows, d] centred, single precision only */
+    double *x; /* [rows, d] centred; NULL in single precision or once the basis has it */
+    float *xf; /* [rows, d] centred, times 2^−shift; single precision only */
+    int shift; /* brings the rows of xf near 1, where squares neither over- nor underflow */
     double *row_square; /* [rows] ‖x̃_i‖² */
 
     double self_gram;      /* ‖X̃ᵀX̃‖_F², once known */

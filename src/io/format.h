@@ -41,8 +41,8 @@ typedef struct csim__reader {
     csim_status (*open)(csim_context *ctx, const char *path, void **handle);
     void (*close)(csim_context *ctx, void **handle);
     /* Read the hyperslab start[ndim], count[ndim] of an array as doubles, row-major. */
-    csim_status (*read)(csim_context *ctx, void *handle, const csim__array *a,
-                        const int64_t *start, const int64_t *count, double *out);
+    csim_status (*read)(csim_context *ctx, void *handle, const csim__array *a, const int64_t *start,
+                        const int64_t *count, double *out);
     /* Read integers [start, start+count) of the one-dimensional array `name` (example_id, labels);
      * *has = 0 if the file has none. NULL: the format has no such arrays. */
     csim_status (*read_ids)(csim_context *ctx, void *handle, const char *name, int64_t start,

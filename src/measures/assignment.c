@@ -4,7 +4,7 @@
 #include "measures/assignment.h"
 
 typedef struct search {
-    int m, n;
+    int n;
     const double *profit;
     double *row, *col;   /* potentials: cost −profit − row − col ≥ 0, 0 on assigned pairs */
     double *distance;    /* [n] of the shortest path to each column */
@@ -51,7 +51,7 @@ static int grow(search *w, int start)
 
 csim_status csim__assign(csim_context *ctx, int m, int n, const double *profit, double *total)
 {
-    search w = {.m = m, .n = n, .profit = profit};
+    search w = {.n = n, .profit = profit};
     int *column = NULL;
     csim_status st = CSIM_OK;
     CSIM_TRY(csim__calloc(ctx, m, sizeof(double), "an assignment", &w.row));

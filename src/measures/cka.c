@@ -1,5 +1,6 @@
 /* CKA and HSIC with linear kernels, from ⟨K,L⟩ = ‖X̃ᵀỸ‖_F² and sums over the rows: K = X̃X̃ᵀ has zero
  * row sums and the squared row norms on its diagonal. */
+#include <float.h>
 #include <math.h>
 
 #include "measures/measures.h"
@@ -11,12 +12,25 @@ static csim_status hsic(csim_pair *pair, const void *options, csim_value *out)
     return csim__done(out, csim__any_constant(pair) ? 0 : csim__pair_gram(pair) / (n1 * n1));
 }
 
+/* h/√(h_a·h_b) in [low, 1]. Rounding of an inner product counts against what is left of the
+ * self-terms when their diagonals are taken away, so the edge of the range widens with that. */
+static csim_status ratio(const csim_pair *pair, double h, double ha, double hb, double low,
+                         csim_value *out)
+{
+    double eps = pair->single ? FLT_EPSILON : DBL_EPSILON;
+    double lost = pair->site[0]->self_gram / ha + pair->site[1]->self_gram / hb;
+    double edge = CSIM__EDGE + fmin(8 * eps * lost, sqrt(eps)), value = h / (sqrt(ha) * sqrt(hb));
+    if (value > 1 && value <= 1 + edge) { value = 1; }
+    if (value < low && value >= low - edge) { value = low; }
+    return csim__bounded(out, value, low);
+}
+
 static csim_status cka(csim_pair *pair, const void *options, csim_value *out)
 {
     (void)options;
     if (csim__any_constant(pair)) { return csim__undefined(out, CSIM_NOTE_CONSTANT); }
-    double scale = sqrt(pair->site[0]->self_gram) * sqrt(pair->site[1]->self_gram);
-    return csim__bounded(out, csim__pair_gram(pair) / scale, 0);
+    return ratio(pair, csim__pair_gram(pair), pair->site[0]->self_gram, pair->site[1]->self_gram, 0,
+                 out);
 }
 
 /* Unbiased HSIC of Song et al. 2012 times n(n−3), without any n×n matrix (measures.md §1). */
@@ -43,7 +57,7 @@ static csim_status cka_debiased(csim_pair *pair, const void *options, csim_value
     if (!positive(pair, ha, a->self_gram) || !positive(pair, hb, b->self_gram)) {
         return csim__undefined(out, CSIM_NOTE_SELF_TERM);
     }
-    return csim__bounded(out, h / (sqrt(ha) * sqrt(hb)), -INFINITY);
+    return ratio(pair, h, ha, hb, -INFINITY, out);
 }
 
 static csim_status cka_lange(csim_pair *pair, const void *options, csim_value *out)
@@ -56,7 +70,7 @@ static csim_status cka_lange(csim_pair *pair, const void *options, csim_value *o
         return csim__undefined(out, CSIM_NOTE_SELF_TERM);
     }
     double h = csim__pair_gram(pair) - pair->rows.diagonal;
-    return csim__bounded(out, h / (sqrt(ha) * sqrt(hb)), -1);
+    return ratio(pair, h, ha, hb, -1, out);
 }
 
 #define CKA_PROPS                                                                                  \

@@ -99,10 +99,13 @@ static void count_costs(const csim__problem *p, csim__plan *plan)
         int64_t d = p->width[i], q = csim__min64(d, p->n);
         widths += d;
         widest = csim__max64(widest, d);
+        if (plan->basis[i] || plan->raw_basis) {
+            /* factors in and out, and 5·q² of workspace, while a small factor is decomposed */
+            squares = csim__max64(squares, p->n > d ? 11 * d * d : 2 * p->n * d + 8 * p->n * p->n);
+        }
         if (plan->basis[i]) {
             bases += d;
             loadings += q * d;
-            squares = csim__max64(squares, p->n > d ? 5 * d * d : p->n * d + 3 * p->n * p->n);
             plan->flops += 5.0 * (double)p->n * (double)d * (double)q + 25.0 * (double)d * d * q;
         }
         if (plan->any_gram) { plan->flops += (double)p->n * (double)p->n * (double)d; }

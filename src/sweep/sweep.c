@@ -1,4 +1,5 @@
 /* The sweep: read, centre, make each ingredient once, then finish the pairs. */
+#include <math.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -239,14 +240,15 @@ static csim_status make_operands(sweep *w)
     CSIM_TRY(csim__alloc(w->ctx, w->count, sizeof *w->unity, "operands", &w->unity));
     for (int64_t i = 0; i < widest; i++) {
         w->ones[i] = 1;
-        w->root_n[i] = (double)w->shard.n; /* ≥ √n: each row has length 1 */
+        w->root_n[i] = sqrt((double)w->shard.n); /* each row has length 1 */
     }
     for (int s = 0; s < w->count; s++) {
         const csim__site *t = &w->site[s];
-        w->centred[s] = (csim__operand){t->d, t->x, t->xf, t->norm};
-        w->basis[s] = (csim__operand){t->basis.q, t->basis.u, NULL, w->ones};
-        w->raw[s] = (csim__operand){t->raw_basis.q, t->raw_basis.u, NULL, w->ones};
-        w->unity[s] = (csim__operand){t->d, w->unit ? w->unit[s] : NULL, NULL, w->root_n};
+        w->centred[s] = (csim__operand){
+            .width = t->d, .x = t->x, .xf = t->xf, .shift = t->shift, .norm = t->norm};
+        w->basis[s] = (csim__operand){.width = t->basis.q, .x = t->basis.u, .norm = w->ones};
+        w->raw[s] = (csim__operand){.width = t->raw_basis.q, .x = t->raw_basis.u, .norm = w->ones};
+        w->unity[s] = (csim__operand){.width = t->d, .x = w->unit[s], .norm = w->root_n};
     }
 done:
     return csim__vote(w->ctx, st);
