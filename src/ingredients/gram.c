@@ -5,7 +5,7 @@
 #include "ingredients/gram.h"
 #include "linalg/dense.h"
 
-enum { TILE = 256, SLOTS = 2 };
+enum { TILE = 512, SLOTS = 2 };
 
 /* A chunk of another rank: rows of all sites, and the messages that bring it. */
 typedef struct visitor {

@@ -55,7 +55,7 @@ typedef struct csim__ingest_options {
  *                        csim__site_release() on each all the same
  *  @param[out]    shard  who has which examples, after dropped rows
  *  @return CSIM_OK, CSIM_E_DATA (NaN or Inf: names set, site, row, column; too few examples;
- *          values too large), CSIM_E_IO, CSIM_E_MEM; the same on every rank
+ *          values too large or too small), CSIM_E_IO, CSIM_E_MEM; the same on every rank
  *  @note   about 6·N·ΣD/P flops; memory: the rows in double (single: in float, and one site more) */
 csim_status csim__ingest(csim_context *ctx, csim__site *sites, int count,
                          const csim__ingest_options *options, csim_shard *shard);

@@ -49,7 +49,9 @@ static csim_status align_cos(csim_pair *pair, const void *options, csim_value *o
     CSIM_TRY(st);
     csim__gemm_nn(d, e, k, u, k, v, e, c, e); /* the rotation */
     double value = csim__dot((int64_t)d * e, c, pair->unit) / (double)a->n;
-    if (s[k - 1] <= 1e-13 * s[0]) { note = CSIM_NOTE_NOT_UNIQUE; }
+    /* what R does outside the spans of the rows does not matter */
+    int64_t rank = csim__min64(k, a->n);
+    if (s[rank - 1] <= 1e-13 * s[0]) { note = CSIM_NOTE_NOT_UNIQUE; }
     st = csim__bounded(out, value, -1);
     if (out->cell == CSIM_CELL_DONE) { out->note = note; }
 done:

@@ -1,6 +1,6 @@
 #include "sweep/plan.h"
 
-enum { TILE_EDGE = 256, ROUND_BYTES = 256 << 20 };
+enum { TILE_EDGE = 512, ROUND_BYTES = 256 << 20 };
 
 /* The route of a pair, from its shape and the measures asked for. The Gram side costs n²·D a site,
  * the cross side 2·n·D_a·D_b a pair; the border is where a sweep of equal layers breaks even. */
