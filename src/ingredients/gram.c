@@ -5,7 +5,7 @@
 #include "ingredients/gram.h"
 #include "linalg/dense.h"
 
-enum { TILE = 512, SLOTS = 2 };
+enum { TILE = 512, SLOTS = 2 }; /* smaller tiles spend more on packing */
 
 /* A chunk of another rank: rows of all sites, and the messages that bring it. */
 typedef struct visitor {
@@ -23,7 +23,7 @@ typedef struct ring {
     size_t element;
     int64_t *offset; /* [count] elements before a site's rows in a visitor, for one row */
     visitor slot[SLOTS];
-    void **tile;      /* [count] T×T each */
+    void **tile;      /* [count] csim__gram_tile() numbers each */
     double *partial;  /* [count, count] */
     int *exponent;    /* [count, count] */
     csim__exact *sum; /* [count, count] */
@@ -32,25 +32,29 @@ typedef struct ring {
     double width, flops;
 } ring;
 
+int64_t csim__gram_tile(int64_t chunk)
+{
+    return csim__min64(chunk, TILE) * csim__min64(chunk, TILE);
+}
+
 static csim_status allocate(ring *w)
 {
     csim_context *ctx = w->ctx;
-    int64_t total = 0, cells = (int64_t)w->count * w->count, edge = w->shard->chunk;
+    int64_t total = 0, cells = (int64_t)w->count * w->count;
+    int64_t chunk = w->shard->chunk, tile = csim__gram_tile(chunk);
     csim_status st = CSIM_OK;
     int ignore;
-    if (edge > TILE) { edge = TILE; }
     CSIM_TRY(csim__alloc(ctx, w->count, sizeof *w->offset, "site offsets", &w->offset));
     CSIM_TRY(csim__calloc(ctx, w->count, sizeof *w->tile, "tiles", &w->tile));
     for (int s = 0; s < w->count; s++) {
         w->offset[s] = total;
         total += w->site[s]->d;
-        CSIM_TRY(csim__int(ctx, w->site[s]->d * w->shard->chunk, "a chunk of a site", &ignore));
-        CSIM_TRY(csim__alloc(ctx, edge * edge, w->element, "a tile", &w->tile[s]));
+        CSIM_TRY(csim__int(ctx, w->site[s]->d * chunk, "a chunk of a site", &ignore));
+        CSIM_TRY(csim__alloc(ctx, tile, w->element, "a tile", &w->tile[s]));
     }
     w->width = (double)total;
     for (int k = 0; k < SLOTS && w->shard->size > 1; k++) {
-        CSIM_TRY(csim__alloc(ctx, total * w->shard->chunk, w->element, "a visiting chunk",
-                             &w->slot[k].rows));
+        CSIM_TRY(csim__alloc(ctx, total * chunk, w->element, "a visiting chunk", &w->slot[k].rows));
         CSIM_TRY(
             csim__alloc(ctx, 2 * w->count, sizeof(MPI_Request), "requests", &w->slot[k].request));
     }
@@ -203,34 +207,56 @@ static csim_status post(ring *w, int step, int64_t c)
     return csim__mpi(w->ctx, code, "exchange of chunks");
 }
 
-/* Use visiting chunk @p c against all chunks of this rank. */
-static csim_status receive(ring *w, const csim_shard *theirs, int64_t c, bool half,
-                           const char **left, const char **right)
+/* Half way round two ranks meet the same pairs of chunks. Deal them one by one to the one that has
+ * less work so far, its own triangle included: mine[i, c] for this rank's chunk i and theirs c. Both
+ * ranks deal alike; who makes a tile does not change it. */
+static csim_status deal(ring *w, const csim_shard *theirs, unsigned char **mine)
+{
+    const csim_shard *me = w->shard, *low = me->rank < theirs->rank ? me : theirs;
+    const csim_shard *high = low == me ? theirs : me;
+    double load[2] = {(double)low->rows * (double)low->rows / 2,
+                      (double)high->rows * (double)high->rows / 2};
+    csim_status st = csim__alloc(w->ctx, me->count * theirs->count, 1, "a deal of tiles", mine);
+    for (int64_t i = 0; st == CSIM_OK && i < low->count; i++) {
+        for (int64_t j = 0; j < high->count; j++) {
+            int to = load[0] > load[1];
+            load[to] += (double)csim__chunk_rows(low, low->first + i) *
+                        (double)csim__chunk_rows(high, high->first + j);
+            int64_t at = low == me ? i * high->count + j : j * low->count + i;
+            (*mine)[at] = (to == 0) == (low == me);
+        }
+    }
+    return st;
+}
+
+/* Use visiting chunk @p c against all chunks of this rank, or those that @p mine names. */
+static csim_status receive(ring *w, const csim_shard *theirs, int64_t c, csim_status before,
+                           const unsigned char *mine, const char **left, const char **right)
 {
     const csim_shard *me = w->shard;
     visitor *v = &w->slot[c % SLOTS], *next = &w->slot[(c + 1) % SLOTS];
     csim_status st = csim__mpi(w->ctx, MPI_Waitall(v->requests, v->request, MPI_STATUSES_IGNORE),
                                "exchange of chunks");
+    if (before != CSIM_OK) { return st; } /* only the messages are taken in */
     for (int s = 0; s < w->count; s++) {
         right[s] = v->rows + (size_t)(w->offset[s] * me->chunk) * w->element;
     }
     for (int64_t i = 0; st == CSIM_OK && c < theirs->count && i < me->count; i++) {
-        /* Half way round both ranks meet the same pairs of chunks: each takes every other one. */
-        bool even = (me->first + i + theirs->first + c) % 2 == 0;
-        if (half && even != (me->rank < theirs->rank)) { continue; }
+        if (mine != NULL && !mine[i * theirs->count + c]) { continue; }
         for (int s = 0; s < w->count; s++) { left[s] = own_rows(w, s, i * me->chunk); }
-        int64_t mine = csim__chunk_rows(me, me->first + i);
+        int64_t own = csim__chunk_rows(me, me->first + i);
         int64_t other = csim__chunk_rows(theirs, theirs->first + c);
         /* The earlier chunk is always on the left: K_ij and K_ji differ in bits. */
-        st = me->first + i < theirs->first + c ? chunk_pair(w, left, right, mine, other, false)
-                                               : chunk_pair(w, right, left, other, mine, false);
+        st = me->first + i < theirs->first + c ? chunk_pair(w, left, right, own, other, false)
+                                               : chunk_pair(w, right, left, other, own, false);
         int done;
         MPI_Testall(next->requests, next->request, &done, MPI_STATUSES_IGNORE);
     }
     return st;
 }
 
-static csim_status go_round(ring *w, const char **left, const char **right)
+/* Tiles between chunks of this rank; the first visitor is on its way meanwhile. */
+static csim_status own_tiles(ring *w, const char **left, const char **right)
 {
     const csim_shard *me = w->shard;
     csim_status st = CSIM_OK;
@@ -242,20 +268,39 @@ static csim_status go_round(ring *w, const char **left, const char **right)
             }
             st = chunk_pair(w, left, right, csim__chunk_rows(me, me->first + i),
                             csim__chunk_rows(me, me->first + j), i == j);
+            int done;
+            MPI_Testall(w->slot[0].requests, w->slot[0].request, &done, MPI_STATUSES_IGNORE);
         }
     }
-    for (int step = 1; step <= me->size / 2; step++) {
+    return st;
+}
+
+/* Every step meets another rank. A failure does not end the exchange: the others would wait. */
+static csim_status go_round(ring *w, const char **left, const char **right)
+{
+    const csim_shard *me = w->shard;
+    csim_status st = CSIM_OK;
+    for (int step = 0; step <= me->size / 2; step++) {
         csim_shard theirs = csim__shard(me->n, (me->rank + step) % me->size, me->size);
-        int64_t slots = csim__max64(theirs.count, me->count);
-        bool half = 2 * step == me->size;
-        csim_status posted = slots > 0 ? post(w, step, 0) : CSIM_OK;
+        csim_shard next = csim__shard(me->n, (me->rank + step + 1) % me->size, me->size);
+        int64_t slots = step == 0 ? 0 : csim__max64(theirs.count, me->count);
+        unsigned char *mine = NULL;
+        csim_status done = CSIM_OK, posted = CSIM_OK;
+        if (step > 0 && 2 * step == me->size) { done = deal(w, &theirs, &mine); }
+        st = st == CSIM_OK ? done : st;
         for (int64_t c = 0; c < slots; c++) {
             if (c + 1 < slots && posted == CSIM_OK) { posted = post(w, step, c + 1); }
-            csim_status used = receive(w, &theirs, c, half, left, right);
+            csim_status used = receive(w, &theirs, c, st, mine, left, right);
             st = st == CSIM_OK ? used : st;
         }
-        w->slot[0].requests = w->slot[1].requests = 0;
+        csim__free(w->ctx, &mine);
         st = st == CSIM_OK ? posted : st;
+        w->slot[0].requests = w->slot[1].requests = 0;
+        if (step < me->size / 2 && csim__max64(next.count, me->count) > 0) {
+            done = post(w, step + 1, 0);
+            st = st == CSIM_OK ? done : st;
+        }
+        if (step == 0 && st == CSIM_OK) { st = own_tiles(w, left, right); }
     }
     return st;
 }

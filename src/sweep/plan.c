@@ -1,6 +1,7 @@
 #include "sweep/plan.h"
+#include "ingredients/gram.h"
 
-enum { TILE_EDGE = 512, ROUND_BYTES = 256 << 20 };
+enum { ROUND_BYTES = 256 << 20 };
 
 /* The route of a pair, from its shape and the measures asked for. The Gram side costs n²·D a site,
  * the cross side 2·n·D_a·D_b a pair; the border is where a sweep of equal layers breaks even. */
@@ -116,9 +117,10 @@ static void count_costs(const csim__problem *p, csim__plan *plan)
     if (plan->raw_basis) { tiles += 8 * s.rows * widths; }
     if (plan->any_basis && plan->any_cross) { tiles += 8 * s.rows * bases; }
     if (plan->loading) { tiles += 8 * loadings; }
-    int64_t element = p->single ? 4 : 8, edge = csim__min64(TILE_EDGE, s.chunk), gram = 0;
+    int64_t element = p->single ? 4 : 8, gram = 0;
     if (plan->any_gram) {
-        gram = element * (p->sites * edge * edge + (p->size > 1 ? 2 * s.chunk * widths : 0)) +
+        gram = element * (p->sites * csim__gram_tile(s.chunk) +
+                          (p->size > 1 ? 2 * s.chunk * widths : 0)) +
                28 * (int64_t)p->sites * p->sites;
     }
     for (int64_t i = 0; i < plan->count; i++) {
