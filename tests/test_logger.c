@@ -103,8 +103,8 @@ static void batch_silence(void **state)
     free(text);
 }
 
-/* What is over in a moment leaves no line; a new phase starts anew. */
-static void short_phases(void **state)
+/* What is over in a moment leaves no line; new work starts anew. */
+static void short_work(void **state)
 {
     (void)state;
     fixture f;
@@ -120,6 +120,23 @@ static void short_phases(void **state)
     char *text = finish(&f);
     assert_int_equal(count(text, "first"), 0);
     assert_int_equal(count(text, "second"), 3); /* 20 % after two seconds, 50 %, 100 % */
+    free(text);
+}
+
+/* Two phases in turn, fifty times: the lines, rate and time left of the work as a whole. */
+static void phases_in_turn(void **state)
+{
+    (void)state;
+    fixture f;
+    start(&f, 0, 0);
+    for (int i = 0; i <= 100; i++) {
+        csim__logger_progress(&f.log, i % 2 == 0 ? "even" : "odd", 1e9 * i, 1e11);
+        test_time += 10;
+    }
+    char *text = finish(&f);
+    assert_int_equal(count(text, "\n"), 7);
+    assert_int_equal(count(text, "0.1 G/s"), 7);
+    assert_non_null(strstr(text, "contrasim: odd 5 % (5 of 100 G, 0.1 G/s), left 15m 50s\n"));
     free(text);
 }
 
@@ -183,9 +200,10 @@ int main(int argc, char **argv)
 {
     MPI_Init(&argc, &argv);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(batch_lines),  cmocka_unit_test(batch_silence),
-        cmocka_unit_test(short_phases), cmocka_unit_test(live_line),
-        cmocka_unit_test(json_lines),   cmocka_unit_test(other_ranks),
+        cmocka_unit_test(batch_lines), cmocka_unit_test(batch_silence),
+        cmocka_unit_test(short_work),  cmocka_unit_test(phases_in_turn),
+        cmocka_unit_test(live_line),   cmocka_unit_test(json_lines),
+        cmocka_unit_test(other_ranks),
     };
     return harness_finish(cmocka_run_group_tests_name("logger", tests, NULL, NULL));
 }

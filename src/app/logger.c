@@ -22,6 +22,7 @@ void csim__logger_start(csim__logger *log, int rank, int size, int json)
     log->size = size;
     log->json = json;
     log->live = !json && rank == 0 && isatty(STDERR_FILENO);
+    log->total = -1;
     log->clock = csim__now;
     log->start_s = log->clock();
 }
@@ -124,32 +125,34 @@ static int is_due(csim__logger *log, double fraction, double now)
     return 1;
 }
 
-static void start_phase(csim__logger *log, const char *phase, double now)
+static void start_work(csim__logger *log, double done, double total, double now)
 {
     csim__logger_clear(log);
-    snprintf(log->phase, sizeof log->phase, "%s", phase);
-    log->phase_s = now;
+    log->begin_s = now;
     log->last_s = now;
+    log->begin = done;
+    log->total = total;
     log->next = 0.01;
 }
 
-/* A short plain phase needs no line: nothing is printed before this long has passed. */
+/* Short work needs no plain line: nothing is printed before this long has passed. */
 static const double QUIET_S = 2;
 
-static void print_progress(csim__logger *log, double done, double total, double now)
+/* Rate and time left are those of the work as a whole: phases may come in turn, many times. */
+static void print_progress(csim__logger *log, const char *phase, double now)
 {
     char text[160], eta[32], spent[32];
-    double seconds = now - log->phase_s, fraction = total > 0 ? done / total : 1;
-    double rate = seconds > 0 ? done / seconds : 0;
+    double done = log->done, total = log->total, fraction = total > 0 ? done / total : 1;
+    double seconds = now - log->begin_s, rate = seconds > 0 ? (done - log->begin) / seconds : 0;
     double left = rate > 0 ? (total - done) / rate : INFINITY;
     format_duration(left, eta);
     format_duration(seconds, spent);
-    int n = snprintf(text, sizeof text, "%s %.0f %% (%.3g of %.3g G, %.3g G/s), %s %s", log->phase,
+    int n = snprintf(text, sizeof text, "%s %.0f %% (%.3g of %.3g G, %.3g G/s), %s %s", phase,
                      100 * fraction, done / 1e9, total / 1e9, rate / 1e9,
                      fraction < 1 ? "left" : "took", fraction < 1 ? eta : spent);
     if (log->json) {
-        json_t *extra = json_pack("{s:s, s:f, s:f, s:f}", "phase", log->phase, "done", done,
-                                  "total", total, "rate", rate);
+        json_t *extra = json_pack("{s:s, s:f, s:f, s:f}", "phase", phase, "done", done, "total",
+                                  total, "rate", rate);
         if (extra != NULL && isfinite(left)) {
             json_object_set_new(extra, "eta_s", json_real(left));
         }
@@ -171,15 +174,16 @@ void csim__logger_progress(void *user, const char *phase, double done, double to
     if (log->rank != 0) { return; }
     double now = log->clock();
     done = fmin(done, total); /* the total is an estimate */
-    if (strncmp(log->phase, phase, sizeof log->phase - 1) != 0) { start_phase(log, phase, now); }
+    if (done < log->done || total != log->total) { start_work(log, done, total, now); }
+    log->done = done;
     double fraction = total > 0 ? done / total : 1;
     if (log->live) {
         if (fraction >= 1) {
             csim__logger_clear(log);
         } else if (now - log->last_s >= LIVE_S) {
-            print_progress(log, done, total, now);
+            print_progress(log, phase, now);
         }
-    } else if (now - log->phase_s >= QUIET_S && is_due(log, fraction, now)) {
-        print_progress(log, done, total, now);
+    } else if (now - log->begin_s >= QUIET_S && is_due(log, fraction, now)) {
+        print_progress(log, phase, now);
     }
 }

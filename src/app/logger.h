@@ -12,10 +12,10 @@ typedef struct csim__logger {
     int shown;             /* characters of the live line now on the screen */
     double (*clock)(void); /* seconds; csim__now() but in tests */
     double start_s;        /* of the program */
-    /* progress of the present phase */
-    char phase[64];
-    double phase_s, last_s; /* start of the phase; last line printed */
-    double next;            /* fraction at which the next plain line is due */
+    /* progress of the present work, which may go through phases in turn */
+    double begin_s, last_s;    /* when it was first heard of; last line printed */
+    double begin, done, total; /* amounts: when first heard of, by now, in all */
+    double next;               /* fraction at which the next plain line is due */
 } csim__logger;
 
 /** Start the log of a rank. Local. */
@@ -28,7 +28,8 @@ void csim__logger_sink(void *user, csim_log_level level, const char *event, cons
  *  plain lines at 1, 2, 5, 10, 20, 50 and 100 % and at least every 10 minutes. Local.
  *  @param[in] user   a csim__logger
  *  @param[in] phase  what is being done
- *  @param[in] done   of @p total, in flops or bytes */
+ *  @param[in] done   of @p total, in flops or bytes, over all phases of the work; less than before,
+ *                    or another total, begins new work */
 void csim__logger_progress(void *user, const char *phase, double done, double total);
 
 /** Take the live line off the screen. Local. */
