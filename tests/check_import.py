@@ -128,7 +128,7 @@ assert shown["variables"][0]["values"] == [values[:2], values[2:]], shown
 table = run("show", "r.nc", "--digits", "2", ranks=2).stdout.splitlines()
 assert table[1] == "rows: a, columns: b" and table[2].split() == ["b0", "b1"], table
 assert table[3].split() == ["a0", "%.2f" % values[0], "%.2f" % values[1]]
-p = run("show", "r.nc", "--measure", "ckaa", code=1)
+p = run("show", "r.nc", "--measure", "ckaa", code=2)
 assert "ckaa" in p.stderr
 p = run("show", "x.nc", code=1)
 assert "results file" in p.stderr

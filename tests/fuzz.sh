@@ -11,5 +11,6 @@ if [ ! -x "$target" ]; then
 fi
 empty_work_folder
 mkdir found
-exec "$target" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -max_len=65536 \
+# libFuzzer's own code for a finding is 77, which would pass as "skipped".
+exec "$target" -error_exitcode=1 -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -max_len=65536 \
   -print_final_stats=1 -artifact_prefix="$PWD/" found "$corpus"

@@ -359,10 +359,10 @@ class Program(unittest.TestCase):
             self.assertIn(word, done.stdout)
 
     def test_perf_refuses(self):
-        self.expect(self.perf("--precision", "single", "--measures", "svcca", ranks=2), 1, "svcca")
+        self.expect(self.perf("--precision", "single", "--measures", "svcca", ranks=2), 2, "svcca")
         self.expect(self.perf("--precision", "single", "--compare", "single"), 2, "--compare")
         self.expect(self.perf("--measures", "ckaa"), 2, "ckaa", "the closest is 'cka'")
-        self.expect(self.perf("--pairs", "some"), 1, "some")
+        self.expect(self.perf("--pairs", "some"), 2, "some")
 
     def test_machine_warnings(self):
         done = self.sweep("--format", "csv", "--threads", "1000", "-q")

@@ -662,7 +662,7 @@ static void failing_writes(void **unused)
     assert_true(harness_same(ctx, st));
     assert_non_null(strstr(csim_context_error(ctx), "site a: NaN at row 149, column 2"));
     int64_t dropped = 0;
-    must(ctx, csim_set_drop_bad_rows(ctx, bad, &dropped));
+    must(ctx, csim_sets_drop_bad_rows(ctx, &bad, 1, &dropped));
     assert_int_equal(dropped, 1);
     must(ctx, csim_native_write(ctx, bad, "dropped.nc", &options));
     csim_set *fewer = open_set(ctx, "dropped.nc");

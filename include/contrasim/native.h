@@ -39,10 +39,12 @@ typedef struct csim_site_summary {
 csim_status csim_set_summary(csim_context *ctx, csim_set *set, int site,
                              csim_site_summary *summary);
 
-/** Leave out the examples with NaN or Inf on any site of the set. Collective.
+/** Leave out the examples with NaN or Inf on any site of any of the sets, which have the same
+ *  examples. Collective.
  *  @param[out] dropped  how many
  *  @return as csim_set_summary() */
-csim_status csim_set_drop_bad_rows(csim_context *ctx, csim_set *set, int64_t *dropped);
+csim_status csim_sets_drop_bad_rows(csim_context *ctx, csim_set *const *sets, int count,
+                                    int64_t *dropped);
 
 #ifdef __cplusplus
 }

@@ -11,7 +11,7 @@ extern "C" {
     X(OK, 0, "success")                                                                            \
     X(E_STOPPED, 85, "stopped early, everything saved")                                            \
     X(E_USAGE, 2, "wrong usage")                                                                   \
-    X(E_ARG, 1, "invalid argument")                                                                \
+    X(E_ARG, 2, "invalid argument")                                                                \
     X(E_SHAPE, 1, "array sizes do not agree")                                                      \
     X(E_DATA, 1, "data cannot be used")                                                            \
     X(E_FORMAT, 1, "file is not what its format promises")                                         \

@@ -53,19 +53,6 @@ done:
     return st;
 }
 
-static csim_status drop_rows(csim_context *ctx, csim_set *set)
-{
-    int64_t dropped = 0, all = csim_set_examples(set);
-    csim_status st = csim_set_drop_bad_rows(ctx, set, &dropped);
-    if (st == CSIM_OK && dropped > 0) {
-        csim__log(ctx, CSIM_LOG_WARNING,
-                  "%" PRId64 " of %" PRId64
-                  " examples have NaN or infinite values and are left out",
-                  dropped, all);
-    }
-    return st;
-}
-
 static csim_status import_run(csim__app *app, void *target)
 {
     import_options *options = target;
@@ -73,6 +60,7 @@ static csim_status import_run(csim__app *app, void *target)
     csim_native_options native = options->native;
     csim_set *set = NULL;
     char *line = NULL;
+    int64_t dropped;
     csim_status st = CSIM_OK;
     if (options->set == NULL) {
         st = csim__fail(ctx, CSIM_E_USAGE, "no set is named");
@@ -84,7 +72,7 @@ static csim_status import_run(csim__app *app, void *target)
     }
     CSIM_TRY(csim__vote(ctx, st));
     CSIM_TRY(csim_set_open(ctx, options->set, &options->input, &set));
-    if (options->input.nan_drop_rows) { CSIM_TRY(drop_rows(ctx, set)); }
+    if (options->input.nan_drop_rows) { CSIM_TRY(csim_sets_drop_bad_rows(ctx, &set, 1, &dropped)); }
     CSIM_TRY(csim_native_write(ctx, set, options->output, &native));
     if (csim_context_rank(ctx) == 0) {
         csim__logger_clear(&app->log);

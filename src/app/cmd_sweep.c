@@ -1,15 +1,14 @@
 /* contrasim sweep: sets in, all requested measures over all requested pairs of layers out. */
 #define _POSIX_C_SOURCE 200809L
-#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "app/app.h"
 #include "app/machine.h"
 #include "contrasim/sweep.h"
+#include "io/file.h"
 
 /* What changes a result, and what does not, apart: only the first is written into it. */
 typedef struct sweep_options {
@@ -100,21 +99,8 @@ done:
 /* Say now what would only be found when all work is done. Rank 0 asks the file system. */
 static csim_status check_output(csim_context *ctx, const sweep_options *options)
 {
-    const char *path = options->output;
-    if (csim_context_rank(ctx) != 0 || path == NULL) { return CSIM_OK; }
-    if (!options->overwrite && access(path, F_OK) == 0) {
-        return csim__fail(ctx, CSIM_E_EXISTS, "%s exists; --overwrite replaces it", path);
-    }
-    const char *slash = strrchr(path, '/');
-    char *folder = NULL;
-    csim_status st = slash == NULL
-                         ? csim__strdup(ctx, ".", &folder)
-                         : csim__format(ctx, &folder, "%.*s", (int)(slash - path + 1), path);
-    if (st == CSIM_OK && access(folder, W_OK) != 0) {
-        st = csim__fail(ctx, CSIM_E_IO, "output %s: folder %s: %s", path, folder, strerror(errno));
-    }
-    csim__free(ctx, &folder);
-    return st;
+    if (csim_context_rank(ctx) != 0 || options->output == NULL) { return CSIM_OK; }
+    return csim__file_check_output(ctx, options->output, options->overwrite);
 }
 
 /* All that is checked before the first byte is read; the same on every rank but for the output. */
@@ -181,8 +167,9 @@ static csim_status deliver(csim__app *app, const sweep_options *options, csim_re
     int measures = count_cells(results, count);
     if (count[CSIM_CELL_FAILED] > 0) { app->exit_code = 3; }
     snprintf(summary, sizeof summary,
-             "%d measure%s, %" PRId64 " values, %" PRId64 " undefined, %" PRId64 " failed",
-             measures, measures == 1 ? "" : "s", count[CSIM_CELL_DONE], count[CSIM_CELL_UNDEFINED],
+             "%d measure%s, %" PRId64 " value%s, %" PRId64 " undefined, %" PRId64 " failed",
+             measures, measures == 1 ? "" : "s", count[CSIM_CELL_DONE],
+             count[CSIM_CELL_DONE] == 1 ? "" : "s", count[CSIM_CELL_UNDEFINED],
              count[CSIM_CELL_FAILED]);
     if (options->output != NULL) {
         CSIM_TRY(csim_results_write(ctx, results, options->output, options->overwrite));

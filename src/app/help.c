@@ -88,7 +88,8 @@ static void print_man_item(FILE *out, const char *name, const char *text)
 
 csim_status csim__print_command_help(csim_context *ctx, const csim__command *command, FILE *out)
 {
-    fprintf(out, "usage: contrasim %s [OPTION]... %s\n\n", command->name, command->usage);
+    fprintf(out, "usage: contrasim %s [OPTION]...%s%s\n\n", command->name,
+            command->usage[0] != '\0' ? " " : "", command->usage);
     print_paragraph(out, command->details, 0, 0);
     if (command->more != NULL) { command->more(print_item, out); }
     return with_config(ctx, command, out, csim__config_print_help);

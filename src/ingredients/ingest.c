@@ -289,7 +289,7 @@ static csim_status check_scale(csim_context *ctx, const csim_shard *shard, const
 }
 
 static csim_status ingest_site(csim_context *ctx, const csim_shard *shard, csim__site *site,
-                               const csim__ingest_options *options, scratch *w)
+                               csim_precision precision, scratch *w)
 {
     int64_t d = site->d;
     csim_status st = CSIM_OK;
@@ -319,75 +319,20 @@ done:
     if (!refused) { st = csim__vote(ctx, st); }
     if (st == CSIM_OK) { st = take_means(ctx, shard, site, w); }
     if (st == CSIM_OK) { st = take_norms(ctx, shard, site, w); }
-    if (st == CSIM_OK && options->precision == CSIM_SINGLE_PRECISION) {
+    if (st == CSIM_OK && precision == CSIM_SINGLE_PRECISION) {
         st = csim__vote(ctx, to_single(ctx, shard, site));
     }
     csim__phase_end(ctx, 6.0 * (double)(shard->rows * d), 0);
     return st;
 }
 
-/* --nan drop-rows: mark the rows with something not finite on any site, drop them everywhere. */
-static csim_status drop_rows(csim_context *ctx, csim__site *sites, int count)
-{
-    csim_shard shard = csim__shard(csim_set_examples(sites[0].set), csim_context_rank(ctx),
-                                   csim_context_size(ctx));
-    unsigned char *mark = NULL;
-    double *x = NULL;
-    int64_t *rows = NULL, widest = 0, dropped = 0;
-    csim_status st = CSIM_OK;
-    for (int s = 0; s < count; s++) { widest = csim__max64(widest, sites[s].d); }
-    CSIM_TRY(csim__calloc(ctx, shard.n, 1, "marks of rows", &mark));
-    CSIM_TRY(csim__alloc(ctx, shard.n, sizeof *rows, "dropped rows", &rows));
-    CSIM_TRY(csim__alloc(ctx, shard.chunk * widest, sizeof *x, "a chunk", &x));
-    for (int s = 0; s < count; s++) {
-        for (int64_t c = shard.first; c < shard.first + shard.count; c++) {
-            int64_t row = csim__chunk_row(&shard, c), many = csim__chunk_rows(&shard, c);
-            CSIM_TRY(csim_set_read(sites[s].set, sites[s].index, row, many, x));
-            for (int64_t i = 0; i < many; i++) {
-                mark[row + i] |= first_bad(x + i * sites[s].d, 1, sites[s].d) != INT64_MAX;
-            }
-        }
-    }
-done:
-    st = csim__vote(ctx, st);
-    enum { PIECE = 1 << 24 };
-    for (int64_t at = 0; st == CSIM_OK && at < shard.n; at += PIECE) {
-        int piece = (int)csim__min64(PIECE, shard.n - at);
-        st = csim__mpi(ctx,
-                       MPI_Allreduce(MPI_IN_PLACE, mark + at, piece, MPI_UNSIGNED_CHAR, MPI_BOR,
-                                     csim_context_comm(ctx)),
-                       "marks of rows");
-    }
-    for (int64_t i = 0; st == CSIM_OK && i < shard.n; i++) {
-        if (mark[i]) { rows[dropped++] = i; }
-    }
-    for (int s = 0; st == CSIM_OK && dropped > 0 && s < count; s++) {
-        if (s == 0 || sites[s].set != sites[s - 1].set) {
-            st = csim_set_drop_rows(sites[s].set, rows, dropped);
-        }
-    }
-    if (st == CSIM_OK && dropped > 0) {
-        csim__log(ctx, CSIM_LOG_WARNING,
-                  "%lld of %lld examples have NaN or infinite values and are left out",
-                  (long long)dropped, (long long)shard.n);
-    }
-    csim__free(ctx, &x);
-    csim__free(ctx, &rows);
-    csim__free(ctx, &mark);
-    return csim__vote(ctx, st);
-}
-
-csim_status csim__ingest(csim_context *ctx, csim__site *sites, int count,
-                         const csim__ingest_options *options, csim_shard *shard)
+csim_status csim__ingest(csim_context *ctx, csim__site *sites, int count, csim_precision precision,
+                         csim_shard *shard)
 {
     enum { LEAST = 4 };
     int64_t widest = 0;
     scratch w = {.part = NULL};
     csim_status st = CSIM_OK;
-    if (options->nan_drop_rows) {
-        st = drop_rows(ctx, sites, count);
-        if (st != CSIM_OK) { return st; }
-    }
     *shard = csim__shard(csim_set_examples(sites[0].set), csim_context_rank(ctx),
                          csim_context_size(ctx));
     if (shard->n < LEAST) {
@@ -405,7 +350,7 @@ csim_status csim__ingest(csim_context *ctx, csim__site *sites, int count,
 done:
     st = csim__vote(ctx, st);
     for (int s = 0; st == CSIM_OK && s < count; s++) {
-        st = ingest_site(ctx, shard, &sites[s], options, &w);
+        st = ingest_site(ctx, shard, &sites[s], precision, &w);
     }
     csim__free(ctx, &w.hashes);
     csim__free(ctx, &w.sums);

@@ -44,21 +44,16 @@ typedef struct csim__site {
     csim__basis raw_basis; /* not centred */
 } csim__site;
 
-/** How rows are read. */
-typedef struct csim__ingest_options {
-    csim_precision precision;
-    int nan_drop_rows;
-} csim__ingest_options;
-
 /** Read and centre the rows of all sites, and compute their moments. Collective.
  *  @param[in,out] sites  [count] with set, index, model, layer, d filled in; on error call
  *                        csim__site_release() on each all the same
- *  @param[out]    shard  who has which examples, after dropped rows
+ *  @param[in]     precision  of the rows that are kept
+ *  @param[out]    shard  who has which examples
  *  @return CSIM_OK, CSIM_E_DATA (NaN or Inf: names set, site, row, column; too few examples;
  *          values too large or too small), CSIM_E_IO, CSIM_E_MEM; the same on every rank
  *  @note   about 6·N·ΣD/P flops; memory: the rows in double (single: in float, and one site more) */
-csim_status csim__ingest(csim_context *ctx, csim__site *sites, int count,
-                         const csim__ingest_options *options, csim_shard *shard);
+csim_status csim__ingest(csim_context *ctx, csim__site *sites, int count, csim_precision precision,
+                         csim_shard *shard);
 
 /** Free what a site owns. Local. */
 void csim__site_release(csim_context *ctx, csim__site *site);

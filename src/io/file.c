@@ -36,7 +36,7 @@ csim_status csim__file_check_output(csim_context *ctx, const char *path, int ove
         if (!S_ISREG(s.st_mode)) {
             st = csim__fail(ctx, CSIM_E_IO, "%s exists and is not a regular file", path);
         } else if (!overwrite) {
-            st = csim__fail(ctx, CSIM_E_EXISTS, "%s exists, --overwrite would replace it", path);
+            st = csim__fail(ctx, CSIM_E_EXISTS, "%s exists; --overwrite replaces it", path);
         }
     } else if (errno != ENOENT) {
         st = refuse(ctx, path, "look at the output");
@@ -114,7 +114,7 @@ csim_status csim__file_publish(csim_context *ctx, const char *temporary, const c
         return sync_folder(ctx, path);
     }
     if (!overwrite && (errno == EEXIST || access(path, F_OK) == 0)) {
-        st = csim__fail(ctx, CSIM_E_EXISTS, "%s exists, --overwrite would replace it", path);
+        st = csim__fail(ctx, CSIM_E_EXISTS, "%s exists; --overwrite replaces it", path);
     } else if (rename(temporary, path) != 0) {
         st = refuse(ctx, path, "give the finished file its name");
     }

@@ -122,18 +122,21 @@ done:
     return st;
 }
 
-csim_status csim_set_drop_bad_rows(csim_context *ctx, csim_set *set, int64_t *dropped)
+csim_status csim_sets_drop_bad_rows(csim_context *ctx, csim_set *const *sets, int count,
+                                    int64_t *dropped)
 {
     csim_shard shard =
-        csim__shard(csim_set_examples(set), csim_context_rank(ctx), csim_context_size(ctx));
+        csim__shard(csim_set_examples(sets[0]), csim_context_rank(ctx), csim_context_size(ctx));
     unsigned char *mark = NULL;
     int64_t *rows = NULL;
     csim_status st = CSIM_OK;
     *dropped = 0;
     CSIM_TRY(csim__calloc(ctx, shard.n, 1, "marks of rows", &mark));
     CSIM_TRY(csim__alloc(ctx, shard.n, sizeof *rows, "dropped rows", &rows));
-    for (int s = 0; s < csim_set_site_count(set); s++) {
-        CSIM_TRY(mark_rows(ctx, set, s, &shard, mark));
+    for (int k = 0; k < count; k++) {
+        for (int s = 0; s < csim_set_site_count(sets[k]); s++) {
+            CSIM_TRY(mark_rows(ctx, sets[k], s, &shard, mark));
+        }
     }
 done:
     st = csim__vote(ctx, st);
@@ -141,7 +144,14 @@ done:
     for (int64_t i = 0; st == CSIM_OK && i < shard.n; i++) {
         if (mark[i]) { rows[(*dropped)++] = i; }
     }
-    if (st == CSIM_OK && *dropped > 0) { st = csim_set_drop_rows(set, rows, *dropped); }
+    for (int k = 0; st == CSIM_OK && *dropped > 0 && k < count; k++) {
+        st = csim_set_drop_rows(sets[k], rows, *dropped);
+    }
+    if (st == CSIM_OK && *dropped > 0) {
+        csim__log(ctx, CSIM_LOG_WARNING,
+                  "%lld of %lld examples have NaN or infinite values and are left out",
+                  (long long)*dropped, (long long)shard.n);
+    }
     csim__free(ctx, &rows);
     csim__free(ctx, &mark);
     return csim__vote(ctx, st);

@@ -1,3 +1,4 @@
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -254,6 +255,29 @@ static void warn_of_bias(csim_context *ctx, const csim__cells *cells,
     }
 }
 
+/* One warning for all cells that got no value in the same way, with the reasons. */
+static void warn_of_cells(csim_context *ctx, const csim__cells *cells, csim_cell state,
+                          const char *word)
+{
+    char reasons[512] = "";
+    int64_t by_note[CSIM_NOTE_COUNT] = {0}, all = 0;
+    int64_t count = (int64_t)cells->rows * cells->cols;
+    for (int64_t i = 0; i < cells->measures * count; i++) {
+        if (!cells->requested[i % count] || cells->cell[i] != (int8_t)state) { continue; }
+        by_note[cells->note[i]]++;
+        all++;
+    }
+    for (int n = 0; n < CSIM_NOTE_COUNT; n++) {
+        size_t length = strlen(reasons);
+        if (by_note[n] == 0) { continue; }
+        snprintf(reasons + length, sizeof reasons - length, "%s%s (%" PRId64 ")",
+                 length ? ", " : "", csim_note_flag((csim_note)n), by_note[n]);
+    }
+    if (all > 0) {
+        csim__log(ctx, CSIM_LOG_WARNING, "%s values: %" PRId64 ", %s", word, all, reasons);
+    }
+}
+
 /* Names, formats, sizes and checksums of the inputs: what a result was made from. */
 static csim_status add_inputs(csim_context *ctx, csim_results *results, const csim__site *sites,
                               csim_set *const *sets, int set_count)
@@ -317,6 +341,8 @@ csim_status csim__cells_results(csim_context *ctx, const csim__cells *cells,
         CSIM_TRY(add_variable(*results, cells, m, options));
     }
     warn_of_bias(ctx, cells, options);
+    warn_of_cells(ctx, cells, CSIM_CELL_UNDEFINED, "undefined");
+    warn_of_cells(ctx, cells, CSIM_CELL_FAILED, "failed");
     CSIM_TRY(add_inputs(ctx, *results, sites, sets, set_count));
     CSIM_TRY(csim_results_set_ints(*results, -1, "examples", &sites[0].n, 1));
     CSIM_TRY(csim_results_set_text(*results, -1, "precision",

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "contrasim/native.h"
 #include "ingredients/basis.h"
 #include "ingredients/cross.h"
 #include "ingredients/gram.h"
@@ -465,16 +466,17 @@ csim_status csim_sweep(csim_context *ctx, csim_set *const *sets, int set_count,
     CSIM_TRY(csim__vote(ctx, check_options(ctx, options, &w.needs)));
     CSIM_TRY(csim__agree(ctx, fingerprint(options), "the options of a sweep"));
     CSIM_TRY(csim_sets_match(ctx, sets, set_count));
+    if (options->nan_drop_rows) {
+        int64_t dropped;
+        CSIM_TRY(csim_sets_drop_bad_rows(ctx, sets, set_count, &dropped));
+    }
     CSIM_TRY(csim__vote(ctx, list_sites(&w)));
     CSIM_TRY(csim__vote(ctx, csim__cells_make(ctx, sets, set_count, options, &w.cells)));
     CSIM_TRY(csim__vote(ctx, make_plan(&w, csim_set_examples(sets[0]))));
-    csim__ingest_options ingest = {.precision = options->precision,
-                                   .nan_drop_rows = options->nan_drop_rows};
     w.meter = (csim__meter){.fn = csim_context_rank(ctx) == 0 ? options->progress : NULL,
                             .user = options->progress_user,
                             .size = csim_context_size(ctx)};
-    CSIM_TRY(csim__ingest(ctx, w.site, w.count, &ingest, &w.shard));
-    CSIM_TRY(csim__vote(ctx, make_plan(&w, w.shard.n))); /* rows may have been dropped */
+    CSIM_TRY(csim__ingest(ctx, w.site, w.count, options->precision, &w.shard));
     w.meter.total = w.plan.flops;
     announce(&w);
     CSIM_TRY(
