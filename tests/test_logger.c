@@ -149,7 +149,7 @@ static void live_line(void **state)
         csim__logger_progress(&f.log, "pass", i, 1000);
         test_time += 0.01;
     }
-    csim__logger_sink(&f.log, CSIM_LOG_WARNING, "message", "look");
+    csim__logger_sink(&f.log, CSIM_LOG_WARNING, "message", "look", NULL, 0);
     csim__logger_progress(&f.log, "pass", 1000, 1000);
     char *text = finish(&f);
     int states = count(text, "\rpass");
@@ -166,7 +166,7 @@ static void json_lines(void **state)
     (void)state;
     fixture f;
     start(&f, 1, 0);
-    csim__logger_sink(&f.log, CSIM_LOG_WARNING, "message", "a \"quoted\" \xff word");
+    csim__logger_sink(&f.log, CSIM_LOG_WARNING, "message", "a \"quoted\" \xff word", NULL, 0);
     test_time += 50;
     csim__logger_progress(&f.log, "pass", 0, 100);
     test_time += 10;
@@ -190,7 +190,7 @@ static void other_ranks(void **state)
     csim__logger_progress(&f.log, "pass", 0, 100);
     test_time += 1000;
     csim__logger_progress(&f.log, "pass", 50, 100);
-    csim__logger_sink(&f.log, CSIM_LOG_INFO, "message", "hello");
+    csim__logger_sink(&f.log, CSIM_LOG_INFO, "message", "hello", NULL, 0);
     char *text = finish(&f);
     assert_string_equal(text, "contrasim: rank 2: hello\n");
     free(text);

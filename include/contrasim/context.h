@@ -22,11 +22,19 @@ typedef enum csim_log_level {
     CSIM_LOG_DEBUG
 } csim_log_level;
 
+/** A number of a message, for programs that read the log. */
+typedef struct csim_log_value {
+    const char *name;
+    double value;
+} csim_log_value;
+
 /** Where log messages go. Called on the ranks that log; the library itself never prints.
- *  @param[in] user   what csim_context_set_log() was given
- *  @param[in] event  what kind of message, "message", "progress", "phase", …; never NULL
- *  @param[in] text   one line without newline */
-typedef void (*csim_log_fn)(void *user, csim_log_level level, const char *event, const char *text);
+ *  @param[in] user    what csim_context_set_log() was given
+ *  @param[in] event   what kind of message, "message", "progress", "phase", …; never NULL
+ *  @param[in] text    one line without newline
+ *  @param[in] values  [count] the numbers in it; NULL without any */
+typedef void (*csim_log_fn)(void *user, csim_log_level level, const char *event, const char *text,
+                            const csim_log_value *values, int count);
 
 /** Make a context. Collective on @p comm, which is duplicated once and stays the caller's.
  *  @param[out] ctx  new context; free with csim_context_free(); NULL on error

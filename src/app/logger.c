@@ -75,12 +75,18 @@ static void print_json(const csim__logger *log, const char *level, const char *e
     json_decref(line);
 }
 
-void csim__logger_sink(void *user, csim_log_level level, const char *event, const char *text)
+void csim__logger_sink(void *user, csim_log_level level, const char *event, const char *text,
+                       const csim_log_value *values, int count)
 {
     static const char *const names[] = {"error", "warning", "info", "debug"};
     csim__logger *log = user;
     if (log->json) {
-        print_json(log, names[level], event, text, NULL);
+        json_t *extra = count > 0 ? json_object() : NULL;
+        for (int i = 0; i < count; i++) {
+            json_object_set_new(extra, values[i].name, json_real(values[i].value));
+        }
+        print_json(log, names[level], event, text, extra);
+        json_decref(extra);
         return;
     }
     csim__logger_clear(log);

@@ -22,7 +22,8 @@ typedef struct csim__logger {
 void csim__logger_start(csim__logger *log, int rank, int size, int json);
 
 /** Sink for csim_context_set_log(); user is a csim__logger. Local. */
-void csim__logger_sink(void *user, csim_log_level level, const char *event, const char *text);
+void csim__logger_sink(void *user, csim_log_level level, const char *event, const char *text,
+                       const csim_log_value *values, int count);
 
 /** Sink for progress (csim_progress_fn): on a terminal a live line at most 5 times a second, else
  *  plain lines at 1, 2, 5, 10, 20, 50 and 100 % and at least every 10 minutes. Local.

@@ -18,7 +18,7 @@ static void print_line(csim__app *app, const char *format, ...)
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     if (app->log.json) {
-        csim__logger_sink(&app->log, CSIM_LOG_INFO, "profile", text);
+        csim__logger_sink(&app->log, CSIM_LOG_INFO, "profile", text, NULL, 0);
     } else {
         fprintf(stderr, "%s\n", text);
     }

@@ -46,9 +46,11 @@ csim_status csim__mpi(csim_context *ctx, int code, const char *what);
 void csim__log(csim_context *ctx, csim_log_level level, const char *format, ...) CSIM_PRINTF(3, 4);
 void csim__log_all(csim_context *ctx, csim_log_level level, const char *format, ...)
     CSIM_PRINTF(3, 4);
-/** The same from rank 0 with an event name, for programs that read the log. */
-void csim__log_event(csim_context *ctx, csim_log_level level, const char *event, const char *format,
-                     ...) CSIM_PRINTF(4, 5);
+/** The same from rank 0 with an event name and the numbers of the message, for programs that read
+ *  the log. */
+void csim__log_values(csim_context *ctx, csim_log_level level, const char *event,
+                      const csim_log_value *values, int count, const char *format, ...)
+    CSIM_PRINTF(6, 7);
 
 /** Counted memory, 64-byte aligned. Local.
  *  @return CSIM_OK or CSIM_E_MEM (also when count · size overflows), with a message that names

@@ -125,6 +125,67 @@ csim_status csim__file_publish(csim_context *ctx, const char *temporary, const c
     return sync_folder(ctx, path);
 }
 
+/* Does the file system, or the file's owner, not allow hard links? */
+static int has_no_links(int error)
+{
+    return error == EPERM || error == EOPNOTSUPP || error == ENOSYS || error == EMLINK;
+}
+
+/* With a second name `aside` for what `path` is, no step leaves a moment without a file. */
+static csim_status rotate_linked(csim_context *ctx, const char *temporary, const char *path,
+                                 const char *aside, const char *previous)
+{
+    csim_status st = CSIM_OK;
+    if (rename(temporary, path) != 0) {
+        st = refuse(ctx, path, "give the finished file its name");
+    } else if (rename(aside, previous) != 0) {
+        st = refuse(ctx, previous, "keep the file before under this name");
+        rename(aside, path);
+    }
+    return st;
+}
+
+static csim_status rotate_moved(csim_context *ctx, const char *temporary, const char *path,
+                                const char *previous)
+{
+    csim_status st = CSIM_OK;
+    if (rename(path, previous) != 0) {
+        st = refuse(ctx, previous, "keep the file before under this name");
+    } else if (rename(temporary, path) != 0) {
+        st = refuse(ctx, path, "give the finished file its name");
+        rename(previous, path);
+    }
+    return st;
+}
+
+csim_status csim__file_rotate(csim_context *ctx, const char *temporary, const char *path,
+                              const char *previous)
+{
+    char *aside = NULL;
+    csim_status st = csim__file_temporary(ctx, previous, &aside);
+    if (st != CSIM_OK) { goto done; }
+    unlink(aside); /* of a process of the same number that was killed */
+    if (link(path, aside) == 0) {
+        st = rotate_linked(ctx, temporary, path, aside, previous);
+    } else if (errno == ENOENT) { /* the first of all */
+        if (rename(temporary, path) != 0) {
+            st = refuse(ctx, path, "give the finished file its name");
+        }
+    } else if (has_no_links(errno)) {
+        st = rotate_moved(ctx, temporary, path, previous);
+    } else {
+        st = refuse(ctx, previous, "keep the file before under this name");
+    }
+    unlink(aside); /* is there after a failure, and if both names were the same file's before */
+done:
+    csim__free(ctx, &aside);
+    if (st != CSIM_OK) {
+        unlink(temporary);
+        return st;
+    }
+    return sync_folder(ctx, path);
+}
+
 csim_status csim__file_size(csim_context *ctx, const char *path, int64_t *bytes)
 {
     struct stat s;

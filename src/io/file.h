@@ -23,6 +23,14 @@ csim_status csim__file_sync(csim_context *ctx, const char *path);
 csim_status csim__file_publish(csim_context *ctx, const char *temporary, const char *path,
                                int overwrite);
 
+/** Give the finished, flushed file @p temporary the name @p path in one step, after which what had
+ *  that name is called @p previous; flush the folder. On failure both are as they were and the
+ *  temporary file is removed. Without hard links @p path is missing for a moment, in which
+ *  @p previous is what it was; a failure just then costs the older of the two files.
+ *  CSIM_OK, CSIM_E_IO, CSIM_E_MEM. */
+csim_status csim__file_rotate(csim_context *ctx, const char *temporary, const char *path,
+                              const char *previous);
+
 /** Size of a file in bytes. CSIM_OK, CSIM_E_IO. */
 csim_status csim__file_size(csim_context *ctx, const char *path, int64_t *bytes);
 

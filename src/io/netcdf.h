@@ -37,4 +37,15 @@ csim_status csim__nc_text(csim_context *ctx, const char *path, int group, int va
 csim_status csim__nc_int(csim_context *ctx, const char *path, int group, int variable,
                          const char *label, const char *name, int64_t *value, int *has);
 
+/** Start a netCDF-4 file in memory (netcdf_image.c). Local.
+ *  @param[in]  path  a temporary name; an empty file is put there and removed
+ *  @param[out] nc    to be filled and given to csim__nc_image_finish(); −1 on error
+ *  @return CSIM_OK, CSIM_E_IO, CSIM_E_MEM */
+csim_status csim__nc_image_start(csim_context *ctx, const char *path, int *nc);
+
+/** Close it, also on failure, and get its bytes; free them with csim__nc_image_free(). Local. */
+csim_status csim__nc_image_finish(csim_context *ctx, const char *path, int nc, void **image,
+                                  int64_t *bytes);
+void csim__nc_image_free(void **image);
+
 #endif

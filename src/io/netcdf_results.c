@@ -1,20 +1,12 @@
-/* Writing results as netCDF. The file is made in memory, so that a full disk meets one plain
- * write() and never a half-open HDF5 file. */
+/* Writing results as netCDF. */
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "io/file.h"
 #include "io/netcdf_results.h"
 
-#include <netcdf_mem.h> /* needs netcdf.h before it */
-
-enum {
-    EMPTY_MOST = 4096, /* bytes of a netCDF file without contents */
-    NAME_MOST = 160
-};
+enum { NAME_MOST = 160 };
 
 typedef csim__results_file file;
 
@@ -252,53 +244,15 @@ done:
     return st;
 }
 
-/* An empty netCDF file, opened in memory. An image made by nc_create_mem() would not keep the order
- * of its variables, nor could it be changed later by other tools; one that starts as a file does.
- * The file is made at @p path and removed. */
-static csim_status start_image(file *f)
-{
-    NC_memio memory = {0};
-    FILE *stream = NULL;
-    char *reserve = NULL;
-    csim_status st = CSIM_OK;
-    /* A plain write finds out about a full disk; HDF5 can crash over one. */
-    CSIM_TRY(csim__calloc(f->ctx, EMPTY_MOST, 1, "an empty file", &reserve));
-    CSIM_TRY(csim__file_write(f->ctx, f->path, reserve, EMPTY_MOST));
-    CSIM_NC_TRY(f, nc_create(f->path, NC_NETCDF4 | NC_CLOBBER, &f->nc), "make the file");
-    int nc = f->nc;
-    f->nc = -1;
-    CSIM_NC_TRY(f, nc_close(nc), "make the file");
-    memory.memory = malloc(EMPTY_MOST); /* becomes netCDF's, which reallocates it */
-    stream = fopen(f->path, "rb");
-    if (memory.memory != NULL && stream != NULL) {
-        memory.size = fread(memory.memory, 1, EMPTY_MOST, stream);
-    }
-    if (memory.size == 0) {
-        CSIM_TRY(csim__fail(f->ctx, CSIM_E_IO, "%s: cannot read an empty file back", f->path));
-    }
-    int code = nc_open_memio(f->path, NC_NETCDF4 | NC_WRITE, &memory, &f->nc);
-    if (code != NC_NOERR) { f->nc = -1; }
-    CSIM_NC_TRY(f, code, "make the file in memory");
-    memory.memory = NULL;
-    nc_redef(f->nc);
-done:
-    if (stream != NULL) { fclose(stream); }
-    free(memory.memory);
-    csim__free(f->ctx, &reserve);
-    remove(f->path);
-    return st;
-}
-
 csim_status csim__results_store(csim_context *ctx, const csim_results *r, const char *path,
                                 void **image, int64_t *bytes)
 {
     file f = {.ctx = ctx, .path = path, .otherwise = CSIM_E_IO, .nc = -1};
     char sum[48];
     int64_t one = 1;
-    NC_memio memory = {0};
     csim_status st = CSIM_OK;
     *image = NULL;
-    CSIM_TRY(start_image(&f));
+    CSIM_TRY(csim__nc_image_start(ctx, path, &f.nc));
     CSIM_NC_TRY(&f, nc_set_fill(f.nc, NC_NOFILL, NULL), "make the file");
     CSIM_TRY(put_attributes(&f, NC_GLOBAL, &r->attributes));
     CSIM_TRY(put_side(&f, 0, r->rows, r->n_rows));
@@ -309,9 +263,7 @@ csim_status csim__results_store(csim_context *ctx, const csim_results *r, const 
     CSIM_TRY(put_ints(&f, NC_GLOBAL, "completed", &one, 1));
     int nc = f.nc;
     f.nc = -1;
-    CSIM_NC_TRY(&f, nc_close_memio(nc, &memory), "finish the file");
-    *image = memory.memory;
-    *bytes = (int64_t)memory.size;
+    CSIM_TRY(csim__nc_image_finish(ctx, path, nc, image, bytes));
 done:
     if (f.nc >= 0) { nc_close(f.nc); }
     return st;
@@ -319,6 +271,5 @@ done:
 
 void csim__results_image_free(void **image)
 {
-    free(*image); /* netCDF's, from malloc() */
-    *image = NULL;
+    csim__nc_image_free(image);
 }

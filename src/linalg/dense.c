@@ -87,6 +87,18 @@ void csim__gemm_nn(int m, int n, int k, const double *a, int lda, const double *
     dgemm_("N", "N", &n, &m, &k, &one, b, &ldb, a, &lda, &zero, c, &ldc);
 }
 
+void csim__gemm_nn_f(int m, int n, int k, const float *a, const float *b, float *c)
+{
+    const float one = 1, zero = 0;
+    sgemm_("N", "N", &n, &m, &k, &one, b, &n, a, &k, &zero, c, &n);
+}
+
+void csim__gemm_tn_add_f(int m, int n, int k, const float *a, const float *b, float *c)
+{
+    const float one = 1;
+    sgemm_("N", "T", &n, &m, &k, &one, b, &n, a, &m, &one, c, &n);
+}
+
 /* X R⁻¹ row-major is R⁻ᵀ Xᵀ column-major, where R arrives as a lower triangle Rᵀ. */
 void csim__trsm_right(int m, int n, const double *r, double *x)
 {

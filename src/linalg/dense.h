@@ -21,6 +21,12 @@ void csim__gemm_nt_f(int m, int n, int k, const float *a, const float *b, float 
 void csim__syrk_nt(int m, int k, const double *a, double *c);
 void csim__syrk_nt_f(int m, int k, const float *a, float *c);
 
+/** C[m,n] = A[m,k] B[k,n], packed. */
+void csim__gemm_nn_f(int m, int n, int k, const float *a, const float *b, float *c);
+
+/** C[m,n] += A[k,m]ᵀ B[k,n], packed. */
+void csim__gemm_tn_add_f(int m, int n, int k, const float *a, const float *b, float *c);
+
 /** C[m,n] = A[m,k] B[k,n] with leading dimensions lda, ldb, ldc. */
 void csim__gemm_nn(int m, int n, int k, const double *a, int lda, const double *b, int ldb,
                    double *c, int ldc);

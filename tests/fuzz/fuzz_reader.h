@@ -77,7 +77,7 @@ static void fuzz_set(void)
     csim_set_free(&set);
 }
 
-static int fuzz_one(const csim__reader *format, const uint8_t *data, size_t size)
+static inline int fuzz_one(const csim__reader *format, const uint8_t *data, size_t size)
 {
     static double out[FUZZ_MOST];
     size_t head = size < 64 ? size : 64;

@@ -1,0 +1,567 @@
+/* The data of a training: which sites, which rows, read into the order of the first epoch. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "contrasim/native.h"
+#include "core/exact.h"
+#include "io/set.h"
+#include "train/trainer.h"
+
+static bool by_sets(const csim__trainer *t)
+{
+    return t->options->item == CSIM_ITEM_SET;
+}
+
+/* ---- sites, stops, encoder ---- */
+
+static csim_status check_sets(csim__trainer *t)
+{
+    csim_context *ctx = t->ctx;
+    int layers = csim_set_site_count(t->sets[0]);
+    const char *why = by_sets(t)
+                          ? "--item set needs two sets or more: the positives of a layer are "
+                            "the layers at its place in the others"
+                          : "the loss needs two sets or more, or --views 2: without them no "
+                            "row has a positive";
+    bool views = !by_sets(t) && t->options->views > 1;
+    if (t->options->loss == CSIM_LOSS_MSCON && t->set_count != 1) {
+        return csim__fail(ctx, CSIM_E_USAGE, "--loss mscon takes one set, found %d", t->set_count);
+    }
+    if (t->set_count < 2 && !views) { return csim__fail(ctx, CSIM_E_USAGE, "%s", why); }
+    for (int s = 1; s < t->set_count; s++) {
+        int found = csim_set_site_count(t->sets[s]);
+        if (found != layers) {
+            return csim__fail(ctx, CSIM_E_SHAPE,
+                              "set %s has %d layers, set %s has %d: layers are paired by their "
+                              "place; --layers SET:LIST chooses",
+                              csim_set_name(t->sets[0]), layers, csim_set_name(t->sets[s]), found);
+        }
+    }
+    return CSIM_OK;
+}
+
+/* Input layers in the order in which the sets and their layers need them. */
+static csim_status make_inputs(csim__trainer *t)
+{
+    csim_encoder *e = t->encoder;
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__alloc(t->ctx, t->sites, sizeof *e->width, "input layers", &e->width));
+    CSIM_TRY(csim__calloc(t->ctx, t->sites, sizeof *e->model, "input layers", &e->model));
+    for (int s = 0; s < t->sites; s++) {
+        csim__train_site *site = &t->site[s];
+        const char *model = csim_set_name(site->set);
+        site->input = csim__encoder_find(e, site->d, model);
+        if (site->input >= 0) { continue; }
+        site->input = e->inputs;
+        CSIM_TRY(csim__int(t->ctx, site->d, "neurons of a layer", &e->width[e->inputs]));
+        CSIM_TRY(csim__strdup(t->ctx, e->input_layer == CSIM_INPUT_MODEL ? model : "",
+                              &e->model[e->inputs]));
+        e->inputs++;
+    }
+done:
+    return st;
+}
+
+/* By stop, then by input layer, then as they came. */
+static int compare_sites(const void *a, const void *b)
+{
+    const csim__train_site *x = a, *y = b;
+    if (x->place != y->place) { return x->place < y->place ? -1 : 1; }
+    if (x->input != y->input) { return x->input < y->input ? -1 : 1; }
+    return x->model < y->model ? -1 : 1;
+}
+
+static int compare_inputs(const void *a, const void *b)
+{
+    const csim__train_site *x = a, *y = b;
+    if (x->input != y->input) { return x->input < y->input ? -1 : 1; }
+    if (x->model != y->model) { return x->model < y->model ? -1 : 1; }
+    return x->place < y->place ? -1 : 1;
+}
+
+static csim_status list_sites(csim__trainer *t)
+{
+    int layers = csim_set_site_count(t->sets[0]);
+    csim_status st = CSIM_OK;
+    t->sites = t->set_count * layers;
+    t->stops = by_sets(t) ? 1 : layers;
+    t->copies = by_sets(t) ? t->sites : t->set_count * (int)t->options->views;
+    CSIM_TRY(csim__calloc(t->ctx, t->sites, sizeof *t->site, "sites", &t->site));
+    CSIM_TRY(csim__alloc(t->ctx, t->sites, sizeof *t->width, "widths", &t->width));
+    CSIM_TRY(csim__calloc(t->ctx, t->stops, sizeof *t->stop, "steps of a batch", &t->stop));
+    CSIM_TRY(
+        csim__alloc(t->ctx, t->stops, sizeof *t->stop_order, "steps of a batch", &t->stop_order));
+    for (int i = 0; i < t->sites; i++) {
+        csim_set *set = t->sets[i / layers];
+        t->site[i] = (csim__train_site){.set = set,
+                                        .model = i / layers,
+                                        .index = i % layers,
+                                        .place = i % layers,
+                                        .d = csim_set_site(set, i % layers)->d};
+    }
+    CSIM_TRY(make_inputs(t));
+    qsort(t->site, (size_t)t->sites, sizeof *t->site, by_sets(t) ? compare_inputs : compare_sites);
+    for (int i = 0; i < t->stops; i++) {
+        csim__stop *stop = &t->stop[i];
+        stop->count = t->sites / t->stops;
+        stop->first = i * stop->count;
+        CSIM_TRY(csim__alloc(t->ctx, stop->count, sizeof *stop->run, "runs of sites", &stop->run));
+        for (int s = stop->first; s < stop->first + stop->count; s++) {
+            if (stop->runs > 0 && stop->run[stop->runs - 1].input == t->site[s].input) {
+                stop->run[stop->runs - 1].count++;
+            } else {
+                stop->run[stop->runs++] = (csim__run){s, 1, t->site[s].input};
+            }
+        }
+    }
+    for (int i = 0; i < t->sites; i++) { t->width[i] = t->site[i].d; }
+done:
+    return st;
+}
+
+static csim_status make_encoder(csim__trainer *t)
+{
+    const csim_train_options *o = t->options;
+    csim_encoder *e = NULL;
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__calloc(t->ctx, 1, sizeof *e, "an encoder", &e));
+    t->encoder = e;
+    e->ctx = t->ctx;
+    e->activation = (csim_activation)o->activation;
+    e->input_layer = (csim_input_layer)o->input_layer;
+    e->inits = (int)o->inits;
+    CSIM_TRY(csim__strdup(t->ctx, t->run->output, &e->path));
+    CSIM_TRY(csim__strdup(t->ctx, csim_train_measure(o), &e->measure));
+    CSIM_TRY(csim__train_hidden(t->ctx, o->hidden, &e->hidden, &e->hidden_count));
+done:
+    return st;
+}
+
+static csim_status lay_out_encoder(csim__trainer *t)
+{
+    csim_encoder *e = t->encoder;
+    e->heads = t->notions;
+    e->head_out = t->notions > 0 ? (int)t->options->head_out : 0;
+    e->weights = t->notions > 0 && t->options->weights == 0;
+    csim_status st = csim__encoder_layout(e, (int)t->options->out);
+    int64_t size = e->net.parameters;
+    CSIM_TRY(st);
+    CSIM_TRY(csim__alloc(t->ctx, size, sizeof(float), "parameters", &t->params));
+    CSIM_TRY(csim__calloc(t->ctx, size, sizeof(float), "state of the optimiser", &t->state1));
+    CSIM_TRY(csim__calloc(t->ctx, size, sizeof(float), "state of the optimiser", &t->state2));
+done:
+    return st;
+}
+
+/* ---- examples and batches ---- */
+
+/* Held out are examples at even distances: data are often sorted. */
+static csim_status divide(csim__trainer *t)
+{
+    int64_t n = csim_set_examples(t->sets[0]), held = 0;
+    double part = t->options->early_stop ? t->options->held_out : 0;
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__alloc(t->ctx, n, sizeof *t->train_row, "training rows", &t->train_row));
+    CSIM_TRY(csim__alloc(t->ctx, n, sizeof *t->held_row, "held-out rows", &t->held_row));
+    for (int64_t i = 0; i < n; i++) {
+        if (floor((double)(i + 1) * part) > floor((double)i * part)) {
+            t->held_row[held++] = i;
+        } else {
+            t->train_row[t->examples++] = i;
+        }
+    }
+    t->held = held;
+    if (t->examples < 2 || (part > 0 && held < 2)) {
+        st =
+            csim__fail(t->ctx, CSIM_E_DATA, "%" PRId64 " examples%s: training needs at least two%s",
+                       t->examples, part > 0 ? " besides those held out" : "",
+                       part > 0 ? ", and two to hold out" : "");
+    }
+done:
+    return st;
+}
+
+static csim_status make_layout(csim__trainer *t, int64_t rows, csim__layout *l)
+{
+    csim_context *ctx = t->ctx;
+    int size = csim_context_size(ctx), most;
+    int64_t *label = NULL, items = by_sets(t) ? t->sites : rows * t->copies;
+    csim_status st = CSIM_OK;
+    l->rows = rows;
+    l->shard = csim__shard(rows, csim_context_rank(ctx), size);
+    CSIM_TRY(csim__int(ctx, rows * t->copies * t->options->out, "values of a batch", &most));
+    l->items = (int)items;
+    CSIM_TRY(csim__alloc(ctx, size, sizeof *l->part, "items of ranks", &l->part));
+    CSIM_TRY(csim__alloc(ctx, size, sizeof *l->at, "items of ranks", &l->at));
+    CSIM_TRY(csim__alloc(ctx, items, sizeof *label, "labels of items", &label));
+    for (int r = 0; r < size; r++) {
+        csim_shard s = csim__shard(rows, r, size);
+        l->part[r] = (int)s.rows * t->copies;
+        l->at[r] = (int)s.row0 * t->copies;
+    }
+    l->first = l->at[l->shard.rank];
+    l->count = l->part[l->shard.rank];
+    if (by_sets(t)) {
+        for (int s = 0; s < t->sites; s++) { label[s] = t->site[s].place; }
+    } else {
+        csim_shard all = csim__shard(rows, 0, 1);
+        CSIM_TRY(csim__alloc(ctx, items, sizeof *l->item, "items of examples", &l->item));
+        for (int64_t q = 0; q < rows; q++) {
+            int64_t c = q / all.chunk, many = csim__chunk_rows(&all, c);
+            for (int64_t v = 0; v < t->copies; v++) {
+                int64_t item = c * all.chunk * t->copies + v * many + q - c * all.chunk;
+                l->item[v * rows + q] = (int)item;
+                label[item] = q;
+            }
+        }
+    }
+    CSIM_TRY(csim__groups_make(ctx, l->items, label, &l->groups));
+done:
+    csim__free(ctx, &label);
+    return st;
+}
+
+static csim_status make_layouts(csim__trainer *t, const csim__batches *b, csim__layout *two)
+{
+    csim_status st = make_layout(t, b->batch, &two[0]);
+    int64_t last = b->n - (b->count - 1) * b->batch;
+    return st == CSIM_OK ? make_layout(t, last, &two[1]) : st;
+}
+
+static csim_status make_batches(csim__trainer *t)
+{
+    const csim_train_options *o = t->options;
+    csim_status st = CSIM_OK;
+    if (o->batch > t->examples) {
+        csim__log(t->ctx, CSIM_LOG_WARNING,
+                  "--batch %" PRId64 " is more than the %" PRId64 " training examples: all of them "
+                  "make one batch",
+                  o->batch, t->examples);
+    }
+    CSIM_TRY(csim__batches_make(t->ctx, t->examples, o->batch, t->sites, t->width, &t->batches));
+    CSIM_TRY(make_layouts(t, &t->batches, &t->layout[0]));
+    if (t->held == 0) { goto done; }
+    CSIM_TRY(csim__batches_make(t->ctx, t->held, o->batch, t->sites, t->width, &t->held_batches));
+    CSIM_TRY(make_layouts(t, &t->held_batches, &t->layout[2]));
+done:
+    return st;
+}
+
+/* ---- rows ---- */
+
+enum { SPAN = 1024, GAP = 8 }; /* rows read at once; rows read in vain rather than anew */
+
+static csim_status refuse_value(csim__trainer *t, const csim__train_site *site, int64_t row,
+                                int64_t column, double value)
+{
+    return csim__fail(t->ctx, CSIM_E_DATA,
+                      "set %s, site %s: %s at row %" PRId64 ", column %" PRId64 "%s",
+                      csim_set_name(site->set), csim_set_site(site->set, site->index)->name,
+                      isnan(value) ? "NaN" : "infinity, or a value beyond float32,", row, column,
+                      isfinite(value) ? "" : "; --nan drop-rows leaves such examples out");
+}
+
+/* The rows of one chunk of one site: list[0 … rows−1], ascending. */
+static csim_status read_chunk(csim__trainer *t, const csim__train_site *site, const int64_t *list,
+                              int64_t rows, double *span, float *to, uint64_t *hash)
+{
+    int64_t d = site->d;
+    for (int64_t r = 0, end; r < rows; r = end) {
+        for (end = r + 1;
+             end < rows && list[end] - list[end - 1] <= GAP && list[end] - list[r] < SPAN;) {
+            end++;
+        }
+        csim_status st =
+            csim_set_read(site->set, site->index, list[r], list[end - 1] - list[r] + 1, span);
+        if (st != CSIM_OK) { return st; }
+        for (int64_t i = r; i < end; i++) {
+            const double *row = span + (list[i] - list[r]) * d;
+            for (int64_t j = 0; j < d; j++) {
+                float value = (float)row[j];
+                to[i * d + j] = value;
+                if (!isfinite(value)) { return refuse_value(t, site, list[i], j, row[j]); }
+            }
+        }
+    }
+    *hash = XXH3_64bits_withSeed(to, (size_t)(rows * d) * sizeof *to, *hash);
+    return CSIM_OK;
+}
+
+/* Fill the first order of a list of batches. Every chunk leaves a hash for each set. */
+static csim_status read_batches(csim__trainer *t, csim__batches *b, const int64_t *row,
+                                int64_t *hashes)
+{
+    int64_t widest = 0, at = 0;
+    double *span = NULL;
+    csim_status st = CSIM_OK;
+    for (int s = 0; s < t->sites; s++) { widest = csim__max64(widest, t->width[s]); }
+    CSIM_TRY(csim__alloc(t->ctx, SPAN * widest, sizeof *span, "rows", &span));
+    for (int64_t i = 0; i < b->count; i++) {
+        csim_shard s = csim__batch_shard(b, i);
+        for (int64_t c = s.first; c < s.first + s.count; c++) {
+            int64_t rows = csim__chunk_rows(&s, c), first = i * b->batch + csim__chunk_row(&s, c);
+            float *to = csim__batch_chunk(b, i, c);
+            for (int k = 0; k < t->sites; k++) {
+                uint64_t hash = (uint64_t)hashes[(at + c) * t->set_count + t->site[k].model];
+                CSIM_TRY(read_chunk(t, &t->site[k], row + first, rows, span, to, &hash));
+                memcpy(&hashes[(at + c) * t->set_count + t->site[k].model], &hash, sizeof hash);
+                to += rows * t->width[k];
+            }
+        }
+        at += s.chunks;
+    }
+done:
+    csim__free(t->ctx, &span);
+    return st;
+}
+
+static int64_t count_chunks(const csim__batches *b)
+{
+    int64_t chunks = 0;
+    for (int64_t i = 0; i < b->count; i++) { chunks += csim__batch_shard(b, i).chunks; }
+    return chunks;
+}
+
+/* Hashes of all chunks, each made by one rank while the others hold 0; one for each set. */
+static csim_status join_hashes(csim__trainer *t, int64_t *hashes, int64_t chunks)
+{
+    enum { PIECE = 1 << 24 };
+    csim_status st = CSIM_OK;
+    for (int64_t at = 0; st == CSIM_OK && at < chunks * t->set_count; at += PIECE) {
+        int piece = (int)csim__min64(PIECE, chunks * t->set_count - at);
+        st = csim__mpi(t->ctx,
+                       MPI_Allreduce(MPI_IN_PLACE, hashes + at, piece, MPI_INT64_T, MPI_SUM,
+                                     csim_context_comm(t->ctx)),
+                       "checksums");
+    }
+    for (int m = 0; st == CSIM_OK && m < t->set_count; m++) {
+        for (int64_t c = 0; c < chunks; c++) {
+            t->checksum[m] =
+                XXH3_64bits_withSeed(&hashes[c * t->set_count + m], sizeof *hashes, t->checksum[m]);
+        }
+    }
+    return st;
+}
+
+static csim_status read_rows(csim__trainer *t)
+{
+    int64_t *hashes = NULL, chunks = count_chunks(&t->batches), held = 0;
+    csim_status st = CSIM_OK;
+    csim__phase_begin(t->ctx, "read");
+    if (t->held > 0) { held = count_chunks(&t->held_batches); }
+    CSIM_TRY(
+        csim__calloc(t->ctx, (chunks + held) * t->set_count, sizeof *hashes, "checksums", &hashes));
+    CSIM_TRY(csim__calloc(t->ctx, t->set_count, sizeof *t->checksum, "checksums", &t->checksum));
+    CSIM_TRY(read_batches(t, &t->batches, t->train_row, hashes));
+    if (held > 0) {
+        CSIM_TRY(read_batches(t, &t->held_batches, t->held_row, hashes + chunks * t->set_count));
+    }
+done:
+    st = csim__vote(t->ctx, st);
+    if (st == CSIM_OK) { st = csim__vote(t->ctx, join_hashes(t, hashes, chunks + held)); }
+    csim__free(t->ctx, &hashes);
+    csim__phase_end(t->ctx, 0, 4.0 * (double)t->batches.rows * (double)t->batches.width);
+    return st;
+}
+
+/* Standard deviations of the neurons of one site, by exact sums over the first order. */
+static csim_status deviations(csim__trainer *t, int k, int64_t before, float top)
+{
+    csim__train_site *site = &t->site[k];
+    csim__exact *sum = NULL;
+    int64_t d = site->d, n = t->examples;
+    double bound = (double)top;
+    int e1 = csim__exact_exponent(2 * (double)n * bound);
+    int e2 = csim__exact_exponent(2 * (double)n * bound * bound);
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__alloc(t->ctx, d, sizeof(float), "deviations", &site->deviation));
+    CSIM_TRY(csim__calloc(t->ctx, 2 * d, sizeof *sum, "sums of columns", &sum));
+    for (int64_t i = 0; i < t->batches.count; i++) {
+        csim_shard s = csim__batch_shard(&t->batches, i);
+        for (int64_t c = s.first; c < s.first + s.count; c++) {
+            int64_t rows = csim__chunk_rows(&s, c);
+            const float *x = csim__batch_chunk(&t->batches, i, c) + rows * before;
+            for (int64_t r = 0; r < rows * d; r++) {
+                csim__exact_add(&sum[r % d], (double)x[r], e1);
+                csim__exact_add(&sum[d + r % d], (double)x[r] * (double)x[r], e2);
+            }
+        }
+    }
+done:
+    st = csim__vote(t->ctx, st);
+    if (st == CSIM_OK) { st = csim__exact_reduce(t->ctx, sum, 2 * d); }
+    for (int64_t j = 0; st == CSIM_OK && j < d; j++) {
+        double mean = csim__exact_value(sum[j], e1) / (double)n;
+        double square = csim__exact_value(sum[d + j], e2) / (double)n;
+        site->deviation[j] = (float)sqrt(fmax(square - mean * mean, 0));
+    }
+    csim__free(t->ctx, &sum);
+    return st;
+}
+
+static csim_status all_deviations(csim__trainer *t)
+{
+    int64_t before = 0;
+    csim_status st = CSIM_OK;
+    float top = csim__largest(t->batches.rows * t->batches.width, t->batches.now);
+    st = csim__mpi(
+        t->ctx, MPI_Allreduce(MPI_IN_PLACE, &top, 1, MPI_FLOAT, MPI_MAX, csim_context_comm(t->ctx)),
+        "the largest value");
+    for (int k = 0; st == CSIM_OK && k < t->sites; k++) {
+        st = deviations(t, k, before, top);
+        before += t->width[k];
+    }
+    return st;
+}
+
+/* ---- labels ---- */
+
+static csim_status add_notion(csim__trainer *t, const char *name, size_t length)
+{
+    csim_status st =
+        csim__realloc(t->ctx, t->notions + 1, sizeof *t->notion, "notions", &t->notion);
+    if (st != CSIM_OK) { return st; }
+    t->notion[t->notions] = NULL;
+    st = csim__format(t->ctx, &t->notion[t->notions], "%.*s", (int)length, name);
+    t->notions += st == CSIM_OK;
+    return st;
+}
+
+static csim_status list_notions(csim__trainer *t)
+{
+    const char *list = t->options->notions;
+    csim_status st = CSIM_OK;
+    if (t->options->loss != CSIM_LOSS_MSCON) {
+        return list == NULL ? CSIM_OK
+                            : csim__fail(t->ctx, CSIM_E_USAGE, "--notions goes with --loss mscon");
+    }
+    if (list == NULL) {
+        return csim__fail(t->ctx, CSIM_E_USAGE,
+                          "--loss mscon needs --notions: label variables joined by ','");
+    }
+    while (st == CSIM_OK && *list != '\0') {
+        size_t length = strcspn(list, ",");
+        if (length > 0) { st = add_notion(t, list, length); }
+        list += length + (list[length] == ',');
+    }
+    if (st == CSIM_OK && t->notions == 0) {
+        st = csim__fail(t->ctx, CSIM_E_USAGE, "--notions names no label variable");
+    }
+    return st;
+}
+
+/* Rank 0 reads the labels of all examples. */
+static csim_status read_labels(csim__trainer *t, int c, int64_t n, int64_t *all)
+{
+    char *name = NULL;
+    int has = 0;
+    csim_status st = csim__format(t->ctx, &name, "label_%s", t->notion[c]);
+    if (st == CSIM_OK) { st = csim__set_site_column(t->sets[0], 0, name, 0, n, all, &has); }
+    if (st == CSIM_OK && !has) {
+        st = csim__fail(t->ctx, CSIM_E_DATA, "set %s (%s) has no variable %s",
+                        csim_set_name(t->sets[0]), csim_set_path(t->sets[0]), name);
+    }
+    csim__free(t->ctx, &name);
+    return st;
+}
+
+static csim_status share_labels(csim__trainer *t, int c, int64_t n, int64_t *all)
+{
+    csim_status st = csim_context_rank(t->ctx) == 0 ? read_labels(t, c, n, all) : CSIM_OK;
+    int piece;
+    CSIM_TRY(csim__vote(t->ctx, st));
+    CSIM_TRY(csim__int(t->ctx, n, "examples with labels", &piece));
+    CSIM_TRY(csim__mpi(t->ctx, MPI_Bcast(all, piece, MPI_INT64_T, 0, csim_context_comm(t->ctx)),
+                       "labels"));
+    int64_t known = 0;
+    for (int64_t i = 0; i < n; i++) {
+        t->label[c][i] = all[i] < 0 || all[i] > INT32_MAX ? -1 : (int32_t)all[i];
+        known += t->label[c][i] >= 0;
+    }
+    if (known == 0) {
+        st = csim__fail(t->ctx, CSIM_E_DATA, "label_%s is missing in every example", t->notion[c]);
+    }
+done:
+    return st;
+}
+
+static csim_status all_labels(csim__trainer *t)
+{
+    int64_t n = csim_set_examples(t->sets[0]), *all = NULL;
+    csim_status st = CSIM_OK;
+    if (t->notions == 0) { return CSIM_OK; }
+    CSIM_TRY(csim__alloc(t->ctx, n, sizeof *all, "labels", &all));
+    CSIM_TRY(csim__calloc(t->ctx, t->notions, sizeof *t->label, "labels", &t->label));
+    for (int c = 0; c < t->notions; c++) {
+        CSIM_TRY(csim__alloc(t->ctx, n, sizeof **t->label, "labels", &t->label[c]));
+    }
+done:
+    st = csim__vote(t->ctx, st);
+    for (int c = 0; st == CSIM_OK && c < t->notions; c++) { st = share_labels(t, c, n, all); }
+    csim__free(t->ctx, &all);
+    return csim__vote(t->ctx, st);
+}
+
+/* ---- all of it ---- */
+
+csim_status csim__train_data(csim__trainer *t)
+{
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim_sets_match(t->ctx, t->sets, t->set_count));
+    if (t->run->nan_drop_rows) {
+        int64_t dropped;
+        CSIM_TRY(csim_sets_drop_bad_rows(t->ctx, t->sets, t->set_count, &dropped));
+    }
+    CSIM_TRY(csim__vote(t->ctx, check_sets(t)));
+    CSIM_TRY(csim__vote(t->ctx, list_notions(t)));
+    CSIM_TRY(csim__vote(t->ctx, make_encoder(t)));
+    CSIM_TRY(csim__vote(t->ctx, list_sites(t)));
+    CSIM_TRY(csim__vote(t->ctx, lay_out_encoder(t)));
+    CSIM_TRY(csim__vote(t->ctx, divide(t)));
+    CSIM_TRY(csim__vote(t->ctx, make_batches(t)));
+    CSIM_TRY(all_labels(t));
+    CSIM_TRY(read_rows(t));
+    if (t->options->view_noise > 0) { CSIM_TRY(all_deviations(t)); }
+done:
+    return st;
+}
+
+static void layout_clear(csim_context *ctx, csim__layout *l)
+{
+    csim__groups_clear(ctx, &l->groups);
+    csim__free(ctx, &l->item);
+    csim__free(ctx, &l->at);
+    csim__free(ctx, &l->part);
+}
+
+void csim__train_data_clear(csim__trainer *t)
+{
+    csim_context *ctx = t->ctx;
+    for (int i = 0; i < 4; i++) { layout_clear(ctx, &t->layout[i]); }
+    csim__batches_clear(&t->batches);
+    csim__batches_clear(&t->held_batches);
+    for (int c = 0; c < t->notions; c++) {
+        if (t->label != NULL) { csim__free(ctx, &t->label[c]); }
+        csim__free(ctx, &t->notion[c]);
+    }
+    csim__free(ctx, &t->label);
+    csim__free(ctx, &t->notion);
+    csim__free(ctx, &t->checksum);
+    csim__free(ctx, &t->held_row);
+    csim__free(ctx, &t->train_row);
+    for (int i = 0; t->stop != NULL && i < t->stops; i++) { csim__free(ctx, &t->stop[i].run); }
+    for (int i = 0; t->site != NULL && i < t->sites; i++) {
+        csim__free(ctx, &t->site[i].deviation);
+    }
+    csim__free(ctx, &t->stop_order);
+    csim__free(ctx, &t->stop);
+    csim__free(ctx, &t->width);
+    csim__free(ctx, &t->site);
+    csim__free(ctx, &t->state2);
+    csim__free(ctx, &t->state1);
+    csim__free(ctx, &t->params);
+    csim_encoder_free(&t->encoder);
+}
