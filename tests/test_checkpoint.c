@@ -3,13 +3,16 @@
 #define _POSIX_C_SOURCE 200809L
 #include "checkpoint_case.h"
 
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <xxhash.h>
+
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 /* ---- in memory ---- */
 

@@ -3,11 +3,17 @@
 #include <string.h>
 
 #include "app/machine.h"
-#include "app/perf.h"
+#include "app/perf_train.h"
 
-enum { PEAKS_FIRST = 4, PEAKS_BETWEEN = 2, COMPARE_SINGLE = 1 };
+enum { PEAKS_FIRST = 4, PEAKS_BETWEEN = 2, COMPARE_SINGLE = 1, WHAT_TRAIN = 1 };
 
 static const csim_option what_table[] = {
+    {.name = "what",
+     .kind = CSIM_OPTION_CHOICE,
+     .offset = offsetof(csim__perf_options, what),
+     .choices = "sweep|train",
+     .fallback = "sweep",
+     .help = "what to measure, the same as the word without --what"},
     {.name = "examples",
      .kind = CSIM_OPTION_INT,
      .offset = offsetof(csim__perf_options, examples),
@@ -48,6 +54,26 @@ static const csim_option what_table[] = {
      .choices = "double|single",
      .fallback = "double",
      .help = "precision of the pass over the examples"},
+    {.name = "item",
+     .kind = CSIM_OPTION_CHOICE,
+     .offset = offsetof(csim__perf_options, item),
+     .choices = "row|set",
+     .fallback = "row",
+     .help = "training: items of the loss"},
+    {.name = "batch",
+     .kind = CSIM_OPTION_INT,
+     .offset = offsetof(csim__perf_options, batch),
+     .min = 2,
+     .max = 1e6,
+     .help = "training: examples of a batch, of which an epoch has four; without it 1024 for rows, "
+             "256 for sets; --layers is 2 or 120 then"},
+    {.name = "epochs",
+     .kind = CSIM_OPTION_INT,
+     .offset = offsetof(csim__perf_options, epochs),
+     .fallback = "8",
+     .min = 1,
+     .max = 1e6,
+     .help = "training: epochs of each run"},
     {.name = NULL},
 };
 
@@ -90,6 +116,7 @@ static csim_status perf_groups(csim__config *config, void *target)
     CSIM_TRY(csim__config_add(config, &what));
     CSIM_TRY(csim__config_add(config, &how));
     CSIM_TRY(csim__measure_groups(config, &options->measure_options));
+    CSIM_TRY(csim__config_positional(config, "what"));
 done:
     return st;
 }
@@ -237,6 +264,7 @@ static csim_status perf_run(csim__app *app, void *target)
     char *folder = NULL;
     int measure_count = 0;
     int64_t memory = 0;
+    if (options->what == WHAT_TRAIN) { return csim__perf_train(app, options); }
     csim_status st = prepare(app, options, &perf, &measures, &measure_count);
     CSIM_TRY(csim__vote(ctx, st));
     CSIM_TRY(csim__default_memory(ctx, &memory));
@@ -259,10 +287,12 @@ done:
 const csim__command csim__command_perf = {
     .name = "perf",
     .brief = "measure the program's speed against the machine's",
-    .usage = "",
-    .details = "Sweep synthetic layers, written as .npy files to a folder under $TMPDIR that is "
-               "removed at the end, and report for each phase its time, its rate, and the share of "
-               "the rate at which all ranks together multiply large matrices.",
+    .usage = "[sweep|train]",
+    .details =
+        "Sweep synthetic layers, written as .npy files to a folder under $TMPDIR that is "
+        "removed at the end, and report for each phase its time, its rate, and the share of "
+        "the rate at which all ranks together multiply large matrices. With the word train, train "
+        "an encoder on such layers instead, and report the parts of a step.",
     .options_size = sizeof(csim__perf_options),
     .groups = perf_groups,
     .more = csim__list_measures,

@@ -12,7 +12,9 @@ enum { CSIM__PERF_PHASES = 64 };
 typedef struct csim__perf_options {
     int64_t examples, width, layers, repeat, gemm_size;
     const char *measures, *pairs;
-    int precision, compare, format;
+    int what, precision, compare, format;
+    int item; /* csim_item, of training */
+    int64_t batch, epochs;
     void **measure_options; /* [csim_measure_count()] */
 } csim__perf_options;
 

@@ -574,6 +574,7 @@ csim_status csim__train_step(csim__trainer *t, int64_t i, int stop, bool learn,
     double *loss = t->notion_loss, *weight = loss + t->notions, *dw = weight + t->notions;
     double base = t->options->base_temperature;
     double factor = base > 0 ? t->options->temperature / base : 1;
+    csim__phase_begin(t->ctx, learn ? "step" : "held-out step");
     if (learn) {
         memset(t->gradient, 0,
                (size_t)(w.layout->shard.count * t->encoder->net.parameters) * sizeof *t->gradient);
@@ -592,6 +593,7 @@ csim_status csim__train_step(csim__trainer *t, int64_t i, int stop, bool learn,
     csim__phase_end(t->ctx, 0, learn ? 8.0 * (double)t->encoder->net.parameters : 0);
     csim__phase_begin(t->ctx, "optimiser");
     if (st == CSIM_OK && learn) { update(&w, factor, dw, r); }
+    csim__phase_end(t->ctx, 0, 0);
     csim__phase_end(t->ctx, 0, 0);
     return st;
 }

@@ -205,6 +205,7 @@ static csim_status rest_of_epoch(csim__trainer *t, int *stop)
         st = csim__batches_send(b, i);
         if (st == CSIM_OK) { st = csim__batches_receive(b); }
     }
+    csim__phase_begin(t->ctx, "epoch");
     while (st == CSIM_OK && t->batch < b->count && !*stop) {
         if (more) { moved = csim__batches_send(b, t->batch); }
         st = one_batch(t, stop);
@@ -219,6 +220,7 @@ static csim_status rest_of_epoch(csim__trainer *t, int *stop)
             st = checkpoint(t);
         }
     }
+    csim__phase_end(t->ctx, 0, 0);
     return csim__vote(t->ctx, st);
 }
 

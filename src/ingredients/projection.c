@@ -1,0 +1,288 @@
+#include <math.h>
+#include <string.h>
+
+#include "core/exact.h"
+#include "ingredients/cross.h"
+#include "ingredients/gram.h"
+#include "ingredients/projection.h"
+#include "linalg/dense.h"
+
+enum { ROUND = 32 }; /* blocks of CKA at once */
+
+/* A projection under way. */
+typedef struct work {
+    csim_context *ctx;
+    const csim_shard *shard;
+    const csim__site *site;
+    int count, width, init;
+    const csim_encoder *encoder;
+    const unsigned char *wanted;
+    int *input;    /* [count] input layers */
+    double *raw;   /* [widest] a row as read */
+    float *x, *zf; /* [chunk, widest], [chunk, width] */
+    double **z;    /* [count] encoded rows: of a chunk, or all of this rank's */
+    csim__meter *meter;
+} work;
+
+static csim_status start(work *w, int64_t rows)
+{
+    int64_t widest = 0;
+    csim_status st = CSIM_OK;
+    for (int s = 0; s < w->count; s++) { widest = csim__max64(widest, w->site[s].d); }
+    CSIM_TRY(csim__alloc(w->ctx, w->count, sizeof *w->input, "input layers", &w->input));
+    CSIM_TRY(csim__calloc(w->ctx, w->count, sizeof *w->z, "encoded rows", &w->z));
+    CSIM_TRY(csim__alloc(w->ctx, widest, sizeof(double), "a row", &w->raw));
+    CSIM_TRY(csim__alloc(w->ctx, w->shard->chunk * widest, sizeof(float), "a chunk", &w->x));
+    CSIM_TRY(csim__alloc(w->ctx, w->shard->chunk * w->width, sizeof(float), "a chunk", &w->zf));
+    for (int s = 0; s < w->count; s++) {
+        const csim__site *site = &w->site[s];
+        CSIM_TRY(csim_encoder_input(w->ctx, w->encoder, site->d, site->model, &w->input[s]));
+        CSIM_TRY(csim__alloc(w->ctx, rows * w->width, sizeof(double), "encoded rows", &w->z[s]));
+    }
+done:
+    return st;
+}
+
+static void finish(work *w)
+{
+    for (int s = 0; w->z != NULL && s < w->count; s++) { csim__free(w->ctx, &w->z[s]); }
+    csim__free(w->ctx, &w->zf);
+    csim__free(w->ctx, &w->x);
+    csim__free(w->ctx, &w->raw);
+    csim__free(w->ctx, &w->z);
+    csim__free(w->ctx, &w->input);
+}
+
+/* One chunk of one site, rows of length 1 to double precision: a site is 1 with itself. */
+static csim_status encode_chunk(work *w, int s, int64_t c, double *z)
+{
+    const csim__site *site = &w->site[s];
+    int64_t rows = csim__chunk_rows(w->shard, c), at = csim__chunk_row(w->shard, c);
+    for (int64_t i = 0; i < rows; i++) {
+        csim__site_raw_row(site, at - w->shard->row0 + i, w->raw);
+        for (int64_t j = 0; j < site->d; j++) { w->x[i * site->d + j] = (float)w->raw[j]; }
+    }
+    csim_status st =
+        csim_encoder_encode(w->ctx, w->encoder, w->init, w->input[s], rows, w->x, w->zf);
+    for (int64_t i = 0; st == CSIM_OK && i < rows; i++) {
+        const float *from = w->zf + i * w->width;
+        double *to = z + i * w->width;
+        for (int j = 0; j < w->width; j++) { to[j] = (double)from[j]; }
+        double length = sqrt(csim__dot(w->width, to, to));
+        for (int j = 0; length > 0 && j < w->width; j++) { to[j] /= length; }
+    }
+    return st;
+}
+
+/* ---- mean cosine ---- */
+
+static csim_status aligned_pass(work *w, double *value)
+{
+    int64_t cells = (int64_t)w->count * w->count;
+    double *part = NULL;
+    csim__exact *sum = NULL;
+    int e = csim__exact_exponent(2 * (double)w->shard->n);
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__alloc(w->ctx, cells, sizeof *part, "products", &part));
+    CSIM_TRY(csim__calloc(w->ctx, cells, sizeof *sum, "sums", &sum));
+    for (int64_t c = w->shard->first; c < w->shard->first + w->shard->count; c++) {
+        for (int s = 0; s < w->count; s++) { CSIM_TRY(encode_chunk(w, s, c, w->z[s])); }
+        csim__inner_products((const double *const *)w->z, w->count,
+                             csim__chunk_rows(w->shard, c) * w->width, w->wanted, part);
+        for (int64_t i = 0; i < cells; i++) {
+            if (w->wanted[i] && isfinite(part[i])) {
+                csim__exact_add(&sum[i], part[i], e);
+            } else if (w->wanted[i]) {
+                st = csim__fail(w->ctx, CSIM_E_NUMERIC, "encoder %s: an encoded row is not finite",
+                                csim_encoder_path(w->encoder));
+                goto done;
+            }
+        }
+    }
+done:
+    st = csim__vote(w->ctx, st);
+    if (st == CSIM_OK) { st = csim__exact_reduce(w->ctx, sum, cells); }
+    for (int64_t i = 0; st == CSIM_OK && i < cells; i++) {
+        value[i] = w->wanted[i] ? csim__exact_value(sum[i], e) / (double)w->shard->n : NAN;
+    }
+    csim__free(w->ctx, &sum);
+    csim__free(w->ctx, &part);
+    return st;
+}
+
+/* ---- linear CKA ---- */
+
+/* Sums of all columns of all sites over the examples; squares: of their squares. */
+static csim_status column_sums(work *w, bool squares, double *out)
+{
+    int64_t columns = (int64_t)w->count * w->width;
+    csim__exact *sum = NULL;
+    double *part = NULL;
+    int e = csim__exact_exponent(8 * (double)w->shard->n);
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__calloc(w->ctx, columns, sizeof *sum, "sums of columns", &sum));
+    CSIM_TRY(csim__alloc(w->ctx, w->width, sizeof *part, "sums of columns", &part));
+    for (int64_t c = w->shard->first; c < w->shard->first + w->shard->count; c++) {
+        int64_t rows = csim__chunk_rows(w->shard, c);
+        for (int s = 0; s < w->count; s++) {
+            const double *z = w->z[s] + (csim__chunk_row(w->shard, c) - w->shard->row0) * w->width;
+            memset(part, 0, (size_t)w->width * sizeof *part);
+            for (int64_t i = 0; i < rows; i++) {
+                for (int j = 0; j < w->width; j++) {
+                    double v = z[i * w->width + j];
+                    part[j] += squares ? v * v : v;
+                }
+            }
+            for (int j = 0; j < w->width; j++) {
+                csim__exact_add(&sum[(int64_t)s * w->width + j], part[j], e);
+            }
+        }
+    }
+done:
+    st = csim__vote(w->ctx, st);
+    if (st == CSIM_OK) { st = csim__exact_reduce(w->ctx, sum, columns); }
+    for (int64_t i = 0; st == CSIM_OK && i < columns; i++) {
+        out[i] = csim__exact_value(sum[i], e);
+    }
+    csim__free(w->ctx, &part);
+    csim__free(w->ctx, &sum);
+    return st;
+}
+
+/* Encode all rows, centre them, and bound their columns by their lengths in norm. */
+static csim_status centred_rows(work *w, double *norm)
+{
+    csim_status st = CSIM_OK;
+    for (int64_t c = w->shard->first; c < w->shard->first + w->shard->count; c++) {
+        int64_t at = (csim__chunk_row(w->shard, c) - w->shard->row0) * w->width;
+        for (int s = 0; s < w->count; s++) { CSIM_TRY(encode_chunk(w, s, c, w->z[s] + at)); }
+    }
+done:
+    st = csim__vote(w->ctx, st);
+    if (st == CSIM_OK) { st = column_sums(w, false, norm); }
+    for (int s = 0; st == CSIM_OK && s < w->count; s++) {
+        for (int64_t i = 0; i < w->shard->rows; i++) {
+            for (int j = 0; j < w->width; j++) {
+                w->z[s][i * w->width + j] -= norm[(int64_t)s * w->width + j] / (double)w->shard->n;
+            }
+        }
+    }
+    if (st == CSIM_OK) { st = column_sums(w, true, norm); }
+    for (int64_t i = 0; st == CSIM_OK && i < (int64_t)w->count * w->width; i++) {
+        norm[i] = norm[i] > 0 ? sqrt(norm[i]) * (1 + 1e-12) : 0;
+    }
+    return st;
+}
+
+/* ‖Z̃_aᵀZ̃_b‖_F² of the wanted pairs [first, last) in their order, each on its owner. */
+static csim_status products(work *w, const csim__operand *operand, int64_t first, int64_t last,
+                            double *square)
+{
+    csim__product list[ROUND];
+    int64_t size = (int64_t)w->width * w->width, k = 0, cells = (int64_t)w->count * w->count;
+    int64_t place[ROUND], many = 0;
+    double *block[ROUND] = {NULL};
+    csim_status st = CSIM_OK;
+    for (int64_t i = 0; i < cells; i++) {
+        int a = (int)(i / w->count), b = (int)(i % w->count);
+        if (!w->wanted[i] || a > b) { continue; }
+        if (k >= first && k < last) {
+            int owner = (int)(k % w->shard->size);
+            if (owner == w->shard->rank && st == CSIM_OK) {
+                st = csim__alloc(w->ctx, size, sizeof(double), "a block", &block[many]);
+            }
+            list[many] = (csim__product){&operand[a], &operand[b], owner, block[many]};
+            place[many++] = i;
+        }
+        k++;
+    }
+    st = csim__vote(w->ctx, st);
+    if (st == CSIM_OK) { st = csim__cross_pass(w->ctx, w->shard, list, many, w->meter); }
+    for (int64_t i = 0; i < many; i++) {
+        if (st == CSIM_OK && block[i] != NULL) {
+            square[place[i]] = csim__dot(size, block[i], block[i]);
+        }
+        csim__free(w->ctx, &block[i]);
+    }
+    return st;
+}
+
+static csim_status cka_pass(work *w, double *value)
+{
+    int64_t cells = (int64_t)w->count * w->count, pairs = 0;
+    double *norm = NULL, *square = NULL;
+    csim__operand *operand = NULL;
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__alloc(w->ctx, (int64_t)w->count * w->width, sizeof *norm, "norms", &norm));
+    CSIM_TRY(csim__calloc(w->ctx, cells, sizeof *square, "products", &square));
+    CSIM_TRY(csim__alloc(w->ctx, w->count, sizeof *operand, "operands", &operand));
+    for (int s = 0; s < w->count; s++) {
+        operand[s] =
+            (csim__operand){.width = w->width, .x = w->z[s], .norm = norm + (int64_t)s * w->width};
+    }
+    for (int64_t i = 0; i < cells; i++) { pairs += w->wanted[i] != 0; }
+done:
+    st = csim__vote(w->ctx, st);
+    if (st == CSIM_OK) { st = centred_rows(w, norm); }
+    for (int64_t k = 0; st == CSIM_OK && k < pairs; k += ROUND) {
+        st = products(w, operand, k, csim__min64(k + ROUND, pairs), square);
+    }
+    /* one rank has each number, the others 0 */
+    if (st == CSIM_OK) {
+        st = csim__mpi(w->ctx,
+                       MPI_Allreduce(MPI_IN_PLACE, square, (int)cells, MPI_DOUBLE, MPI_MAX,
+                                     csim_context_comm(w->ctx)),
+                       "products of encoded rows");
+    }
+    for (int64_t i = 0; st == CSIM_OK && i < cells; i++) {
+        double a = square[i / w->count * (w->count + 1)], b = square[i % w->count * (w->count + 1)];
+        value[i] = w->wanted[i] && a > 0 && b > 0 ? square[i] / (sqrt(a) * sqrt(b)) : NAN;
+    }
+    csim__free(w->ctx, &operand);
+    csim__free(w->ctx, &square);
+    csim__free(w->ctx, &norm);
+    return st;
+}
+
+/* ---- all of it ---- */
+
+csim_status csim__project(csim_context *ctx, const csim_shard *shard, const csim__site *sites,
+                          int count, const csim_encoder *encoder, bool aligned,
+                          const unsigned char *wanted, csim__meter *meter,
+                          csim__projection *projection)
+{
+    work w = {.ctx = ctx,
+              .shard = shard,
+              .site = sites,
+              .count = count,
+              .width = csim_encoder_width(encoder),
+              .encoder = encoder,
+              .wanted = wanted,
+              .meter = meter};
+    int64_t cells = (int64_t)count * count;
+    int ignore;
+    csim_status st = CSIM_OK;
+    *projection = (csim__projection){.encoder = encoder,
+                                     .sites = count,
+                                     .inits = csim_encoder_inits(encoder),
+                                     .aligned = aligned};
+    csim__phase_begin(ctx, "projection");
+    CSIM_TRY(csim__int(ctx, cells, "pairs of sites", &ignore));
+    CSIM_TRY(csim__alloc(ctx, cells * projection->inits, sizeof(double), "values of pairs",
+                         &projection->value));
+    CSIM_TRY(start(&w, aligned ? shard->chunk : shard->rows));
+done:
+    st = csim__vote(ctx, st);
+    for (w.init = 0; st == CSIM_OK && w.init < projection->inits; w.init++) {
+        double *value = projection->value + w.init * cells;
+        st = aligned ? aligned_pass(&w, value) : cka_pass(&w, value);
+    }
+    finish(&w);
+    csim__phase_end(ctx, 0, 0);
+    return st;
+}
+
+void csim__projection_clear(csim_context *ctx, csim__projection *projection)
+{
+    csim__free(ctx, &projection->value);
+}
