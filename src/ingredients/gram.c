@@ -7,12 +7,24 @@
 
 enum { TILE = 512, SLOTS = 2 }; /* smaller tiles spend more on packing */
 
+/* A list of messages under way. */
+typedef struct messages {
+    MPI_Request *request;
+    int count;
+} messages;
+
 /* A chunk of another rank: rows of all sites, and the messages that bring it. */
 typedef struct visitor {
-    char *rows;           /* [Σd, chunk] site after site */
-    MPI_Request *request; /* [2·count] receives, then sends */
-    int requests;
+    char *rows; /* [Σd, chunk] site after site */
+    messages in;
 } visitor;
+
+/* Which tiles between two ranks are made by whom: mine[i, j] for this rank's chunk i and the other's
+ * chunk j; which of the other's chunks this rank uses, and which of its own the other does. */
+typedef struct deal {
+    unsigned char *mine, *wanted, *offered; /* NULL: all */
+    int64_t other;                          /* chunks of the other */
+} deal;
 
 typedef struct ring {
     csim_context *ctx;
@@ -23,6 +35,8 @@ typedef struct ring {
     size_t element;
     int64_t *offset; /* [count] elements before a site's rows in a visitor, for one row */
     visitor slot[SLOTS];
+    messages out;     /* all own chunks on their way to the rank that meets them */
+    deal half;        /* of the step half way round */
     void **tile;      /* [count] csim__gram_tile() numbers each */
     double *partial;  /* [count, count] */
     int *exponent;    /* [count, count] */
@@ -35,6 +49,39 @@ typedef struct ring {
 int64_t csim__gram_tile(int64_t chunk)
 {
     return csim__min64(chunk, TILE) * csim__min64(chunk, TILE);
+}
+
+/* Half way round two ranks meet the same pairs of chunks. The lower one takes the first of them, the
+ * higher rank's chunks in turn, until it has half of the work, its own triangle included: so it
+ * need not see all chunks of the other. Both deal alike; who makes a tile does not change it. */
+static csim_status make_deal(ring *w)
+{
+    const csim_shard *me = w->shard;
+    csim_shard theirs = csim__shard(me->n, (me->rank + me->size / 2) % me->size, me->size);
+    const csim_shard *low = me->rank < theirs.rank ? me : &theirs, *high = low == me ? &theirs : me;
+    double a = (double)low->rows, b = (double)high->rows, load = a * a / 2;
+    double half = (a * a / 2 + b * b / 2 + a * b) / 2;
+    deal *d = &w->half;
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__calloc(w->ctx, me->count * theirs.count, 1, "a deal of tiles", &d->mine));
+    CSIM_TRY(csim__calloc(w->ctx, theirs.count, 1, "a deal of tiles", &d->wanted));
+    CSIM_TRY(csim__calloc(w->ctx, me->count, 1, "a deal of tiles", &d->offered));
+    for (int64_t j = 0; j < high->count; j++) {
+        for (int64_t i = 0; i < low->count; i++) {
+            double work = (double)csim__chunk_rows(low, low->first + i) *
+                          (double)csim__chunk_rows(high, high->first + j);
+            bool by_low = load + work / 2 <= half;
+            int64_t own = low == me ? i : j, other = low == me ? j : i;
+            load += by_low ? work : 0;
+            if (by_low == (low == me)) {
+                d->mine[own * theirs.count + other] = d->wanted[other] = 1;
+            } else {
+                d->offered[own] = 1;
+            }
+        }
+    }
+done:
+    return st;
 }
 
 static csim_status allocate(ring *w)
@@ -56,8 +103,11 @@ static csim_status allocate(ring *w)
     for (int k = 0; k < SLOTS && w->shard->size > 1; k++) {
         CSIM_TRY(csim__alloc(ctx, total * chunk, w->element, "a visiting chunk", &w->slot[k].rows));
         CSIM_TRY(
-            csim__alloc(ctx, 2 * w->count, sizeof(MPI_Request), "requests", &w->slot[k].request));
+            csim__alloc(ctx, w->count, sizeof(MPI_Request), "requests", &w->slot[k].in.request));
     }
+    CSIM_TRY(csim__alloc(ctx, w->count * w->shard->count, sizeof(MPI_Request), "requests",
+                         &w->out.request));
+    if (w->shard->size % 2 == 0) { CSIM_TRY(make_deal(w)); }
     CSIM_TRY(csim__alloc(ctx, cells, sizeof *w->partial, "partial sums", &w->partial));
     CSIM_TRY(csim__alloc(ctx, cells, sizeof *w->exponent, "exponents", &w->exponent));
     CSIM_TRY(csim__calloc(ctx, cells, sizeof *w->sum, "exact sums", &w->sum));
@@ -79,8 +129,12 @@ static void release(ring *w)
     csim__free(ctx, &w->sum);
     csim__free(ctx, &w->exponent);
     csim__free(ctx, &w->partial);
+    csim__free(ctx, &w->half.mine);
+    csim__free(ctx, &w->half.wanted);
+    csim__free(ctx, &w->half.offered);
+    csim__free(ctx, &w->out.request);
     for (int k = 0; k < SLOTS; k++) {
-        csim__free(ctx, &w->slot[k].request);
+        csim__free(ctx, &w->slot[k].in.request);
         csim__free(ctx, &w->slot[k].rows);
     }
     for (int s = 0; w->tile != NULL && s < w->count; s++) { csim__free(ctx, &w->tile[s]); }
@@ -179,78 +233,88 @@ done:
     return st;
 }
 
-/* Start the exchange of chunk @p c: ours to the rank @p step before us, that of the rank @p step
- * behind us to us. */
-static csim_status post(ring *w, int step, int64_t c)
+/* The deal of a step; all tiles are this rank's but half way round. */
+static const deal *deal_of(const ring *w, int step)
+{
+    return step > 0 && 2 * step == w->shard->size ? &w->half : NULL;
+}
+
+/* Send all own chunks that the rank @p step before us uses: they need no other memory, and each is
+ * taken as soon as there is room for it. */
+static csim_status send_chunks(ring *w, int step)
 {
     const csim_shard *me = w->shard;
-    int from = (me->rank + step) % me->size, to = (me->rank - step + me->size) % me->size;
-    csim_shard theirs = csim__shard(me->n, from, me->size);
-    visitor *v = &w->slot[c % SLOTS];
-    MPI_Comm comm = csim_context_comm(w->ctx);
+    const deal *d = deal_of(w, step);
     MPI_Datatype type = w->single ? MPI_FLOAT : MPI_DOUBLE;
-    int code = MPI_SUCCESS;
-    v->requests = 0;
-    for (int s = 0; c < theirs.count && code == MPI_SUCCESS && s < w->count; s++) {
-        int64_t rows = csim__chunk_rows(&theirs, theirs.first + c);
-        char *at = v->rows + (size_t)(w->offset[s] * me->chunk) * w->element;
-        code = MPI_Irecv(at, (int)(rows * w->site[s]->d), type, from, s, comm,
-                         &v->request[v->requests]);
-        v->requests += code == MPI_SUCCESS;
-    }
-    for (int s = 0; c < me->count && code == MPI_SUCCESS && s < w->count; s++) {
+    int to = (me->rank - step + me->size) % me->size, code = MPI_SUCCESS;
+    for (int64_t c = 0; c < me->count; c++) {
         int64_t rows = csim__chunk_rows(me, me->first + c);
-        code = MPI_Isend(own_rows(w, s, c * me->chunk), (int)(rows * w->site[s]->d), type, to, s,
-                         comm, &v->request[v->requests]);
-        v->requests += code == MPI_SUCCESS;
+        if (d != NULL && !d->offered[c]) { continue; }
+        for (int s = 0; code == MPI_SUCCESS && s < w->count; s++) {
+            code = MPI_Isend(own_rows(w, s, c * me->chunk), (int)(rows * w->site[s]->d), type, to,
+                             s, csim_context_comm(w->ctx), &w->out.request[w->out.count]);
+            w->out.count += code == MPI_SUCCESS;
+        }
     }
     return csim__mpi(w->ctx, code, "exchange of chunks");
 }
 
-/* Half way round two ranks meet the same pairs of chunks. Deal them one by one to the one that has
- * less work so far, its own triangle included: mine[i, c] for this rank's chunk i and theirs c. Both
- * ranks deal alike; who makes a tile does not change it. */
-static csim_status deal(ring *w, const csim_shard *theirs, unsigned char **mine)
-{
-    const csim_shard *me = w->shard, *low = me->rank < theirs->rank ? me : theirs;
-    const csim_shard *high = low == me ? theirs : me;
-    double load[2] = {(double)low->rows * (double)low->rows / 2,
-                      (double)high->rows * (double)high->rows / 2};
-    csim_status st = csim__alloc(w->ctx, me->count * theirs->count, 1, "a deal of tiles", mine);
-    for (int64_t i = 0; st == CSIM_OK && i < low->count; i++) {
-        for (int64_t j = 0; j < high->count; j++) {
-            int to = load[0] > load[1];
-            load[to] += (double)csim__chunk_rows(low, low->first + i) *
-                        (double)csim__chunk_rows(high, high->first + j);
-            int64_t at = low == me ? i * high->count + j : j * low->count + i;
-            (*mine)[at] = (to == 0) == (low == me);
-        }
-    }
-    return st;
-}
-
-/* Use visiting chunk @p c against all chunks of this rank, or those that @p mine names. */
-static csim_status receive(ring *w, const csim_shard *theirs, int64_t c, csim_status before,
-                           const unsigned char *mine, const char **left, const char **right)
+/* Await chunk @p c of the rank @p step behind us, if this rank uses it. */
+static csim_status expect_chunk(ring *w, int step, int64_t c)
 {
     const csim_shard *me = w->shard;
+    const deal *d = deal_of(w, step);
+    int from = (me->rank + step) % me->size, code = MPI_SUCCESS;
+    csim_shard theirs = csim__shard(me->n, from, me->size);
+    visitor *v = &w->slot[c % SLOTS];
+    MPI_Datatype type = w->single ? MPI_FLOAT : MPI_DOUBLE;
+    v->in.count = 0;
+    if (c >= theirs.count || (d != NULL && !d->wanted[c])) { return CSIM_OK; }
+    int64_t rows = csim__chunk_rows(&theirs, theirs.first + c);
+    for (int s = 0; code == MPI_SUCCESS && s < w->count; s++) {
+        char *at = v->rows + (size_t)(w->offset[s] * me->chunk) * w->element;
+        code = MPI_Irecv(at, (int)(rows * w->site[s]->d), type, from, s, csim_context_comm(w->ctx),
+                         &v->in.request[v->in.count]);
+        v->in.count += code == MPI_SUCCESS;
+    }
+    return csim__mpi(w->ctx, code, "exchange of chunks");
+}
+
+static csim_status complete(ring *w, messages *list)
+{
+    int code = MPI_Waitall(list->count, list->request, MPI_STATUSES_IGNORE);
+    list->count = 0;
+    return csim__mpi(w->ctx, code, "exchange of chunks");
+}
+
+/* Let messages move on. */
+static void nudge(messages *list)
+{
+    int done;
+    MPI_Testall(list->count, list->request, &done, MPI_STATUSES_IGNORE);
+}
+
+/* Use visiting chunk @p c against all chunks of this rank, or those that the deal gives it. */
+static csim_status receive(ring *w, int step, const csim_shard *theirs, int64_t c,
+                           csim_status before, const char **left, const char **right)
+{
+    const csim_shard *me = w->shard;
+    const deal *d = deal_of(w, step);
     visitor *v = &w->slot[c % SLOTS], *next = &w->slot[(c + 1) % SLOTS];
-    csim_status st = csim__mpi(w->ctx, MPI_Waitall(v->requests, v->request, MPI_STATUSES_IGNORE),
-                               "exchange of chunks");
+    csim_status st = complete(w, &v->in);
     if (before != CSIM_OK) { return st; } /* only the messages are taken in */
     for (int s = 0; s < w->count; s++) {
         right[s] = v->rows + (size_t)(w->offset[s] * me->chunk) * w->element;
     }
-    for (int64_t i = 0; st == CSIM_OK && c < theirs->count && i < me->count; i++) {
-        if (mine != NULL && !mine[i * theirs->count + c]) { continue; }
+    for (int64_t i = 0; st == CSIM_OK && i < me->count; i++) {
+        if (d != NULL && !d->mine[i * theirs->count + c]) { continue; }
         for (int s = 0; s < w->count; s++) { left[s] = own_rows(w, s, i * me->chunk); }
         int64_t own = csim__chunk_rows(me, me->first + i);
         int64_t other = csim__chunk_rows(theirs, theirs->first + c);
         /* The earlier chunk is always on the left: K_ij and K_ji differ in bits. */
         st = me->first + i < theirs->first + c ? chunk_pair(w, left, right, own, other, false)
                                                : chunk_pair(w, right, left, other, own, false);
-        int done;
-        MPI_Testall(next->requests, next->request, &done, MPI_STATUSES_IGNORE);
+        nudge(&next->in);
     }
     return st;
 }
@@ -268,8 +332,7 @@ static csim_status own_tiles(ring *w, const char **left, const char **right)
             }
             st = chunk_pair(w, left, right, csim__chunk_rows(me, me->first + i),
                             csim__chunk_rows(me, me->first + j), i == j);
-            int done;
-            MPI_Testall(w->slot[0].requests, w->slot[0].request, &done, MPI_STATUSES_IGNORE);
+            nudge(&w->slot[0].in);
         }
     }
     return st;
@@ -279,25 +342,24 @@ static csim_status own_tiles(ring *w, const char **left, const char **right)
 static csim_status go_round(ring *w, const char **left, const char **right)
 {
     const csim_shard *me = w->shard;
-    csim_status st = CSIM_OK;
+    csim_status st = CSIM_OK, done;
     for (int step = 0; step <= me->size / 2; step++) {
         csim_shard theirs = csim__shard(me->n, (me->rank + step) % me->size, me->size);
-        csim_shard next = csim__shard(me->n, (me->rank + step + 1) % me->size, me->size);
-        int64_t slots = step == 0 ? 0 : csim__max64(theirs.count, me->count);
-        unsigned char *mine = NULL;
-        csim_status done = CSIM_OK, posted = CSIM_OK;
-        if (step > 0 && 2 * step == me->size) { done = deal(w, &theirs, &mine); }
-        st = st == CSIM_OK ? done : st;
-        for (int64_t c = 0; c < slots; c++) {
-            if (c + 1 < slots && posted == CSIM_OK) { posted = post(w, step, c + 1); }
-            csim_status used = receive(w, &theirs, c, st, mine, left, right);
-            st = st == CSIM_OK ? used : st;
+        csim_status posted = CSIM_OK;
+        for (int64_t c = 0; step > 0 && c < theirs.count; c++) {
+            if (c + 1 < theirs.count && posted == CSIM_OK) {
+                posted = expect_chunk(w, step, c + 1);
+            }
+            done = receive(w, step, &theirs, c, st, left, right);
+            st = st == CSIM_OK ? done : st;
         }
-        csim__free(w->ctx, &mine);
+        done = complete(w, &w->out);
+        st = st == CSIM_OK ? done : st;
         st = st == CSIM_OK ? posted : st;
-        w->slot[0].requests = w->slot[1].requests = 0;
-        if (step < me->size / 2 && csim__max64(next.count, me->count) > 0) {
-            done = post(w, step + 1, 0);
+        if (step < me->size / 2) {
+            done = expect_chunk(w, step + 1, 0);
+            st = st == CSIM_OK ? done : st;
+            done = send_chunks(w, step + 1);
             st = st == CSIM_OK ? done : st;
         }
         if (step == 0 && st == CSIM_OK) { st = own_tiles(w, left, right); }

@@ -70,10 +70,12 @@ double csim__pair_gram(csim_pair *pair)
     return pair->gram;
 }
 
-/* A site with itself: UᵀU is the identity and X̃ᵀX̃ has a trace, so nothing is decomposed. */
+/* A site with itself, or with the same values in another set: UᵀU is the identity and X̃ᵀX̃ has a
+ * trace, so nothing is decomposed, and no rounding of a product stands between the two. */
 static bool is_self(const csim_pair *pair)
 {
-    return pair->site[0] == pair->site[1];
+    const csim__site *a = pair->site[0], *b = pair->site[1];
+    return a == b || (a->d == b->d && a->checksum == b->checksum);
 }
 
 /* Would squares fail for Σ₀MΣ₁ anyway? Its i-th singular value is at most σ₀ᵢσ₁₁ and σ₀₁σ₁ᵢ. */
