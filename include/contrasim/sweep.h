@@ -12,6 +12,9 @@ extern "C" {
 
 typedef enum csim_precision { CSIM_DOUBLE, CSIM_SINGLE_PRECISION } csim_precision;
 
+/** Relative variance below which a direction of a layer does not count for its rank. */
+#define CSIM_RANK_FLOOR 1e-10
+
 /** Called on rank 0 as the sweep goes on; @p done and @p total are in flops. */
 typedef void (*csim_progress_fn)(void *user, const char *phase, double done, double total);
 
@@ -29,6 +32,8 @@ typedef struct csim_sweep_options {
                                    NULL: cross for two or more sets, all for one */
     csim_precision precision; /**< of the pass over the examples, for measures that allow it */
     int nan_drop_rows;        /**< drop examples with NaN or Inf on all sites, else an error */
+    double rank_floor;        /**< directions count whose σ² > rank_floor·σ₁², below 1;
+                                   0: CSIM_RANK_FLOOR */
     int64_t memory;           /**< limit per rank in bytes, 0 = none */
     csim_progress_fn progress;
     void *progress_user;

@@ -5,8 +5,11 @@
 #include "ingredients/meter.h"
 #include "ingredients/site.h"
 
-/** Relative variance below which a direction does not count for rank (an option of sweeps). */
-#define CSIM__RANK_FLOOR 1e-10
+/** The variance floor of a sweep's bases. Local. */
+static inline double csim__rank_floor(const csim_sweep_options *options)
+{
+    return options->rank_floor > 0 ? options->rank_floor : CSIM_RANK_FLOOR;
+}
 
 typedef struct csim__basis_options {
     bool raw;     /* the rows as read instead of the centred ones; fills site->raw_basis */

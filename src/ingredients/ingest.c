@@ -261,9 +261,9 @@ static csim_status to_single(csim_context *ctx, const csim_shard *shard, csim__s
     return st;
 }
 
-/* Refuse what double precision cannot square twice: too large, or all of it too small. */
-static csim_status check_scale(csim_context *ctx, const csim_shard *shard, const csim__site *site,
-                               const scan *s)
+/* What double precision cannot square twice, too large or all of it too small, is held as zeros, and
+ * its values are flagged: one such site must not cost a sweep the others. */
+static void judge_scale(csim_context *ctx, const csim_shard *shard, csim__site *site, scan *s)
 {
     double widest = 0, most = 0;
     for (int64_t j = 0; j < site->d; j++) {
@@ -273,19 +273,21 @@ static csim_status check_scale(csim_context *ctx, const csim_shard *shard, const
     double reach = fmax(widest, most);
     double square = 2 * (double)shard->n * (double)site->d * reach * reach;
     if (!isfinite(square * square)) {
-        return csim__fail(
-            ctx, CSIM_E_DATA,
-            "site %s of set %s: its values reach %g, too large for sums of squares in "
-            "double precision: scale the site",
-            site->layer, site->model, most);
+        site->unfit = CSIM_NOTE_OVERFLOW;
+        csim__log(ctx, CSIM_LOG_WARNING,
+                  "site %s of set %s: its values reach %g, too large for sums of squares in double "
+                  "precision: scale the site; its pairs fail",
+                  site->layer, site->model, most);
+    } else if ((widest > 0 && widest < 2 * TINY) || (most > 0 && most < TINY)) {
+        site->unfit = CSIM_NOTE_UNDERFLOW;
+        csim__log(ctx, CSIM_LOG_WARNING,
+                  "site %s of set %s: its values reach %g and differ by %g at most, too small for "
+                  "sums of squares in double precision: scale the site; its pairs fail",
+                  site->layer, site->model, most, widest);
     }
-    if ((widest > 0 && widest < 2 * TINY) || (most > 0 && most < TINY)) {
-        return csim__fail(ctx, CSIM_E_DATA,
-                          "site %s of set %s: its values reach %g and differ by %g at most, too "
-                          "small for sums of squares in double precision: scale the site",
-                          site->layer, site->model, most, widest);
-    }
-    return CSIM_OK;
+    if (site->unfit == CSIM_NOTE_NONE) { return; }
+    memset(site->x, 0, (size_t)(shard->rows * site->d) * sizeof *site->x);
+    for (int64_t j = 0; j < site->d; j++) { s->top[j] = s->bottom[j] = 0; }
 }
 
 static csim_status ingest_site(csim_context *ctx, const csim_shard *shard, csim__site *site,
@@ -315,8 +317,8 @@ done:
     st = agree_extremes(ctx, site, &w->scan);
     bool refused = st != CSIM_OK; /* agreed: a second vote would lose the message */
     if (!refused) { st = join_hashes(ctx, shard, w->hashes, &site->checksum); }
-    if (st == CSIM_OK) { st = check_scale(ctx, shard, site, &w->scan); }
     if (!refused) { st = csim__vote(ctx, st); }
+    if (st == CSIM_OK) { judge_scale(ctx, shard, site, &w->scan); }
     if (st == CSIM_OK) { st = take_means(ctx, shard, site, w); }
     if (st == CSIM_OK) { st = take_norms(ctx, shard, site, w); }
     if (st == CSIM_OK && precision == CSIM_SINGLE_PRECISION) {

@@ -54,10 +54,30 @@ static double gram_of_bases(const csim_pair *pair)
     return sum;
 }
 
+/* ⟨K,L⟩ without diagonals less ⟨K̂,L̂⟩: the part that the projection takes off, with @p diagonal
+ * Σa_i·b_i; of a site with itself it is not negative. */
+static double taken_off(double n, double diagonal, double trace_k, double trace_l)
+{
+    return 2 * diagonal / (n - 2) - trace_k * trace_l / ((n - 1) * (n - 2));
+}
+
+static double pair_taken_off(const csim_pair *pair)
+{
+    const csim__site *a = pair->site[0], *b = pair->site[1];
+    return taken_off((double)a->n, pair->rows.diagonal, a->variance, b->variance);
+}
+
+static double site_taken_off(const csim__site *s)
+{
+    return taken_off((double)s->n, s->square_of_norms, s->variance, s->variance);
+}
+
 double csim__pair_gram(csim_pair *pair)
 {
-    if (pair->has_gram || pair->route == CSIM__ROUTE_GRAM) { return pair->gram; }
-    if (pair->route == CSIM__ROUTE_BASIS) {
+    if (pair->has_gram) { return pair->gram; }
+    if (pair->route == CSIM__ROUTE_GRAM) {
+        pair->gram = pair->hollow + pair_taken_off(pair) + pair->rows.diagonal;
+    } else if (pair->route == CSIM__ROUTE_BASIS) {
         pair->gram = gram_of_bases(pair);
     } else {
         pair->gram = 0;
@@ -70,10 +90,42 @@ double csim__pair_gram(csim_pair *pair)
     return pair->gram;
 }
 
-/* A site with itself: UᵀU is the identity and X̃ᵀX̃ has a trace, so nothing is decomposed. */
-static bool is_self(const csim_pair *pair)
+double csim__pair_off_diagonal(csim_pair *pair)
 {
-    return pair->site[0] == pair->site[1];
+    return pair->tiled ? pair->hollow + pair_taken_off(pair)
+                       : csim__pair_gram(pair) - pair->rows.diagonal;
+}
+
+double csim__pair_hollow(csim_pair *pair)
+{
+    return pair->tiled ? pair->hollow : csim__pair_off_diagonal(pair) - pair_taken_off(pair);
+}
+
+double csim__site_off_diagonal(const csim__site *site)
+{
+    return site->tiled ? site->self_hollow + site_taken_off(site)
+                       : site->self_gram - site->square_of_norms;
+}
+
+void csim__site_take_hollow(csim__site *site, double hollow)
+{
+    site->tiled = true;
+    site->self_hollow = hollow;
+    site->self_gram = csim__site_off_diagonal(site) + site->square_of_norms;
+}
+
+void csim__site_take_gram(csim__site *site, double gram)
+{
+    site->self_gram = gram;
+    if (!site->tiled) { site->self_hollow = csim__site_off_diagonal(site) - site_taken_off(site); }
+}
+
+/* A site with itself, or with the same values in another set: UᵀU is the identity and X̃ᵀX̃ has a
+ * trace, so nothing is decomposed, and no rounding of a product stands between the two. */
+bool csim__pair_is_self(const csim_pair *pair)
+{
+    const csim__site *a = pair->site[0], *b = pair->site[1];
+    return a == b || (a->d == b->d && a->checksum == b->checksum);
 }
 
 /* Would squares fail for Σ₀MΣ₁ anyway? Its i-th singular value is at most σ₀ᵢσ₁₁ and σ₀₁σ₁ᵢ. */
@@ -124,8 +176,8 @@ csim_status csim__pair_nuclear(csim_pair *pair, double *out)
     double *work = NULL;
     csim_status st = CSIM_OK;
     if (pair->has_nuclear) { goto done; }
-    pair->nuclear = is_self(pair) ? csim__pair_variance(pair, 0) : 0;
-    if (is_self(pair) || a->variance == 0 || b->variance == 0) {
+    pair->nuclear = csim__pair_is_self(pair) ? csim__pair_variance(pair, 0) : 0;
+    if (csim__pair_is_self(pair) || a->variance == 0 || b->variance == 0) {
         pair->has_nuclear = true;
         goto done;
     }
@@ -204,14 +256,14 @@ static csim_status make_canonical(csim_pair *pair)
         CSIM_TRY(csim__alloc(pair->ctx, (int64_t)k * r1, sizeof(double), "canonical vectors",
                              &pair->canonical[1]));
     }
-    for (int i = 0; is_self(pair) && i < k; i++) {
+    for (int i = 0; csim__pair_is_self(pair) && i < k; i++) {
         pair->rho[i] = 1;
         for (int c = 0; pair->vectors && c < k; c++) {
             pair->canonical[0][(int64_t)i * k + c] = pair->canonical[1][(int64_t)i * k + c] =
                 i == c;
         }
     }
-    if (!is_self(pair)) {
+    if (!csim__pair_is_self(pair)) {
         CSIM_TRY(decompose(pair, r0, r1, pair->vectors ? CSIM__VECTORS : CSIM__VALUES, pair->rho,
                            pair->canonical[0], pair->canonical[1]));
     }
@@ -235,8 +287,9 @@ csim_status csim__pair_correlations(csim_pair *pair, int k_x, int k_y, double *o
         if (st == CSIM_OK) { memcpy(out, pair->rho, (size_t)*count * sizeof *out); }
         return st;
     }
-    for (int i = 0; is_self(pair) && i < *count; i++) { out[i] = 1; }
-    return is_self(pair) ? CSIM_OK : decompose(pair, k0, k1, CSIM__VALUES, out, NULL, NULL);
+    for (int i = 0; csim__pair_is_self(pair) && i < *count; i++) { out[i] = 1; }
+    return csim__pair_is_self(pair) ? CSIM_OK
+                                    : decompose(pair, k0, k1, CSIM__VALUES, out, NULL, NULL);
 }
 
 csim_status csim__pair_canonical(csim_pair *pair, int side, const double **out, int *count)

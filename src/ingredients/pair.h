@@ -30,7 +30,9 @@ struct csim_pair {
     bool vectors;              /* canonical vectors will be asked for */
     bool single;               /* the cross terms come from 32-bit rows */
     csim__route route;
-    double gram; /* ⟨K_x,K_y⟩; on the Gram route from outside, else made here */
+    bool tiled;    /* hollow comes from tiles; always so on the Gram route */
+    double hollow; /* ⟨K̂_x,K̂_y⟩ of gram.h, when tiled */
+    double gram;   /* ⟨K_x,K_y⟩, made here */
     csim__row_sums rows;
     double *block; /* [d0, d1] X̃ᵀỸ on the cross route, borrowed */
     double *m;     /* [q0, q1] U₀ᵀU₁ on the basis route, borrowed */
@@ -55,8 +57,23 @@ const csim__site *csim__pair_site(const csim_pair *pair, int side);
 /** ‖X̃‖_F² of a side, computed the way the pair's cross terms are. */
 double csim__pair_variance(const csim_pair *pair, int side);
 
-/** ⟨K_x,K_y⟩ = ‖X̃ᵀỸ‖_F². */
+/** Are the two one site, or sites of the same values? Then what compares them is 1, or 0. */
+bool csim__pair_is_self(const csim_pair *pair);
+
+/** ⟨K_x,K_y⟩ = ‖X̃ᵀỸ‖_F². On the Gram route made of ⟨K̂_x,K̂_y⟩ and sums over the rows. */
 double csim__pair_gram(csim_pair *pair);
+
+/** The same of K and L without their diagonals, and of K̂ and L̂ (gram.h). Needs the row sums. Where
+ *  not tiled it is what is left of ⟨K_x,K_y⟩, with that one's rounding. */
+double csim__pair_off_diagonal(csim_pair *pair);
+double csim__pair_hollow(csim_pair *pair);
+
+/** ‖K‖² of one site without its diagonal. */
+double csim__site_off_diagonal(const csim__site *site);
+
+/** Note the self-terms of a site: from tiles, or from ‖X̃ᵀX̃‖_F² as far as they are not yet known. */
+void csim__site_take_hollow(csim__site *site, double hollow);
+void csim__site_take_gram(csim__site *site, double gram);
 
 /** ‖X̃ᵀỸ‖_*. CSIM_E_NUMERIC, CSIM_E_MEM. */
 csim_status csim__pair_nuclear(csim_pair *pair, double *out);

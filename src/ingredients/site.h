@@ -2,6 +2,7 @@
 #ifndef CSIM_SITE_H
 #define CSIM_SITE_H
 
+#include "contrasim/measure.h"
 #include "contrasim/reps.h"
 #include "contrasim/sweep.h"
 #include "core/core.h"
@@ -40,6 +41,9 @@ typedef struct csim__site {
     double *row_square; /* [rows] ‖x̃_i‖² */
 
     double self_gram;      /* ‖X̃ᵀX̃‖_F², once known */
+    double self_hollow;    /* the same of K̂ (gram.h), once known */
+    bool tiled;            /* self_hollow comes from tiles and has lost no digits */
+    csim_note unfit;       /* too large or too small for double precision: held as zeros */
     csim__basis basis;     /* centred */
     csim__basis raw_basis; /* not centred */
 } csim__site;
@@ -49,8 +53,8 @@ typedef struct csim__site {
  *                        csim__site_release() on each all the same
  *  @param[in]     precision  of the rows that are kept
  *  @param[out]    shard  who has which examples
- *  @return CSIM_OK, CSIM_E_DATA (NaN or Inf: names set, site, row, column; too few examples;
- *          values too large or too small), CSIM_E_IO, CSIM_E_MEM; the same on every rank
+ *  @return CSIM_OK, CSIM_E_DATA (NaN or Inf: names set, site, row, column; too few examples),
+ *          CSIM_E_IO, CSIM_E_MEM; the same on every rank
  *  @note   about 6·N·ΣD/P flops; memory: the rows in double (single: in float, and one site more) */
 csim_status csim__ingest(csim_context *ctx, csim__site *sites, int count, csim_precision precision,
                          csim_shard *shard);

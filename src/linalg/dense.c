@@ -56,16 +56,36 @@ void csim__syrk_tn_f(int m, int k, const float *a, float *c)
     ssyrk_("L", "N", &m, &k, &one, a, &m, &zero, c, &m);
 }
 
+static void gemm_nt(int m, int n, int k, const double *a, const double *b, double beta, double *c)
+{
+    const double one = 1;
+    dgemm_("T", "N", &n, &m, &k, &one, b, &k, a, &k, &beta, c, &n);
+}
+
+static void gemm_nt_f(int m, int n, int k, const float *a, const float *b, float beta, float *c)
+{
+    const float one = 1;
+    sgemm_("T", "N", &n, &m, &k, &one, b, &k, a, &k, &beta, c, &n);
+}
+
 void csim__gemm_nt(int m, int n, int k, const double *a, const double *b, double *c)
 {
-    const double one = 1, zero = 0;
-    dgemm_("T", "N", &n, &m, &k, &one, b, &k, a, &k, &zero, c, &n);
+    gemm_nt(m, n, k, a, b, 0, c);
 }
 
 void csim__gemm_nt_f(int m, int n, int k, const float *a, const float *b, float *c)
 {
-    const float one = 1, zero = 0;
-    sgemm_("T", "N", &n, &m, &k, &one, b, &k, a, &k, &zero, c, &n);
+    gemm_nt_f(m, n, k, a, b, 0, c);
+}
+
+void csim__gemm_nt_add(int m, int n, int k, const double *a, const double *b, double *c)
+{
+    gemm_nt(m, n, k, a, b, 1, c);
+}
+
+void csim__gemm_nt_add_f(int m, int n, int k, const float *a, const float *b, float *c)
+{
+    gemm_nt_f(m, n, k, a, b, 1, c);
 }
 
 void csim__syrk_nt(int m, int k, const double *a, double *c)
@@ -74,10 +94,16 @@ void csim__syrk_nt(int m, int k, const double *a, double *c)
     dsyrk_("L", "T", &m, &k, &one, a, &k, &zero, c, &m);
 }
 
-void csim__syrk_nt_f(int m, int k, const float *a, float *c)
+void csim__syrk_nt_add(int m, int k, const double *a, double *c)
 {
-    const float one = 1, zero = 0;
-    ssyrk_("L", "T", &m, &k, &one, a, &k, &zero, c, &m);
+    const double one = 1;
+    dsyrk_("L", "T", &m, &k, &one, a, &k, &one, c, &m);
+}
+
+void csim__syrk_nt_add_f(int m, int k, const float *a, float *c)
+{
+    const float one = 1;
+    ssyrk_("L", "T", &m, &k, &one, a, &k, &one, c, &m);
 }
 
 void csim__gemm_nn(int m, int n, int k, const double *a, int lda, const double *b, int ldb,

@@ -17,9 +17,16 @@ void csim__syrk_tn_f(int m, int k, const float *a, float *c);
 void csim__gemm_nt(int m, int n, int k, const double *a, const double *b, double *c);
 void csim__gemm_nt_f(int m, int n, int k, const float *a, const float *b, float *c);
 
+/** C[m,n] += A[m,k] B[n,k]ᵀ. */
+void csim__gemm_nt_add(int m, int n, int k, const double *a, const double *b, double *c);
+void csim__gemm_nt_add_f(int m, int n, int k, const float *a, const float *b, float *c);
+
 /** C[m,m] = A[m,k] Aᵀ, only the upper triangle is written. */
 void csim__syrk_nt(int m, int k, const double *a, double *c);
-void csim__syrk_nt_f(int m, int k, const float *a, float *c);
+
+/** C[m,m] += A[m,k] Aᵀ on the upper triangle; the rest is left alone. */
+void csim__syrk_nt_add(int m, int k, const double *a, double *c);
+void csim__syrk_nt_add_f(int m, int k, const float *a, float *c);
 
 /** C[m,n] = A[m,k] B[k,n], packed. */
 void csim__gemm_nn_f(int m, int n, int k, const float *a, const float *b, float *c);

@@ -12,14 +12,57 @@ static csim_status hsic(csim_pair *pair, const void *options, csim_value *out)
     return csim__done(out, csim__any_constant(pair) ? 0 : csim__pair_gram(pair) / (n1 * n1));
 }
 
-/* h/√(h_a·h_b) in [low, 1]. Rounding of an inner product counts against what is left of the
- * self-terms when their diagonals are taken away, so the edge of the range widens with that. */
-static csim_status ratio(const csim_pair *pair, double h, double ha, double hb, double low,
-                         csim_value *out)
+/* The numerator and the self-terms of a cosine of Gram matrices, and what their rounding is
+ * measured on. */
+typedef struct cosine {
+    double h, self[2];
+} cosine;
+
+/* Rounding of a self-term @p self of site @p i in units of ε, relative to it. Tiles round like the
+ * products of rows they are made of, ‖x̃_i‖‖x̃_j‖ each and by chance; else it is the rest of ‖X̃ᵀX̃‖²
+ * and rounds like that. */
+static double lost_of(const csim_pair *pair, int i, double self)
+{
+    const csim__site *s = pair->site[i];
+    if (!pair->tiled || !s->tiled) { return s->self_gram / self; }
+    double others = fmax(s->variance * s->variance - s->square_of_norms, 0);
+    return sqrt(others / self / (double)s->n);
+}
+
+static double doubt(const csim_pair *pair, const cosine *c)
 {
     double eps = pair->single ? FLT_EPSILON : DBL_EPSILON;
-    double lost = pair->site[0]->self_gram / ha + pair->site[1]->self_gram / hb;
-    double edge = CSIM__EDGE + fmin(8 * eps * lost, sqrt(eps)), value = h / (sqrt(ha) * sqrt(hb));
+    return 4 * eps * fmax(lost_of(pair, 0, c->self[0]), lost_of(pair, 1, c->self[1]));
+}
+
+/* Is a self-term zero to rounding? *lost: it may be more, which rounding hides. */
+static bool vanishes(const csim_pair *pair, int i, double self, bool *lost)
+{
+    const csim__site *s = pair->site[i];
+    double eps = pair->single ? FLT_EPSILON : DBL_EPSILON;
+    double others = s->variance * s->variance - s->square_of_norms;
+    bool zero = self <= (s->tiled ? 16 * eps * eps * others : 8 * eps * s->self_gram);
+    *lost = zero && (pair->single || !s->tiled);
+    return zero;
+}
+
+/* h/√(h_a·h_b) in [low, 1]. */
+static csim_status ratio(const csim_pair *pair, const cosine *c, double low, csim_value *out)
+{
+    const double limit = pair->single ? 1e-4 : 1e-8;
+    bool self = csim__pair_is_self(pair), lost[2];
+    bool zero[2] = {vanishes(pair, 0, c->self[0], &lost[0]),
+                    vanishes(pair, 1, c->self[1], &lost[1])};
+    if ((zero[0] && !lost[0]) || (zero[1] && !lost[1])) {
+        return csim__undefined(out, CSIM_NOTE_SELF_TERM);
+    }
+    if (self) { return csim__done(out, 1); }
+    if (lost[0] || lost[1] || doubt(pair, c) > limit) {
+        *out = (csim_value){NAN, CSIM_CELL_FAILED, CSIM_NOTE_PRECISION};
+        return CSIM_OK;
+    }
+    double edge = CSIM__EDGE + doubt(pair, c);
+    double value = c->h / (sqrt(c->self[0]) * sqrt(c->self[1]));
     if (value > 1 && value <= 1 + edge) { value = 1; }
     if (value < low && value >= low - edge) { value = low; }
     return csim__bounded(out, value, low);
@@ -28,49 +71,29 @@ static csim_status ratio(const csim_pair *pair, double h, double ha, double hb, 
 static csim_status cka(csim_pair *pair, const void *options, csim_value *out)
 {
     (void)options;
+    const csim__site *a = pair->site[0], *b = pair->site[1];
     if (csim__any_constant(pair)) { return csim__undefined(out, CSIM_NOTE_CONSTANT); }
-    return ratio(pair, csim__pair_gram(pair), pair->site[0]->self_gram, pair->site[1]->self_gram, 0,
-                 out);
+    cosine c = {csim__pair_gram(pair), {a->self_gram, b->self_gram}};
+    return ratio(pair, &c, 0, out);
 }
 
-/* Unbiased HSIC of Song et al. 2012 times n(n−3), without any n×n matrix (measures.md §1). */
-static double unbiased(double n, double gram, double diagonal, double trace_k, double trace_l)
-{
-    return gram - diagonal + trace_k * trace_l / ((n - 1) * (n - 2)) - 2 * diagonal / (n - 2);
-}
-
-/* A self-term that is rounding of its parts counts as zero. */
-static bool positive(const csim_pair *pair, double self, double gram)
-{
-    return self > (pair->single ? 1e-3 : 1e-13) * gram;
-}
-
+/* Unbiased HSIC of Song et al. 2012, without any n×n matrix (gram.h). */
 static csim_status cka_debiased(csim_pair *pair, const void *options, csim_value *out)
 {
     (void)options;
     const csim__site *a = pair->site[0], *b = pair->site[1];
-    double n = (double)a->n;
     if (csim__any_constant(pair)) { return csim__undefined(out, CSIM_NOTE_CONSTANT); }
-    double h = unbiased(n, csim__pair_gram(pair), pair->rows.diagonal, a->variance, b->variance);
-    double ha = unbiased(n, a->self_gram, a->square_of_norms, a->variance, a->variance);
-    double hb = unbiased(n, b->self_gram, b->square_of_norms, b->variance, b->variance);
-    if (!positive(pair, ha, a->self_gram) || !positive(pair, hb, b->self_gram)) {
-        return csim__undefined(out, CSIM_NOTE_SELF_TERM);
-    }
-    return ratio(pair, h, ha, hb, -INFINITY, out);
+    cosine c = {csim__pair_hollow(pair), {a->self_hollow, b->self_hollow}};
+    return ratio(pair, &c, -1, out);
 }
 
 static csim_status cka_lange(csim_pair *pair, const void *options, csim_value *out)
 {
     (void)options;
-    const csim__site *a = pair->site[0], *b = pair->site[1];
     if (csim__any_constant(pair)) { return csim__undefined(out, CSIM_NOTE_CONSTANT); }
-    double ha = a->self_gram - a->square_of_norms, hb = b->self_gram - b->square_of_norms;
-    if (!positive(pair, ha, a->self_gram) || !positive(pair, hb, b->self_gram)) {
-        return csim__undefined(out, CSIM_NOTE_SELF_TERM);
-    }
-    double h = csim__pair_gram(pair) - pair->rows.diagonal;
-    return ratio(pair, h, ha, hb, -1, out);
+    cosine c = {csim__pair_off_diagonal(pair),
+                {csim__site_off_diagonal(pair->site[0]), csim__site_off_diagonal(pair->site[1])}};
+    return ratio(pair, &c, -1, out);
 }
 
 #define CKA_PROPS                                                                                  \

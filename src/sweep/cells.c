@@ -126,6 +126,10 @@ static bool lacks_basis(const csim_pair *pair, unsigned needs)
 static csim_value evaluate(csim_pair *pair, const csim_sweep_measure *m)
 {
     csim_value value = {.value = NAN, .cell = CSIM_CELL_FAILED, .note = CSIM_NOTE_NONE};
+    for (int side = 0; side < 2; side++) {
+        value.note = pair->site[side]->unfit;
+        if (value.note != CSIM_NOTE_NONE) { return value; }
+    }
     csim_status st = lacks_basis(pair, m->measure->needs)
                          ? CSIM_E_NUMERIC
                          : m->measure->finish(pair, m->options, &value);

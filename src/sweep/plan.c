@@ -20,6 +20,16 @@ static csim__route route_of(const csim__problem *p, int a, int b)
     return CSIM__ROUTE_NONE;
 }
 
+/* Tiles also where a site is heavy, so long as n² is affordable; the log tells. */
+static bool tiled(const csim__problem *p, int a, int b)
+{
+    enum { FEW = 4096, WIDTHS = 32 };
+    if (route_of(p, a, b) == CSIM__ROUTE_GRAM) { return true; }
+    bool heavy = p->heavy != NULL && (p->heavy[a] || p->heavy[b]);
+    return heavy && (p->needs & CSIM_NEEDS_DIAGONAL) &&
+           (p->n <= FEW || p->n <= WIDTHS * (p->width[a] + p->width[b]));
+}
+
 /* Which pairs of sites some cell wants: [sites, sites], entry (a ≤ b). */
 static void mark_pairs(const csim__problem *p, unsigned char *wanted)
 {
@@ -40,17 +50,20 @@ static void add(csim__plan *plan, const csim__problem *p, int a, int b, bool cel
     q->cell = cell;
     q->owner = (int)(plan->count % p->size);
     plan->count++;
-    plan->any_gram |= q->route == CSIM__ROUTE_GRAM;
+    q->tiled = tiled(p, a, b);
+    plan->any_tiles |= q->tiled;
+    if (q->tiled) { plan->tiled[a] = plan->tiled[b] = 1; }
     plan->any_cross |= q->route == CSIM__ROUTE_CROSS;
     plan->any_basis |= q->route == CSIM__ROUTE_BASIS;
     if (q->route == CSIM__ROUTE_BASIS) { plan->basis[a] = plan->basis[b] = 1; }
 }
 
 /* A site needs its self-term when it is in a pair of a CKA-type measure; from the bases it costs
- * no product. */
+ * no product, unless it is to come from tiles. */
 static bool self_needed(const csim__problem *p, const unsigned char *wanted, int s)
 {
-    if (!(p->needs & CSIM_NEEDS_GRAM) || route_of(p, s, s) == CSIM__ROUTE_BASIS) { return false; }
+    if (!(p->needs & CSIM_NEEDS_GRAM)) { return false; }
+    if (route_of(p, s, s) == CSIM__ROUTE_BASIS && !tiled(p, s, s)) { return false; }
     for (int t = 0; t < p->sites; t++) {
         if (wanted[s < t ? s * p->sites + t : t * p->sites + s]) { return true; }
     }
@@ -62,7 +75,7 @@ static int64_t block_bytes(const csim__problem *p, const csim__plan *plan, const
     int64_t da = p->width[q->couple.left], db = p->width[q->couple.right];
     int64_t qa = csim__min64(p->n, da), qb = csim__min64(p->n, db), words = 0;
     if (q->route == CSIM__ROUTE_CROSS) { words += da * db; }
-    if (q->route == CSIM__ROUTE_BASIS) { words += qa * qb; }
+    if (q->route == CSIM__ROUTE_BASIS && q->cell) { words += qa * qb; }
     if (q->cell && plan->unit) { words += da * db; }
     if (q->cell && plan->raw_basis) { words += qa * qb; }
     return 8 * words;
@@ -91,6 +104,7 @@ static double decompositions(const csim__problem *p, const csim__planned *q)
 static void count_costs(const csim__problem *p, csim__plan *plan)
 {
     int64_t widths = 0, widest = 0, bases = 0, largest = 0, loadings = 0, squares = 0;
+    int64_t tiled_sites = 0, tiled_widths = 0;
     csim_shard s = {.n = 0};
     for (int r = 0; r < p->size; r++) { /* chunks are dealt so that some rank has most rows */
         csim_shard t = csim__shard(p->n, r, p->size);
@@ -109,7 +123,11 @@ static void count_costs(const csim__problem *p, csim__plan *plan)
             loadings += q * d;
             plan->flops += 5.0 * (double)p->n * (double)d * (double)q + 25.0 * (double)d * d * q;
         }
-        if (plan->any_gram) { plan->flops += (double)p->n * (double)p->n * (double)d; }
+        if (plan->tiled[i]) {
+            tiled_sites++;
+            tiled_widths += d;
+            plan->flops += (double)p->n * (double)p->n * (double)d;
+        }
     }
     plan->shard_bytes = s.rows * (widths * (p->single ? 4 : 8) + 8 * p->sites);
     int64_t tiles = p->single ? 8 * s.rows * widest : 0; /* one site in double while it is read */
@@ -118,17 +136,17 @@ static void count_costs(const csim__problem *p, csim__plan *plan)
     if (plan->any_basis && plan->any_cross) { tiles += 8 * s.rows * bases; }
     if (plan->loading) { tiles += 8 * loadings; }
     int64_t element = p->single ? 4 : 8, gram = 0;
-    if (plan->any_gram) {
-        gram = element * (p->sites * csim__gram_tile(s.chunk) +
-                          (p->size > 1 ? 2 * s.chunk * widths : 0)) +
-               28 * (int64_t)p->sites * p->sites;
+    if (plan->any_tiles) { /* tiles, visiting chunks, a number for each row, sums */
+        int64_t visitors = p->size > 1 ? 2 * s.chunk : 0;
+        gram = element * (tiled_sites * csim__gram_tile(s.chunk) + visitors * tiled_widths) +
+               8 * tiled_sites * (s.rows + visitors) + 28 * tiled_sites * tiled_sites;
     }
     for (int64_t i = 0; i < plan->count; i++) {
         csim__planned *q = &plan->pairs[i];
         double da = (double)p->width[q->couple.left], db = (double)p->width[q->couple.right];
         largest = csim__max64(largest, block_bytes(p, plan, q));
         plan->flops += q->finish = decompositions(p, q);
-        if (q->route == CSIM__ROUTE_CROSS || q->route == CSIM__ROUTE_BASIS) {
+        if (q->route == CSIM__ROUTE_CROSS || (q->route == CSIM__ROUTE_BASIS && q->cell)) {
             plan->flops += (q->couple.left == q->couple.right ? 1 : 2) * (double)p->n * da * db;
         }
     }
@@ -153,10 +171,10 @@ csim_status csim__plan_make(csim_context *ctx, const csim__problem *p, csim__pla
     int64_t cells = (int64_t)p->sites * p->sites;
     plan->unit = (p->needs & CSIM_NEEDS_UNIT) != 0;
     plan->raw_basis = (p->needs & CSIM_NEEDS_RAW_BASIS) != 0;
-    plan->row_sums = (p->needs & (CSIM_NEEDS_DIAGONAL | CSIM_NEEDS_ROWS)) != 0;
     plan->raw_rows = (p->needs & CSIM_NEEDS_ROWS) != 0;
     CSIM_TRY(csim__calloc(ctx, cells, 1, "pairs", &wanted));
     CSIM_TRY(csim__calloc(ctx, p->sites, 1, "marks of bases", &plan->basis));
+    CSIM_TRY(csim__calloc(ctx, p->sites, 1, "marks of tiles", &plan->tiled));
     CSIM_TRY(csim__alloc(ctx, cells, sizeof *plan->pairs, "pairs", &plan->pairs));
     mark_pairs(p, wanted);
     for (int s = 0; s < p->sites; s++) {
@@ -170,6 +188,7 @@ csim_status csim__plan_make(csim_context *ctx, const csim__problem *p, csim__pla
         }
     }
     plan->loading = plan->any_basis && (p->needs & (CSIM_NEEDS_LOADING | CSIM_NEEDS_BLOCK)) != 0;
+    plan->row_sums = plan->any_tiles || (p->needs & (CSIM_NEEDS_DIAGONAL | CSIM_NEEDS_ROWS)) != 0;
     count_costs(p, plan);
     if (p->memory > 0 && plan->shard_bytes + plan->tile_bytes > p->memory) {
         st = csim__fail(ctx, CSIM_E_MEM,
@@ -188,4 +207,5 @@ void csim__plan_clear(csim_context *ctx, csim__plan *plan)
 {
     csim__free(ctx, &plan->pairs);
     csim__free(ctx, &plan->basis);
+    csim__free(ctx, &plan->tiled);
 }

@@ -14,6 +14,7 @@ typedef struct csim__problem {
     const int *row, *col;           /* [rows], [cols] sites */
     const unsigned char *requested; /* [rows, cols] */
     unsigned needs;                 /* union over the measures */
+    const unsigned char *heavy;     /* [sites] few examples outweigh all others; NULL: not known */
     bool single;
     int size;       /* ranks */
     int64_t memory; /* limit of a rank in bytes, 0 = none */
@@ -23,7 +24,8 @@ typedef struct csim__problem {
 typedef struct csim__planned {
     csim__couple couple;
     csim__route route;
-    bool cell; /* some cell wants it, not only the self-term of a site */
+    bool tiled; /* has Gram tiles: on their route, or since a site is heavy */
+    bool cell;  /* some cell wants it, not only the self-term of a site */
     int owner;
     double finish; /* work of its decompositions, in flops of a GEMM that takes as long */
 } csim__planned;
@@ -32,7 +34,8 @@ typedef struct csim__plan {
     csim__planned *pairs; /* self-pairs first, then the others in the order of the sites */
     int64_t count, selves;
     unsigned char *basis; /* [sites] the site's basis is built */
-    bool any_gram, any_cross, any_basis, unit, raw_basis, loading, row_sums, raw_rows;
+    unsigned char *tiled; /* [sites] the site has Gram tiles */
+    bool any_tiles, any_cross, any_basis, unit, raw_basis, loading, row_sums, raw_rows;
     int64_t round;       /* pairs whose blocks an owner holds at once */
     int64_t shard_bytes; /* of the rank with most examples: rows, and row norms */
     int64_t tile_bytes;  /* of the same rank: everything else that is large */

@@ -1,0 +1,183 @@
+/* The pairs of a sweep, as many at a time as memory takes: their products over the examples, and
+ * then what each owner makes of them. */
+#include <math.h>
+
+#include "sweep/state.h"
+
+static csim_status make_operands(csim__sweep *w)
+{
+    int64_t widest = 1;
+    csim_status st = CSIM_OK;
+    for (int s = 0; s < w->count; s++) { widest = csim__max64(widest, w->site[s].d); }
+    CSIM_TRY(csim__alloc(w->ctx, widest, sizeof(double), "bounds", &w->ones));
+    CSIM_TRY(csim__alloc(w->ctx, widest, sizeof(double), "bounds", &w->root_n));
+    CSIM_TRY(csim__alloc(w->ctx, w->count, sizeof *w->centred, "operands", &w->centred));
+    CSIM_TRY(csim__alloc(w->ctx, w->count, sizeof *w->basis, "operands", &w->basis));
+    CSIM_TRY(csim__alloc(w->ctx, w->count, sizeof *w->raw, "operands", &w->raw));
+    CSIM_TRY(csim__alloc(w->ctx, w->count, sizeof *w->unity, "operands", &w->unity));
+    for (int64_t i = 0; i < widest; i++) {
+        w->ones[i] = 1;
+        w->root_n[i] = sqrt((double)w->shard.n); /* each row has length 1 */
+    }
+    for (int s = 0; s < w->count; s++) {
+        const csim__site *t = &w->site[s];
+        w->centred[s] = (csim__operand){
+            .width = t->d, .x = t->x, .xf = t->xf, .shift = t->shift, .norm = t->norm};
+        w->basis[s] = (csim__operand){.width = t->basis.q, .x = t->basis.u, .norm = w->ones};
+        w->raw[s] = (csim__operand){.width = t->raw_basis.q, .x = t->raw_basis.u, .norm = w->ones};
+        w->unity[s] = (csim__operand){.width = t->d, .x = w->unit[s], .norm = w->root_n};
+    }
+done:
+    return csim__vote(w->ctx, st);
+}
+
+/* One product of a round, allocated on its owner; empty operands make none. */
+static csim_status add_product(csim__sweep *w, const csim__planned *p,
+                               const csim__operand *operands, double **block,
+                               csim__product *products, int64_t *many)
+{
+    const csim__operand *l = &operands[p->couple.left], *r = &operands[p->couple.right];
+    if (l->width == 0 || r->width == 0) { return CSIM_OK; }
+    csim_status st = CSIM_OK;
+    if (p->owner == w->shard.rank) {
+        st = csim__alloc(w->ctx, l->width * r->width, sizeof **block, "a block", block);
+    }
+    products[(*many)++] = (csim__product){l, r, p->owner, *block};
+    return st;
+}
+
+/* UᵀU of a site with itself is the identity: no product, and no decomposition after it. */
+static csim_status add_identity(csim__sweep *w, const csim__planned *p,
+                                const csim__operand *operand, double **block)
+{
+    int64_t q = operand->width;
+    if (q == 0 || p->owner != w->shard.rank) { return CSIM_OK; }
+    csim_status st = csim__calloc(w->ctx, q * q, sizeof **block, "a block", block);
+    for (int64_t i = 0; st == CSIM_OK && i < q; i++) { (*block)[i * q + i] = 1; }
+    return st;
+}
+
+/* What the bases of a pair have in common. */
+static csim_status add_overlap(csim__sweep *w, const csim__planned *p,
+                               const csim__operand *operands, double **block,
+                               csim__product *products, int64_t *many)
+{
+    return p->couple.left == p->couple.right ? add_identity(w, p, &operands[p->couple.left], block)
+                                             : add_product(w, p, operands, block, products, many);
+}
+
+static void finish_pair(csim__sweep *w, const csim__planned *p, csim_pair *pair)
+{
+    csim__site *left = &w->site[p->couple.left];
+    if (p->couple.left == p->couple.right && p->route == CSIM__ROUTE_CROSS &&
+        (w->needs & CSIM_NEEDS_GRAM)) {
+        csim__site_take_gram(left, csim__pair_gram(pair));
+    }
+    if (p->cell) {
+        csim__cells_finish(&w->cells, pair, p->couple.left, p->couple.right, w->options);
+        csim__meter_add(&w->meter, "decompositions", p->finish);
+    }
+    csim__pair_clear(pair);
+    csim__free(w->ctx, &pair->block);
+    csim__free(w->ctx, &pair->m);
+    csim__free(w->ctx, &pair->raw_m);
+    csim__free(w->ctx, &pair->unit);
+}
+
+/* Pairs [first, last): their blocks in one pass over the examples, then each owner's pairs. */
+static csim_status one_round(csim__sweep *w, int64_t first, int64_t last)
+{
+    int64_t many = 0, count = last - first;
+    csim__product *products = NULL;
+    csim_pair *pairs = NULL;
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__alloc(w->ctx, 4 * count, sizeof *products, "products", &products));
+    CSIM_TRY(csim__calloc(w->ctx, count, sizeof *pairs, "pairs", &pairs));
+    for (int64_t i = 0; i < count; i++) {
+        const csim__planned *p = &w->plan.pairs[first + i];
+        csim_pair *pair = &pairs[i];
+        *pair = (csim_pair){.ctx = w->ctx,
+                            .site = {&w->site[p->couple.left], &w->site[p->couple.right]},
+                            .vectors = (w->needs & CSIM_NEEDS_LOADING) != 0,
+                            .single = w->options->precision == CSIM_SINGLE_PRECISION,
+                            .route = p->route,
+                            .tiled = p->tiled,
+                            .hollow = w->hollow[first + i],
+                            .rows = w->row_sums[first + i]};
+        if (p->route == CSIM__ROUTE_CROSS) {
+            CSIM_TRY(add_product(w, p, w->centred, &pair->block, products, &many));
+        }
+        if (p->cell && p->route == CSIM__ROUTE_BASIS) {
+            CSIM_TRY(add_overlap(w, p, w->basis, &pair->m, products, &many));
+        }
+        if (p->cell && w->plan.raw_basis) {
+            CSIM_TRY(add_overlap(w, p, w->raw, &pair->raw_m, products, &many));
+        }
+        if (p->cell && w->plan.unit) {
+            CSIM_TRY(add_product(w, p, w->unity, &pair->unit, products, &many));
+        }
+    }
+done:
+    st = csim__vote(w->ctx, st);
+    if (st == CSIM_OK && many > 0) {
+        st = csim__cross_pass(w->ctx, &w->shard, products, many, &w->meter);
+    }
+    csim__phase_begin(w->ctx, "finish");
+    for (int64_t i = 0; pairs != NULL && i < count; i++) {
+        const csim__planned *p = &w->plan.pairs[first + i];
+        if (st == CSIM_OK && p->owner == w->shard.rank) {
+            finish_pair(w, p, &pairs[i]);
+        } else if (pairs[i].ctx != NULL) {
+            csim__free(w->ctx, &pairs[i].block);
+            csim__free(w->ctx, &pairs[i].m);
+            csim__free(w->ctx, &pairs[i].raw_m);
+            csim__free(w->ctx, &pairs[i].unit);
+        }
+    }
+    csim__phase_end(w->ctx, 0, 0);
+    csim__free(w->ctx, &pairs);
+    csim__free(w->ctx, &products);
+    return st;
+}
+
+/* Self-terms made by owners of self-pairs reach every rank. */
+static csim_status share_self_terms(csim__sweep *w)
+{
+    double *terms = NULL;
+    csim_status st = csim__calloc(w->ctx, w->count, sizeof *terms, "self-terms", &terms);
+    CSIM_TRY(csim__vote(w->ctx, st));
+    for (int64_t i = 0; i < w->plan.selves; i++) {
+        const csim__planned *p = &w->plan.pairs[i];
+        if (p->owner == w->shard.rank) {
+            terms[p->couple.left] = w->site[p->couple.left].self_gram;
+        }
+    }
+    /* one rank has each term, the others 0: a maximum of non-negative numbers copies it */
+    st = csim__mpi(w->ctx,
+                   MPI_Allreduce(MPI_IN_PLACE, terms, w->count, MPI_DOUBLE, MPI_MAX,
+                                 csim_context_comm(w->ctx)),
+                   "self-terms");
+    for (int64_t i = 0; st == CSIM_OK && i < w->plan.selves; i++) {
+        int s = w->plan.pairs[i].couple.left;
+        if (w->plan.pairs[i].route == CSIM__ROUTE_CROSS) {
+            csim__site_take_gram(&w->site[s], terms[s]);
+        }
+    }
+done:
+    csim__free(w->ctx, &terms);
+    return st;
+}
+
+csim_status csim__sweep_rounds(csim__sweep *w)
+{
+    csim_status st = make_operands(w);
+    int64_t step = w->plan.round * w->shard.size;
+    for (int64_t i = 0; st == CSIM_OK && i < w->plan.selves; i += step) {
+        st = one_round(w, i, csim__min64(i + step, w->plan.selves));
+    }
+    if (st == CSIM_OK && w->plan.selves > 0) { st = share_self_terms(w); }
+    for (int64_t i = w->plan.selves; st == CSIM_OK && i < w->plan.count; i += step) {
+        st = one_round(w, i, csim__min64(i + step, w->plan.count));
+    }
+    return st;
+}
