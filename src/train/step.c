@@ -397,7 +397,7 @@ static void gram_of_sets(work *w)
     for (int64_t c = s->first; c < s->first + s->count; c++) {
         int64_t values = csim__chunk_rows(s, c) * e;
         memset(t->gram_part, 0, (size_t)cells * sizeof *t->gram_part);
-        csim__syrk_nt_f(m, (int)values, t->z + at, t->gram_part);
+        csim__syrk_nt_add_f(m, (int)values, t->z + at, t->gram_part);
         csim__gradient_add(cells, t->gram_part, factor, t->gram);
         at += values * m;
     }
