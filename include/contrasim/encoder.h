@@ -42,6 +42,9 @@ const char *csim_encoder_checksum(const csim_encoder *encoder);
 int csim_encoder_width(const csim_encoder *encoder);
 int csim_encoder_inits(const csim_encoder *encoder);
 
+/** Numbers in one set of parameters, heads included. Local. */
+int64_t csim_encoder_parameters(const csim_encoder *encoder);
+
 /** The input layer for sites of @p d neurons of the model @p model. Local.
  *  @param[out] input  its number
  *  @return CSIM_OK, CSIM_E_SHAPE with a message that names the widths (or models) there are */

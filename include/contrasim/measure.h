@@ -15,14 +15,15 @@ extern "C" {
 /** Ingredients a measure needs; the planner takes the union over all measures of a sweep. */
 enum csim_needs {
     CSIM_NEEDS_GRAM = 1 << 0, /**< ‖X̃ᵀỸ‖_F², inner products of linear Gram matrices */
-    CSIM_NEEDS_DIAGONAL = 1 << 1,  /**< Σ‖x̃_i‖²‖ỹ_i‖² */
-    CSIM_NEEDS_NUCLEAR = 1 << 2,   /**< ‖X̃ᵀỸ‖_*, from the block or from the bases */
-    CSIM_NEEDS_BLOCK = 1 << 3,     /**< X̃ᵀỸ itself */
-    CSIM_NEEDS_BASIS = 1 << 4,     /**< M = UₓᵀU_y and the singular values of both sites */
-    CSIM_NEEDS_LOADING = 1 << 5,   /**< ΣVᵀ of each site, rows in the order of U (with BASIS) */
-    CSIM_NEEDS_RAW_BASIS = 1 << 6, /**< ‖UₓᵀU_y‖_F² of the uncentred sites */
-    CSIM_NEEDS_UNIT = 1 << 7,      /**< X̂ᵀŶ of the uncentred rows scaled to length 1 */
-    CSIM_NEEDS_ROWS = 1 << 8       /**< Σ⟨x_i,y_i⟩ and Σ‖x_i/‖x_i‖−y_i/‖y_i‖‖ */
+    CSIM_NEEDS_DIAGONAL = 1 << 1,   /**< Σ‖x̃_i‖²‖ỹ_i‖² */
+    CSIM_NEEDS_NUCLEAR = 1 << 2,    /**< ‖X̃ᵀỸ‖_*, from the block or from the bases */
+    CSIM_NEEDS_BLOCK = 1 << 3,      /**< X̃ᵀỸ itself */
+    CSIM_NEEDS_BASIS = 1 << 4,      /**< M = UₓᵀU_y and the singular values of both sites */
+    CSIM_NEEDS_LOADING = 1 << 5,    /**< ΣVᵀ of each site, rows in the order of U (with BASIS) */
+    CSIM_NEEDS_RAW_BASIS = 1 << 6,  /**< ‖UₓᵀU_y‖_F² of the uncentred sites */
+    CSIM_NEEDS_UNIT = 1 << 7,       /**< X̂ᵀŶ of the uncentred rows scaled to length 1 */
+    CSIM_NEEDS_PROJECTION = 1 << 9, /**< rows of both sites in the space of an encoder */
+    CSIM_NEEDS_ROWS = 1 << 8 /**< Σ⟨x_i,y_i⟩ and Σ‖x_i/‖x_i‖−y_i/‖y_i‖‖ */
 };
 
 /** Properties of a measure. Invariances are exact in exact arithmetic and are property-tested. */
@@ -71,6 +72,8 @@ typedef struct csim_value {
     double value;
     csim_cell cell;
     csim_note note;
+    double
+        spread; /**< standard deviation of a value that is a mean; read if CSIM_NEEDS_PROJECTION */
 } csim_value;
 
 /** The ingredients of one pair (X, Y), seen in the order of the cell. Opaque; src/ingredients. */

@@ -2,6 +2,7 @@
 #ifndef CONTRASIM_SWEEP_H
 #define CONTRASIM_SWEEP_H
 
+#include "contrasim/encoder.h"
 #include "contrasim/measure.h"
 #include "contrasim/reps.h"
 #include "contrasim/results.h"
@@ -35,6 +36,8 @@ typedef struct csim_sweep_options {
     double rank_floor;        /**< directions count whose σ² > rank_floor·σ₁², below 1;
                                    0: CSIM_RANK_FLOOR */
     int64_t memory;           /**< limit per rank in bytes, 0 = none */
+    const csim_encoder *const *encoders; /**< of the learned measures, each once */
+    int encoder_count;
     csim_progress_fn progress;
     void *progress_user;
 } csim_sweep_options;

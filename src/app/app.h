@@ -6,6 +6,7 @@
 
 #include "app/logger.h"
 #include "contrasim/context.h"
+#include "contrasim/encoder.h"
 #include "contrasim/measure.h"
 #include "contrasim/options.h"
 #include "core/config.h"
@@ -76,6 +77,13 @@ void csim__list_measures(void (*print)(FILE *out, const char *name, const char *
  *  @param[in,out] chosen  [csim_measure_count()] set to 1 for each that is named
  *  @return CSIM_OK, CSIM_E_USAGE */
 csim_status csim__choose_measures(const csim__config *config, const char *list, int *chosen);
+
+/** Read the checkpoints of `--encoder`. Collective.
+ *  @param[out] encoders  [paths->count] new; csim__free_encoders(), also on error
+ *  @return as csim_encoder_read() */
+csim_status csim__read_encoders(csim_context *ctx, const csim_texts *paths,
+                                csim_encoder ***encoders);
+void csim__free_encoders(csim_context *ctx, int count, csim_encoder ***encoders);
 
 /** Print to stdout, as a sink of csim_results_print(). Local. */
 int csim__stdout_sink(void *user, const char *text, int64_t length);

@@ -70,9 +70,28 @@ csim_status csim__choose_measures(const csim__config *config, const char *list, 
         int all = strcmp(name, "all") == 0;
         if (measure == NULL && !all) { return fail_measure(config, name); }
         for (int i = 0; i < csim_measure_count(); i++) {
-            if (all || csim_measure_get(i) == measure) { chosen[i] = 1; }
+            /* `all` means what needs no encoder: a learned measure is named */
+            bool closed = !(csim_measure_get(i)->needs & CSIM_NEEDS_PROJECTION);
+            if ((all && closed) || csim_measure_get(i) == measure) { chosen[i] = 1; }
         }
         found = 1;
     }
     return found ? CSIM_OK : csim__config_fail(config, "", "measures", "no measure is named");
+}
+
+csim_status csim__read_encoders(csim_context *ctx, const csim_texts *paths,
+                                csim_encoder ***encoders)
+{
+    csim_status st = csim__calloc(ctx, paths->count, sizeof **encoders, "encoders", encoders);
+    st = csim__vote(ctx, st);
+    for (int i = 0; st == CSIM_OK && i < paths->count; i++) {
+        st = csim_encoder_read(ctx, paths->text[i], &(*encoders)[i]);
+    }
+    return st;
+}
+
+void csim__free_encoders(csim_context *ctx, int count, csim_encoder ***encoders)
+{
+    for (int i = 0; *encoders != NULL && i < count; i++) { csim_encoder_free(&(*encoders)[i]); }
+    csim__free(ctx, encoders);
 }

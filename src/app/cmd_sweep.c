@@ -14,6 +14,7 @@
 typedef struct sweep_options {
     csim_texts sets;
     const char *measures, *pairs;
+    csim_texts encoders;
     int precision;
     csim_input_options input;
 
@@ -38,6 +39,12 @@ static const csim_option what_table[] = {
      .fallback = "cka,cka_debiased",
      .metavar = "LIST",
      .help = "names of measures joined by ',', or all"},
+    {.name = "encoder",
+     .kind = CSIM_OPTION_TEXTS,
+     .offset = offsetof(sweep_options, encoders),
+     .metavar = "FILE",
+     .help = "checkpoint of train that defines a learned measure (contrasim, deepdot, deepcka, "
+             "mscon)"},
     {.name = "pairs",
      .kind = CSIM_OPTION_TEXT,
      .offset = offsetof(sweep_options, pairs),
@@ -261,11 +268,13 @@ static csim_status sweep_run(csim__app *app, void *target)
     int64_t start = (int64_t)time(NULL), memory = options->memory;
     csim_set **sets = NULL;
     csim_sweep_measure *measures = NULL;
+    csim_encoder **encoders = NULL;
     csim_results *results = NULL;
     int measure_count = 0;
     csim_status st = prepare_sweep(app, options, &sets, &measures, &measure_count);
     CSIM_TRY(csim__vote(ctx, st));
     if (memory == 0) { CSIM_TRY(csim__default_memory(ctx, &memory)); }
+    CSIM_TRY(csim__read_encoders(ctx, &options->encoders, &encoders));
     CSIM_TRY(open_sets(ctx, options, sets));
     csim_sweep_options sweep = {.measures = measures,
                                 .measure_count = measure_count,
@@ -274,6 +283,8 @@ static csim_status sweep_run(csim__app *app, void *target)
                                     options->precision == 1 ? CSIM_SINGLE_PRECISION : CSIM_DOUBLE,
                                 .nan_drop_rows = options->input.nan_drop_rows,
                                 .memory = memory,
+                                .encoders = (const csim_encoder *const *)encoders,
+                                .encoder_count = options->encoders.count,
                                 .progress = app->common.quiet ? NULL : csim__logger_progress,
                                 .progress_user = &app->log};
     CSIM_TRY(csim_sweep(ctx, sets, options->sets.count, &sweep, &results));
@@ -282,6 +293,7 @@ static csim_status sweep_run(csim__app *app, void *target)
 done:
     csim_results_free(&results);
     for (int i = 0; sets != NULL && i < options->sets.count; i++) { csim_set_free(&sets[i]); }
+    csim__free_encoders(ctx, options->encoders.count, &encoders);
     csim__free(ctx, &sets);
     csim__free(ctx, &measures);
     return st;

@@ -46,6 +46,11 @@ int csim_encoder_inits(const csim_encoder *encoder)
     return encoder->inits;
 }
 
+int64_t csim_encoder_parameters(const csim_encoder *encoder)
+{
+    return encoder->net.parameters;
+}
+
 csim_status csim__encoder_layout(csim_encoder *e, int out)
 {
     csim__net_shape shape = {.inputs = e->inputs,

@@ -3,6 +3,7 @@
 #define CSIM_PAIR_H
 
 #include "contrasim/measure.h"
+#include "ingredients/projection.h"
 #include "ingredients/site.h"
 
 /** How the cross terms of a pair are computed; chosen from shapes and measures alone. */
@@ -34,10 +35,12 @@ struct csim_pair {
     double hollow; /* ⟨K̂_x,K̂_y⟩ of gram.h, when tiled */
     double gram;   /* ⟨K_x,K_y⟩, made here */
     csim__row_sums rows;
-    double *block; /* [d0, d1] X̃ᵀỸ on the cross route, borrowed */
-    double *m;     /* [q0, q1] U₀ᵀU₁ on the basis route, borrowed */
-    double *raw_m; /* [q0, q1] of the raw bases, borrowed; NULL unless needed */
-    double *unit;  /* [d0, d1] of the unit rows, borrowed; NULL unless needed */
+    double *block;                   /* [d0, d1] X̃ᵀỸ on the cross route, borrowed */
+    double *m;                       /* [q0, q1] U₀ᵀU₁ on the basis route, borrowed */
+    double *raw_m;                   /* [q0, q1] of the raw bases, borrowed; NULL unless needed */
+    const csim__projection *learned; /* [CSIM__LEARNED_COUNT] borrowed */
+    int64_t at;                      /* this pair in their values */
+    double *unit;                    /* [d0, d1] of the unit rows, borrowed; NULL unless needed */
 
     /* kept */
     bool has_gram, has_nuclear, has_rho, has_canonical;

@@ -5,6 +5,7 @@
 #include "ingredients/cross.h"
 #include "ingredients/gram.h"
 #include "ingredients/projection.h"
+#include "ingredients/site.h"
 #include "linalg/dense.h"
 
 enum { ROUND = 32 }; /* blocks of CKA at once */

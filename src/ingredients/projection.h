@@ -3,8 +3,20 @@
 #define CSIM_PROJECTION_H
 
 #include "contrasim/encoder.h"
+#include "core/core.h"
+#include "core/shard.h"
 #include "ingredients/meter.h"
-#include "ingredients/site.h"
+
+struct csim__site;
+
+/** The measures that encoders define, and their names. */
+typedef enum csim__learned {
+    CSIM__LEARNED_CONTRASIM,
+    CSIM__LEARNED_DEEPDOT,
+    CSIM__LEARNED_MSCON,
+    CSIM__LEARNED_DEEPCKA,
+    CSIM__LEARNED_COUNT
+} csim__learned;
 
 /** Values of all pairs of sites under one encoder. */
 typedef struct csim__projection {
@@ -22,9 +34,9 @@ typedef struct csim__projection {
  *          CSIM_E_MPI; the same on every rank
  *  @note   2·parameters flops a row, site and init, in float32; the rows' lengths and all sums are
  *          in double. Memory: one chunk of all sites encoded in double; for CKA all rows */
-csim_status csim__project(csim_context *ctx, const csim_shard *shard, const csim__site *sites,
-                          int count, const csim_encoder *encoder, bool aligned,
-                          const unsigned char *wanted, csim__meter *meter,
+csim_status csim__project(csim_context *ctx, const csim_shard *shard,
+                          const struct csim__site *sites, int count, const csim_encoder *encoder,
+                          bool aligned, const unsigned char *wanted, csim__meter *meter,
                           csim__projection *projection);
 
 void csim__projection_clear(csim_context *ctx, csim__projection *projection);

@@ -58,7 +58,7 @@ static csim_status ratio(const csim_pair *pair, const cosine *c, double low, csi
     }
     if (self) { return csim__done(out, 1); }
     if (lost[0] || lost[1] || doubt(pair, c) > limit) {
-        *out = (csim_value){NAN, CSIM_CELL_FAILED, CSIM_NOTE_PRECISION};
+        *out = (csim_value){.value = NAN, .cell = CSIM_CELL_FAILED, .note = CSIM_NOTE_PRECISION};
         return CSIM_OK;
     }
     double edge = CSIM__EDGE + doubt(pair, c);

@@ -4,9 +4,9 @@
 #include "measures/measures.h"
 
 /* The mean over the encoder's inits, and how far they spread. */
-static csim_status learned(const csim_pair *pair, csim_learned kind, double low, csim_value *out)
+static csim_status learned(const csim_pair *pair, csim__learned kind, double low, csim_value *out)
 {
-    const csim__projection *p = pair->learned[kind];
+    const csim__projection *p = &pair->learned[kind];
     int64_t cells = (int64_t)p->sites * p->sites, at = pair->at;
     double sum = 0, square = 0;
     for (int i = 0; i < p->inits; i++) { sum += p->value[i * cells + at]; }
@@ -24,25 +24,25 @@ static csim_status learned(const csim_pair *pair, csim_learned kind, double low,
 static csim_status contrasim(csim_pair *pair, const void *options, csim_value *out)
 {
     (void)options;
-    return learned(pair, CSIM_LEARNED_CONTRASIM, -1, out);
+    return learned(pair, CSIM__LEARNED_CONTRASIM, -1, out);
 }
 
 static csim_status deepdot(csim_pair *pair, const void *options, csim_value *out)
 {
     (void)options;
-    return learned(pair, CSIM_LEARNED_DEEPDOT, -1, out);
+    return learned(pair, CSIM__LEARNED_DEEPDOT, -1, out);
 }
 
 static csim_status mscon(csim_pair *pair, const void *options, csim_value *out)
 {
     (void)options;
-    return learned(pair, CSIM_LEARNED_MSCON, -1, out);
+    return learned(pair, CSIM__LEARNED_MSCON, -1, out);
 }
 
 static csim_status deepcka(csim_pair *pair, const void *options, csim_value *out)
 {
     (void)options;
-    return learned(pair, CSIM_LEARNED_DEEPCKA, 0, out);
+    return learned(pair, CSIM__LEARNED_DEEPCKA, 0, out);
 }
 
 const csim_measure csim__measure_contrasim = {

@@ -5,6 +5,7 @@
 #include <xxhash.h>
 
 #include "sweep/cells.h"
+#include "sweep/state.h"
 
 typedef enum which { CROSS, ALL, WITHIN, NAMED } which;
 
@@ -70,6 +71,9 @@ csim_status csim__cells_make(csim_context *ctx, csim_set *const *sets, int set_c
     int64_t count = (int64_t)cells->rows * cells->cols, all = count * cells->measures;
     CSIM_TRY(csim__alloc(ctx, count, 1, "cells", &cells->requested));
     CSIM_TRY(csim__calloc(ctx, all, sizeof *cells->bits, "cells", &cells->bits));
+    if (options->encoder_count > 0) {
+        CSIM_TRY(csim__calloc(ctx, all, sizeof *cells->spread, "cells", &cells->spread));
+    }
     CSIM_TRY(csim__calloc(ctx, all, 1, "cells", &cells->cell));
     CSIM_TRY(csim__calloc(ctx, all, 1, "cells", &cells->note));
     for (int i = 0; i < cells->rows; i++) {
@@ -90,6 +94,7 @@ void csim__cells_clear(csim_context *ctx, csim__cells *cells)
     csim__free(ctx, &cells->row);
     csim__free(ctx, &cells->col);
     csim__free(ctx, &cells->requested);
+    csim__free(ctx, &cells->spread);
     csim__free(ctx, &cells->bits);
     csim__free(ctx, &cells->cell);
     csim__free(ctx, &cells->note);
@@ -104,6 +109,9 @@ static void put(csim__cells *cells, int measure, int x, int y, const csim_value 
             if (cells->col[j] != y || !cells->requested[at]) { continue; }
             at += (int64_t)measure * cells->rows * cells->cols;
             memcpy(&cells->bits[at], &value->value, sizeof value->value);
+            if (cells->spread != NULL) {
+                memcpy(&cells->spread[at], &value->spread, sizeof value->spread);
+            }
             cells->cell[at] = (int8_t)value->cell;
             cells->note[at] = (int8_t)value->note;
         }
@@ -125,7 +133,8 @@ static bool lacks_basis(const csim_pair *pair, unsigned needs)
 /* A routine that fails spoils one cell, not the sweep. */
 static csim_value evaluate(csim_pair *pair, const csim_sweep_measure *m)
 {
-    csim_value value = {.value = NAN, .cell = CSIM_CELL_FAILED, .note = CSIM_NOTE_NONE};
+    csim_value value = {
+        .value = NAN, .cell = CSIM_CELL_FAILED, .note = CSIM_NOTE_NONE, .spread = NAN};
     for (int side = 0; side < 2; side++) {
         value.note = pair->site[side]->unfit;
         if (value.note != CSIM_NOTE_NONE) { return value; }
@@ -174,6 +183,10 @@ csim_status csim__cells_join(csim_context *ctx, csim__cells *cells)
     for (int64_t at = 0; code == MPI_SUCCESS && at < all; at += PIECE) {
         int piece = (int)csim__min64(PIECE, all - at);
         code = MPI_Allreduce(MPI_IN_PLACE, cells->bits + at, piece, MPI_INT64_T, MPI_BOR, comm);
+        if (code == MPI_SUCCESS && cells->spread != NULL) {
+            code =
+                MPI_Allreduce(MPI_IN_PLACE, cells->spread + at, piece, MPI_INT64_T, MPI_BOR, comm);
+        }
         if (code == MPI_SUCCESS) {
             code = MPI_Allreduce(MPI_IN_PLACE, cells->cell + at, piece, MPI_INT8_T, MPI_BOR, comm);
         }
@@ -209,6 +222,35 @@ static csim_status add_parameters(csim_results *results, int v, const csim_sweep
     return st;
 }
 
+/* Which encoder a learned measure took; with several inits also how far their values spread. */
+static csim_status add_encoder(csim_results *results, int v, const csim__cells *cells, int m,
+                               const csim_sweep_options *options)
+{
+    const csim_measure *measure = options->measures[m].measure;
+    const csim_encoder *encoder = csim__sweep_encoder(options, measure);
+    int64_t count = (int64_t)cells->rows * cells->cols, inits;
+    char name[64];
+    csim_status st = CSIM_OK;
+    if (encoder == NULL) { return CSIM_OK; }
+    inits = csim_encoder_inits(encoder);
+    CSIM_TRY(csim_results_set_text(results, v, "encoder_checksum", csim_encoder_checksum(encoder)));
+    CSIM_TRY(csim_results_set_ints(results, v, "encoder_inits", &inits, 1));
+    if (inits < 2) { goto done; }
+    snprintf(name, sizeof name, "%s_std", measure->name);
+    csim_result_variable variable = {.name = name,
+                                     .long_name = "standard deviation over the encoder's inits",
+                                     .parent = measure->name};
+    CSIM_TRY(csim_results_add(results, &variable));
+    double *values = csim_results_values(results, csim_results_find(results, name));
+    for (int64_t i = 0; i < count; i++) {
+        if (cells->requested[i] && cells->cell[m * count + i] == CSIM_CELL_DONE) {
+            memcpy(&values[i], &cells->spread[m * count + i], sizeof values[i]);
+        }
+    }
+done:
+    return st;
+}
+
 static csim_status add_variable(csim_results *results, const csim__cells *cells, int m,
                                 const csim_sweep_options *options)
 {
@@ -235,7 +277,8 @@ static csim_status add_variable(csim_results *results, const csim__cells *cells,
         states[i] = cells->cell[at + i];
         notes[i] = cells->note[at + i];
     }
-    return add_parameters(results, v, &options->measures[m]);
+    st = add_parameters(results, v, &options->measures[m]);
+    return st == CSIM_OK ? add_encoder(results, v, cells, m, options) : st;
 }
 
 /* One warning for all measures with values that few examples bias. */

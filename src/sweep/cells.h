@@ -12,6 +12,7 @@ typedef struct csim__cells {
     unsigned char *requested; /* [rows, cols] */
     int measures;
     int64_t *bits;       /* [measures, rows, cols] the doubles' bit patterns, 0 = not here */
+    int64_t *spread;     /* the same of csim_value.spread; NULL without learned measures */
     int8_t *cell, *note; /* [measures, rows, cols] */
 } csim__cells;
 

@@ -1,5 +1,7 @@
-#include "sweep/plan.h"
+#include <string.h>
+
 #include "ingredients/gram.h"
+#include "sweep/plan.h"
 
 enum { ROUND_BYTES = 256 << 20 };
 
@@ -100,6 +102,21 @@ static double decompositions(const csim__problem *p, const csim__planned *q)
     return times * unit;
 }
 
+/* Bytes that encoded rows take: those of a chunk, or where CKA is taken of them, all; of one encoder
+ * after the other. */
+static int64_t encoding(const csim__problem *p, int64_t chunk, int64_t rows, double *flops)
+{
+    int64_t most = 0;
+    for (int i = 0; i < p->encoder_count; i++) {
+        const csim_encoder *e = p->encoders[i];
+        bool all = strcmp(csim_encoder_measure(e), "deepcka") == 0;
+        most = csim__max64(most, 8 * p->sites * csim_encoder_width(e) * (all ? rows : chunk));
+        *flops += 2.0 * (double)csim_encoder_parameters(e) * (double)p->n * p->sites *
+                  csim_encoder_inits(e);
+    }
+    return most;
+}
+
 /* Memory of the rank that has most, and the work of all. */
 static void count_costs(const csim__problem *p, csim__plan *plan)
 {
@@ -141,6 +158,7 @@ static void count_costs(const csim__problem *p, csim__plan *plan)
         gram = element * (tiled_sites * csim__gram_tile(s.chunk) + visitors * tiled_widths) +
                8 * tiled_sites * (s.rows + visitors) + 28 * tiled_sites * tiled_sites;
     }
+    tiles += encoding(p, s.chunk, s.rows, &plan->flops);
     for (int64_t i = 0; i < plan->count; i++) {
         csim__planned *q = &plan->pairs[i];
         double da = (double)p->width[q->couple.left], db = (double)p->width[q->couple.right];

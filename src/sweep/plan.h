@@ -16,6 +16,8 @@ typedef struct csim__problem {
     unsigned needs;                 /* union over the measures */
     const unsigned char *heavy;     /* [sites] few examples outweigh all others; NULL: not known */
     bool single;
+    const csim_encoder *const *encoders; /* of the learned measures */
+    int encoder_count;
     int size;       /* ranks */
     int64_t memory; /* limit of a rank in bytes, 0 = none */
 } csim__problem;

@@ -102,6 +102,8 @@ static csim_status one_round(csim__sweep *w, int64_t first, int64_t last)
                             .single = w->options->precision == CSIM_SINGLE_PRECISION,
                             .route = p->route,
                             .tiled = p->tiled,
+                            .learned = w->learned,
+                            .at = (int64_t)p->couple.left * w->count + p->couple.right,
                             .hollow = w->hollow[first + i],
                             .rows = w->row_sums[first + i]};
         if (p->route == CSIM__ROUTE_CROSS) {

@@ -70,6 +70,8 @@ static csim_status make_plan(csim__sweep *w, int64_t n, const unsigned char *hea
                            .needs = w->needs,
                            .heavy = heavy,
                            .single = w->options->precision == CSIM_SINGLE_PRECISION,
+                           .encoders = w->options->encoders,
+                           .encoder_count = w->options->encoder_count,
                            .size = csim_context_size(w->ctx),
                            .memory = w->options->memory};
         csim__plan_clear(w->ctx, &w->plan);
@@ -139,6 +141,9 @@ static void release(csim__sweep *w)
     for (int s = 0; w->site != NULL && s < w->count; s++) {
         csim__site_release(w->ctx, &w->site[s]);
     }
+    for (int k = 0; k < CSIM__LEARNED_COUNT; k++) {
+        csim__projection_clear(w->ctx, &w->learned[k]);
+    }
     csim__free(w->ctx, &w->unit);
     csim__free(w->ctx, &w->row_sums);
     csim__free(w->ctx, &w->hollow);
@@ -160,6 +165,10 @@ static uint64_t fingerprint(const csim_sweep_options *o)
     h = XXH3_64bits_withSeed(&o->nan_drop_rows, sizeof o->nan_drop_rows, h);
     h = XXH3_64bits_withSeed(&o->rank_floor, sizeof o->rank_floor, h);
     if (o->pairs != NULL) { h = XXH3_64bits_withSeed(o->pairs, strlen(o->pairs), h); }
+    for (int i = 0; i < o->encoder_count; i++) {
+        const char *sum = csim_encoder_checksum(o->encoders[i]);
+        h = XXH3_64bits_withSeed(sum, strlen(sum), h);
+    }
     for (int m = 0; m < o->measure_count; m++) {
         const char *name = o->measures[m].measure->name;
         h = XXH3_64bits_withSeed(name, strlen(name), h);
@@ -194,6 +203,7 @@ csim_status csim_sweep(csim_context *ctx, csim_set *const *sets, int set_count,
         CSIM_TRY(csim_sets_drop_bad_rows(ctx, sets, set_count, &dropped));
     }
     CSIM_TRY(csim__vote(ctx, list_sites(&w)));
+    CSIM_TRY(csim__vote(ctx, csim__sweep_check_encoders(&w)));
     CSIM_TRY(csim__vote(ctx, csim__cells_make(ctx, sets, set_count, options, &w.cells)));
     CSIM_TRY(csim__vote(ctx, make_plan(&w, csim_set_examples(sets[0]), NULL)));
     w.meter = (csim__meter){.fn = csim_context_rank(ctx) == 0 ? options->progress : NULL,

@@ -231,6 +231,17 @@ static csim_status make_layouts(csim__trainer *t, const csim__batches *b, csim__
     return st == CSIM_OK ? make_layout(t, last, &two[1]) : st;
 }
 
+/* A batch of one row has no CKA: said before the epoch whose last batch it would be. */
+static csim_status check_last_batch(csim__trainer *t, const csim__layout *last)
+{
+    if (t->options->loss != CSIM_LOSS_DEEPCKA || last->rows > 1) { return CSIM_OK; }
+    return csim__fail(t->ctx, CSIM_E_USAGE,
+                      "--loss deepcka: with --batch %" PRId64 " of %" PRId64 " examples%s the last "
+                      "batch has one, of which CKA is undefined",
+                      t->options->batch, last == &t->layout[1] ? t->examples : t->held,
+                      last == &t->layout[1] ? "" : " held out");
+}
+
 static csim_status make_batches(csim__trainer *t)
 {
     const csim_train_options *o = t->options;
@@ -243,9 +254,11 @@ static csim_status make_batches(csim__trainer *t)
     }
     CSIM_TRY(csim__batches_make(t->ctx, t->examples, o->batch, t->sites, t->width, &t->batches));
     CSIM_TRY(make_layouts(t, &t->batches, &t->layout[0]));
+    CSIM_TRY(check_last_batch(t, &t->layout[1]));
     if (t->held == 0) { goto done; }
     CSIM_TRY(csim__batches_make(t->ctx, t->held, o->batch, t->sites, t->width, &t->held_batches));
     CSIM_TRY(make_layouts(t, &t->held_batches, &t->layout[2]));
+    CSIM_TRY(check_last_batch(t, &t->layout[3]));
 done:
     return st;
 }
@@ -505,6 +518,15 @@ done:
     return csim__vote(t->ctx, st);
 }
 
+/* Labels are data too: other ones are other data of their set. */
+static void add_labels_to_checksum(csim__trainer *t)
+{
+    size_t bytes = (size_t)csim_set_examples(t->sets[0]) * sizeof **t->label;
+    for (int c = 0; c < t->notions; c++) {
+        t->checksum[0] = XXH3_64bits_withSeed(t->label[c], bytes, t->checksum[0]);
+    }
+}
+
 /* ---- all of it ---- */
 
 csim_status csim__train_data(csim__trainer *t)
@@ -524,6 +546,7 @@ csim_status csim__train_data(csim__trainer *t)
     CSIM_TRY(csim__vote(t->ctx, make_batches(t)));
     CSIM_TRY(all_labels(t));
     CSIM_TRY(read_rows(t));
+    add_labels_to_checksum(t);
     if (t->options->view_noise > 0) { CSIM_TRY(all_deviations(t)); }
 done:
     return st;

@@ -22,6 +22,7 @@ typedef struct work {
     int64_t batch;
     const int64_t *row; /* rows of the sets: training or held out */
     bool learn;
+    double factor; /* of the loss, τ/base */
     csim_status failed; /* of this rank, until it is agreed on */
 } work;
 
@@ -376,7 +377,9 @@ static void step_notions(work *w, csim__step_result *r, double *loss, double *we
     forward(w);
     memset(t->du, 0, (size_t)(own_rows(w) * net->out) * sizeof *t->du);
     csim__mscon_total(net->heads, loss, logs, logs != NULL, weight, dw); /* the weights */
-    for (int c = 0; c < net->heads; c++) { loss[c] = step_head(w, c, weight[c], r); }
+    for (int c = 0; c < net->heads; c++) {
+        loss[c] = w->factor * step_head(w, c, weight[c] * w->factor, r);
+    }
     r->loss = csim__mscon_total(net->heads, loss, logs, logs != NULL, weight, dw);
     if (w->learn) { backward(w); }
 }
@@ -529,9 +532,10 @@ static csim_status reduce_gradients(work *w)
     return st;
 }
 
-static void update(work *w, double factor, const double *dw, csim__step_result *r)
+static void update(work *w, const double *dw, csim__step_result *r)
 {
     csim__trainer *t = w->t;
+    double factor = t->notions > 0 ? 1 : w->factor; /* each notion has its own already */
     const csim_train_options *o = t->options;
     const csim__net *net = &t->encoder->net;
     int64_t n = net->weights < 0 ? net->parameters : net->weights;
@@ -564,16 +568,16 @@ csim_status csim__train_step(csim__trainer *t, int64_t i, int stop, bool learn,
                              csim__step_result *r)
 {
     const csim__batches *b = learn ? &t->batches : &t->held_batches;
+    double base = t->options->base_temperature;
     work w = {.t = t,
               .batches = b,
               .layout = &t->layout[(learn ? 0 : 2) + (i == b->count - 1)],
               .stop = &t->stop[stop],
               .batch = i,
               .row = learn ? t->train_row : t->held_row,
-              .learn = learn};
+              .learn = learn,
+              .factor = base > 0 ? t->options->temperature / base : 1};
     double *loss = t->notion_loss, *weight = loss + t->notions, *dw = weight + t->notions;
-    double base = t->options->base_temperature;
-    double factor = base > 0 ? t->options->temperature / base : 1;
     csim__phase_begin(t->ctx, learn ? "step" : "held-out step");
     if (learn) {
         memset(t->gradient, 0,
@@ -586,13 +590,13 @@ csim_status csim__train_step(csim__trainer *t, int64_t i, int stop, bool learn,
     } else {
         step_rows(&w, r);
     }
-    r->loss *= factor;
+    if (t->notions == 0) { r->loss *= w.factor; }
     csim__phase_begin(t->ctx, "reduce");
     csim_status st = reduce_largest(&w, r);
     if (st == CSIM_OK && learn) { st = reduce_gradients(&w); }
     csim__phase_end(t->ctx, 0, learn ? 8.0 * (double)t->encoder->net.parameters : 0);
     csim__phase_begin(t->ctx, "optimiser");
-    if (st == CSIM_OK && learn) { update(&w, factor, dw, r); }
+    if (st == CSIM_OK && learn) { update(&w, dw, r); }
     csim__phase_end(t->ctx, 0, 0);
     csim__phase_end(t->ctx, 0, 0);
     return st;
@@ -620,13 +624,17 @@ static csim_status room_of_rows(csim__trainer *t, int64_t rows, int64_t items, i
     if (t->options->loss == CSIM_LOSS_CONTRASTIVE || t->notions > 0) {
         CSIM_TRY(csim__alloc(t->ctx, rows * items, sizeof(float), "similarities", &t->s));
     }
-    if (augmented(t)) {
-        int64_t widest = 0;
-        for (int s = 0; s < t->sites; s++) { widest = csim__max64(widest, t->width[s]); }
-        CSIM_TRY(csim__alloc(t->ctx, rows * widest, sizeof(float), "views", &t->views));
-    }
 done:
     return st;
+}
+
+/* Augmented rows of all sites of a step. */
+static csim_status room_of_views(csim__trainer *t, int64_t rows)
+{
+    int64_t widest = 0;
+    if (!augmented(t)) { return CSIM_OK; }
+    for (int s = 0; s < t->sites; s++) { widest = csim__max64(widest, t->width[s]); }
+    return csim__alloc(t->ctx, rows * widest, sizeof(float), "views", &t->views);
 }
 
 static csim_status room_of_sets(csim__trainer *t, int64_t rows, int64_t out)
@@ -663,6 +671,7 @@ csim_status csim__train_room(csim__trainer *t)
     CSIM_TRY(csim__alloc(ctx, rows, sizeof(float), "lengths of rows", &t->norm));
     CSIM_TRY(csim__alloc(ctx, rows * out, sizeof(float), "gradients of rows", &t->dz));
     CSIM_TRY(by_sets(t) ? room_of_sets(t, rows, out) : room_of_rows(t, rows, items, out));
+    CSIM_TRY(room_of_views(t, rows));
     if (net->heads > 0) {
         CSIM_TRY(csim__alloc(ctx, rows * net->out, sizeof(float), "a head", &t->head_hidden));
         CSIM_TRY(csim__alloc(ctx, rows * net->out, sizeof(float), "gradients of rows", &t->du));
