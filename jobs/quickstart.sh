@@ -1,6 +1,6 @@
 #!/bin/bash
-# quickstart.sh: install what is missing, build, and compare the four small networks of
-# inputs/tiny layer by layer. Works from any folder, as often as you like.
+# quickstart.sh: install what is missing, build, train an encoder on the four small networks of
+# inputs/tiny, and compare them layer by layer. Works from any folder, as often as you like.
 set -eu
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
@@ -20,14 +20,17 @@ fi
 ranks=$(nproc)
 [ "$ranks" -le 4 ] || ranks=4
 out=build/quickstart/results.nc
+encoder=build/quickstart/encoder.nc
 mkdir -p build/quickstart
 export PATH="$root/build/release/bin:$PATH"
 
+mpirun --oversubscribe -n "$ranks" contrasim train -c inputs/train.ini \
+  --output "$encoder" --overwrite
 mpirun --oversubscribe -n "$ranks" contrasim sweep inputs/tiny/net0{0,1,2,3}.nc --pairs all \
-  --measures cka,cka_debiased,cca_mean,svcca,pwcca,procrustes,linreg \
-  --output "$out" --overwrite
+  --measures cka,cka_debiased,cca_mean,svcca,pwcca,procrustes,linreg,contrasim \
+  --encoder "$encoder" --output "$out" --overwrite
 
 echo
-contrasim show "$out" --measure cka --rows net00 --cols net01
+contrasim show "$out" --measure cka --measure contrasim --rows net00 --cols net01
 echo
 echo "Results: $root/$out"
