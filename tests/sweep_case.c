@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "case_encoder.h"
 #include "core/config.h"
 
 sweep_case case_pair(const double *x, const double *y, int n, int d, int e)
@@ -124,9 +125,30 @@ static int make_measures(csim_context *ctx, const sweep_case *c, csim__config *c
     return count;
 }
 
+/* One encoder for each learned measure, for the widths of the case. Collective. */
+static csim_status make_encoders(csim_context *ctx, const sweep_case *c,
+                                 const csim_sweep_measure *measures, int count,
+                                 csim_encoder **encoders, int *made)
+{
+    int width[CASE_SITES];
+    csim_status st = CSIM_OK;
+    *made = 0;
+    for (int i = 0; i < c->count; i++) { width[i] = c->site[i].d; }
+    for (int m = 0; c->encoder_count == 0 && st == CSIM_OK && m < count; m++) {
+        const char *name = measures[m].measure->name;
+        if (!case_is_learned(name)) { continue; }
+        st = case_encoder(ctx, name, c->inits > 0 ? c->inits : 1, width, c->count,
+                          &encoders[(*made)++]);
+        st = csim__vote(ctx, st);
+    }
+    return st;
+}
+
 csim_status case_sweep(csim_context *ctx, const sweep_case *c, const char *folder,
                        csim_results **results)
 {
+    csim_encoder *encoders[CASE_MEASURES] = {NULL};
+    int made;
     csim_set *sets[CASE_SITES] = {NULL};
     csim_sweep_measure measures[CASE_MEASURES];
     csim__config *config = NULL;
@@ -136,6 +158,7 @@ csim_status case_sweep(csim_context *ctx, const sweep_case *c, const char *folde
     *results = NULL;
     assert_int_equal(csim__config_create(ctx, "sweep", &config), CSIM_OK);
     int count = make_measures(ctx, c, config, measures);
+    st = make_encoders(ctx, c, measures, count, encoders, &made);
     for (int i = 0; st == CSIM_OK && i < c->count; i++) {
         char spec[CASE_PATH + 64];
         if (place(c, i) > 0) { continue; }
@@ -144,15 +167,22 @@ csim_status case_sweep(csim_context *ctx, const sweep_case *c, const char *folde
         set_count += st == CSIM_OK;
     }
     if (st == CSIM_OK) {
-        csim_sweep_options options = {.measures = measures,
-                                      .measure_count = count,
-                                      .pairs = c->pairs,
-                                      .precision = c->precision,
-                                      .nan_drop_rows = c->drop_rows,
-                                      .memory = c->memory};
+        bool own = c->encoder_count == 0;
+        csim_sweep_options options = {
+            .measures = measures,
+            .measure_count = count,
+            .pairs = c->pairs,
+            .precision = c->precision,
+            .nan_drop_rows = c->drop_rows,
+            .memory = c->memory,
+            .encoders = (const csim_encoder *const *)(own ? encoders : c->encoders),
+            .encoder_count = own                    ? made
+                             : c->encoder_count < 0 ? 0
+                                                    : c->encoder_count};
         st = csim_sweep(ctx, sets, set_count, &options, results);
     }
     for (int s = 0; s < set_count; s++) { csim_set_free(&sets[s]); }
+    for (int i = 0; i < made; i++) { csim_encoder_free(&encoders[i]); }
     csim__config_free(&config);
     return st;
 }
@@ -207,10 +237,16 @@ double case_reference(csim_context *ctx, const char *measure, const case_site *x
         /* eos alone is cut at numerical rank, not at the floor of the others */
         double tiny = (x->n > x->d ? x->n : x->d) * 2.3e-16;
         if (strcmp(measure, "eos") == 0) { o.rank_floor = tiny * tiny; }
-        value = ref_find(measure)->fn(x->x, y->x, x->n, x->d, y->d, &o);
+        value = case_is_learned(measure) ? case_learned(measure, 0, x, y)
+                                         : ref_find(measure)->fn(x->x, y->x, x->n, x->d, y->d, &o);
     }
     MPI_Bcast(&value, 1, MPI_DOUBLE, 0, csim_context_comm(ctx));
     return value;
+}
+
+double case_float_error(const char *measure, const case_site *x, const case_site *y)
+{
+    return case_is_learned(measure) ? case_learned_error(measure, 0, x, y) : 0;
 }
 
 static bool is_one_of(const char *measure, const char *const *names)
@@ -244,6 +280,7 @@ double case_scale(const char *measure, const case_site *x, const case_site *y)
 {
     static const char *const raw[] = {"perm_procrustes", "dot", NULL};
     bool centred = !is_one_of(measure, raw);
+    if (case_is_learned(measure)) { return 1; }
     double a = square_norm(x, centred), b = square_norm(y, centred), n = x->n;
     if (strcmp(measure, "procrustes") == 0 || !centred) {
         return strcmp(measure, "dot") == 0 ? sqrt(a * b) / n : a + b;

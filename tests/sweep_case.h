@@ -28,6 +28,9 @@ typedef struct sweep_case {
     csim_precision precision;
     int drop_rows;
     int64_t memory;
+    int inits; /* of the encoders that a case makes for its learned measures; 0 = one */
+    csim_encoder *const *encoders; /* these instead */
+    int encoder_count;             /* 0: one for each learned measure; −1: none */
 } sweep_case;
 
 /** A case of two sets "a" and "b" with one site each. */
@@ -56,6 +59,10 @@ csim_note case_note(csim_results *r, const char *measure, int64_t i, int64_t j);
 /** The reference value of a measure, computed on rank 0. */
 double case_reference(csim_context *ctx, const char *measure, const case_site *x,
                       const case_site *y);
+
+/** What is added to the tolerance of a measure of a pair: 0, or what float32 costs a learned one.
+ *  Local. */
+double case_float_error(const char *measure, const case_site *x, const case_site *y);
 
 /** What errors are measured on: the square of a distance that ends in a root, the cosine of an
  *  angle, else the value itself. Local. */

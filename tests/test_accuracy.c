@@ -32,6 +32,9 @@ static expectation expect(csim_context *ctx, const sweep_case *c)
         const char *name = csim_measure_get(i)->name;
         e.value[i] = case_before_root(name, case_reference(ctx, name, &c->site[0], &c->site[1]));
         e.scale[i] = case_scale(name, &c->site[0], &c->site[1]);
+        if (csim_measure_get(i)->needs & CSIM_NEEDS_PROJECTION) { /* in float32 */
+            e.scale[i] = case_float_error(name, &c->site[0], &c->site[1]) / CONTRACT;
+        }
     }
     return e;
 }

@@ -56,6 +56,10 @@ static void registry_is_covered(void **state)
     for (int i = 0; i < csim_measure_count(); i++) {
         const csim_measure *m = csim_measure_get(i);
         bool found = false;
+        if (m->needs & CSIM_NEEDS_PROJECTION) { /* defined by its encoder: test_learned */
+            assert_int_equal(m->needs, CSIM_NEEDS_PROJECTION);
+            continue;
+        }
         for (int g = 0; g < ref_golden_count(); g++) {
             found = found || strcmp(ref_golden_values[g].measure, m->name) == 0;
         }

@@ -45,6 +45,9 @@ int csim_encoder_inits(const csim_encoder *encoder);
 /** Numbers in one set of parameters, heads included. Local. */
 int64_t csim_encoder_parameters(const csim_encoder *encoder);
 
+/** Bytes that csim_encoder_encode() takes for @p rows rows, beside its arguments. Local. */
+int64_t csim_encoder_bytes(const csim_encoder *encoder, int64_t rows);
+
 /** The input layer for sites of @p d neurons of the model @p model. Local.
  *  @param[out] input  its number
  *  @return CSIM_OK, CSIM_E_SHAPE with a message that names the widths (or models) there are */

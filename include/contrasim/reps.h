@@ -65,6 +65,23 @@ typedef struct csim_set csim_set;
 csim_status csim_set_open(csim_context *ctx, const char *spec, const csim_input_options *options,
                           csim_set **set);
 
+/** A site in memory. Everything is borrowed until the set is freed. */
+typedef struct csim_memory_site {
+    const char *name; /**< layer name, copied */
+    csim_dtype dtype; /**< CSIM_F64 (double) or CSIM_F32 (float) */
+    int64_t d;        /**< neurons */
+    const void *rows; /**< [n, d] row-major, all n rows on every rank, the same everywhere */
+} csim_memory_site;
+
+/** Make a set of matrices that the caller holds; it serves wherever an opened set does. Local.
+ *  @param[in]  n      examples of every site, ≥ 1
+ *  @param[in]  sites  [count] with distinct names
+ *  @param[out] set    new; free with csim_set_free() before the rows; NULL on error
+ *  @return CSIM_OK, CSIM_E_ARG, CSIM_E_MEM
+ *  @note   no copy of the rows is made */
+csim_status csim_set_from_memory(csim_context *ctx, const char *name, int64_t n,
+                                 const csim_memory_site *sites, int count, csim_set **set);
+
 /** Close its files and free a set; sets the pointer to NULL, accepts NULL. Local. */
 void csim_set_free(csim_set **set);
 

@@ -1,8 +1,10 @@
 #include "app/app.h"
 
+extern const csim__command csim__command_bench;
 extern const csim__command csim__command_import;
 extern const csim__command csim__command_info;
 extern const csim__command csim__command_perf;
+extern const csim__command csim__command_probe;
 extern const csim__command csim__command_show;
 extern const csim__command csim__command_sweep;
 extern const csim__command csim__command_train;
@@ -11,6 +13,8 @@ extern const csim__command csim__command_train;
 const csim__command *const csim__commands[] = {
     &csim__command_sweep,
     &csim__command_train,
+    &csim__command_probe,
+    &csim__command_bench,
     &csim__command_show,
     &csim__command_info,
     &csim__command_import,

@@ -51,6 +51,18 @@ int64_t csim_encoder_parameters(const csim_encoder *encoder)
     return encoder->net.parameters;
 }
 
+int64_t csim_encoder_bytes(const csim_encoder *encoder, int64_t rows)
+{
+    int64_t most = 0;
+    for (int i = 0; i < encoder->inputs; i++) {
+        const csim__chain *chain = &encoder->net.encoder[i];
+        int64_t floats = csim__chain_scratch(chain) + rows;
+        for (int l = 0; l < chain->depth - 1; l++) { floats += rows * chain->layer[l].out; }
+        most = csim__max64(most, floats);
+    }
+    return most * (int64_t)sizeof(float);
+}
+
 csim_status csim__encoder_layout(csim_encoder *e, int out)
 {
     csim__net_shape shape = {.inputs = e->inputs,

@@ -10,6 +10,10 @@
 
 enum { ROUND = 32 }; /* blocks of CKA at once */
 
+/* Unit rows that are this near to their mean (root mean square) are equal: they come from float32,
+ * whose rounding would be a hundredth of what they differ by. */
+static const double flat = 1e-5;
+
 /* A projection under way. */
 typedef struct work {
     csim_context *ctx;
@@ -22,6 +26,7 @@ typedef struct work {
     double *raw;   /* [widest] a row as read */
     float *x, *zf; /* [chunk, widest], [chunk, width] */
     double **z;    /* [count] encoded rows: of a chunk, or all of this rank's */
+    int *lost;     /* [count] see csim__projection */
     csim__meter *meter;
 } work;
 
@@ -54,11 +59,33 @@ static void finish(work *w)
     csim__free(w->ctx, &w->input);
 }
 
+/* A row came out that is no direction: is it the fault of the parameters? They meet a row of zeros
+ * then. Otherwise the row was too large. */
+static csim_status lose(work *w, int s)
+{
+    memset(w->x, 0, (size_t)w->site[s].d * sizeof *w->x);
+    csim_status st = csim_encoder_encode(w->ctx, w->encoder, w->init, w->input[s], 1, w->x, w->zf);
+    for (int j = 0; st == CSIM_OK && j < w->width; j++) {
+        if (isfinite(w->zf[j])) { continue; }
+        st = csim__fail(w->ctx, CSIM_E_NUMERIC, "encoder %s: a parameter is not a finite number",
+                        csim_encoder_path(w->encoder));
+    }
+    w->lost[s] = 1;
+    return st;
+}
+
 /* One chunk of one site, rows of length 1 to double precision: a site is 1 with itself. */
 static csim_status encode_chunk(work *w, int s, int64_t c, double *z)
 {
     const csim__site *site = &w->site[s];
     int64_t rows = csim__chunk_rows(w->shard, c), at = csim__chunk_row(w->shard, c);
+    bool lost = false;
+    csim__meter_add(w->meter, "encoding",
+                    2.0 * (double)csim_encoder_parameters(w->encoder) * (double)rows);
+    if (site->unfit != CSIM_NOTE_NONE) { /* gets no value from any measure */
+        memset(z, 0, (size_t)(rows * w->width) * sizeof *z);
+        return CSIM_OK;
+    }
     for (int64_t i = 0; i < rows; i++) {
         csim__site_raw_row(site, at - w->shard->row0 + i, w->raw);
         for (int64_t j = 0; j < site->d; j++) { w->x[i * site->d + j] = (float)w->raw[j]; }
@@ -70,9 +97,13 @@ static csim_status encode_chunk(work *w, int s, int64_t c, double *z)
         double *to = z + i * w->width;
         for (int j = 0; j < w->width; j++) { to[j] = (double)from[j]; }
         double length = sqrt(csim__dot(w->width, to, to));
-        for (int j = 0; length > 0 && j < w->width; j++) { to[j] /= length; }
+        if (!isfinite(length)) {
+            lost = true;
+            memset(to, 0, (size_t)w->width * sizeof *to);
+        }
+        for (int j = 0; length > 0 && isfinite(length) && j < w->width; j++) { to[j] /= length; }
     }
-    return st;
+    return st == CSIM_OK && lost ? lose(w, s) : st;
 }
 
 /* ---- mean cosine ---- */
@@ -91,13 +122,7 @@ static csim_status aligned_pass(work *w, double *value)
         csim__inner_products((const double *const *)w->z, w->count,
                              csim__chunk_rows(w->shard, c) * w->width, w->wanted, part);
         for (int64_t i = 0; i < cells; i++) {
-            if (w->wanted[i] && isfinite(part[i])) {
-                csim__exact_add(&sum[i], part[i], e);
-            } else if (w->wanted[i]) {
-                st = csim__fail(w->ctx, CSIM_E_NUMERIC, "encoder %s: an encoded row is not finite",
-                                csim_encoder_path(w->encoder));
-                goto done;
-            }
+            if (w->wanted[i]) { csim__exact_add(&sum[i], part[i], e); }
         }
     }
 done:
@@ -208,6 +233,15 @@ static csim_status products(work *w, const csim__operand *operand, int64_t first
     return st;
 }
 
+/* A site whose rows are equal to the digits of floats has no self-term; norm bounds its columns. */
+static void drop_flat(const work *w, const double *norm, double *square)
+{
+    for (int64_t s = 0; s < w->count; s++) {
+        double variance = csim__dot(w->width, norm + s * w->width, norm + s * w->width);
+        if (!(variance > (double)w->shard->n * flat * flat)) { square[s * (w->count + 1)] = 0; }
+    }
+}
+
 static csim_status cka_pass(work *w, double *value)
 {
     int64_t cells = (int64_t)w->count * w->count, pairs = 0;
@@ -235,6 +269,7 @@ done:
                                      csim_context_comm(w->ctx)),
                        "products of encoded rows");
     }
+    if (st == CSIM_OK) { drop_flat(w, norm, square); }
     for (int64_t i = 0; st == CSIM_OK && i < cells; i++) {
         double a = square[i / w->count * (w->count + 1)], b = square[i % w->count * (w->count + 1)];
         value[i] = w->wanted[i] && a > 0 && b > 0 ? square[i] / (sqrt(a) * sqrt(b)) : NAN;
@@ -246,6 +281,46 @@ done:
 }
 
 /* ---- all of it ---- */
+
+int64_t csim__projection_bytes(const csim_encoder *encoder, bool aligned, const csim_shard *shard,
+                               int64_t sites, int64_t widest)
+{
+    int64_t width = csim_encoder_width(encoder), cells = sites * sites, block = width * width;
+    int64_t rows = aligned ? shard->chunk : shard->rows;
+    int64_t own = (ROUND + shard->size - 1) / shard->size; /* blocks of a round */
+    int64_t bytes = 8 * sites * width * rows + 4 * shard->chunk * (widest + width) + 8 * widest;
+    bytes += sites * 16 + cells + csim_encoder_bytes(encoder, shard->chunk);
+    /* products and their sums; or bounds, sums of columns, products, and blocks under way */
+    return bytes + (aligned ? 24 * cells : 24 * sites * width + 8 * cells + 8 * block * (own + 3));
+}
+
+int64_t csim__projection_kept(const csim_encoder *encoder, int64_t sites)
+{
+    return sites * sites * csim_encoder_inits(encoder) * 8 + sites * 4;
+}
+
+double csim__projection_flops(const csim_encoder *encoder, bool aligned, int64_t n, int64_t sites,
+                              int64_t pairs)
+{
+    double width = csim_encoder_width(encoder), inits = csim_encoder_inits(encoder);
+    double row = 2.0 * (double)csim_encoder_parameters(encoder) * (double)sites;
+    if (!aligned) { row += width * width * (double)(2 * pairs + sites); }
+    return inits * (double)n * row;
+}
+
+/* Who lost rows, on any rank; their pairs have no value. */
+static csim_status share_losses(work *w, csim__projection *p)
+{
+    int64_t cells = (int64_t)w->count * w->count;
+    csim_status st = csim__mpi(
+        w->ctx,
+        MPI_Allreduce(MPI_IN_PLACE, p->lost, w->count, MPI_INT, MPI_MAX, csim_context_comm(w->ctx)),
+        "sites that are lost");
+    for (int64_t i = 0; st == CSIM_OK && i < cells * p->inits; i++) {
+        if (p->lost[i % cells / w->count] || p->lost[i % w->count]) { p->value[i] = NAN; }
+    }
+    return st;
+}
 
 csim_status csim__project(csim_context *ctx, const csim_shard *shard, const csim__site *sites,
                           int count, const csim_encoder *encoder, bool aligned,
@@ -271,6 +346,9 @@ csim_status csim__project(csim_context *ctx, const csim_shard *shard, const csim
     CSIM_TRY(csim__int(ctx, cells, "pairs of sites", &ignore));
     CSIM_TRY(csim__alloc(ctx, cells * projection->inits, sizeof(double), "values of pairs",
                          &projection->value));
+    CSIM_TRY(
+        csim__calloc(ctx, count, sizeof *projection->lost, "marks of sites", &projection->lost));
+    w.lost = projection->lost;
     CSIM_TRY(start(&w, aligned ? shard->chunk : shard->rows));
 done:
     st = csim__vote(ctx, st);
@@ -278,6 +356,7 @@ done:
         double *value = projection->value + w.init * cells;
         st = aligned ? aligned_pass(&w, value) : cka_pass(&w, value);
     }
+    if (st == CSIM_OK) { st = share_losses(&w, projection); }
     finish(&w);
     csim__phase_end(ctx, 0, 0);
     return st;
@@ -286,4 +365,5 @@ done:
 void csim__projection_clear(csim_context *ctx, csim__projection *projection)
 {
     csim__free(ctx, &projection->value);
+    csim__free(ctx, &projection->lost);
 }

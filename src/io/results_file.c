@@ -2,41 +2,28 @@
 #define _POSIX_C_SOURCE 200809L
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "io/file.h"
 #include "io/results_private.h"
-
-/* UTC as ISO 8601. */
-static void time_text(time_t t, char text[32])
-{
-    struct tm utc;
-    if (gmtime_r(&t, &utc) == NULL) { memset(&utc, 0, sizeof utc); }
-    strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
-}
+#include "io/stamp.h"
 
 csim_status csim_results_stamp(csim_context *ctx, csim_results *r, const char *command,
                                int64_t start)
 {
-    char now[32], began[32], host[256] = "";
-    char *history = NULL;
+    csim__stamp stamp;
     int64_t ranks = csim_context_size(ctx);
     const csim_attribute *older = csim_results_attribute_find(r, -1, "history");
-    csim_status st = CSIM_OK;
-    time_text(time(NULL), now);
-    time_text((time_t)start, began);
-    if (gethostname(host, sizeof host - 1) != 0) { host[0] = 0; }
-    int append = older != NULL && older->kind == CSIM_ATTRIBUTE_TEXT && older->text[0] != 0;
-    CSIM_TRY(csim__format(ctx, &history, "%s: %s%s%s", now, command, append ? "\n" : "",
-                          append ? older->text : ""));
-    CSIM_TRY(csim_results_set_text(r, -1, "history", history));
+    bool text = older != NULL && older->kind == CSIM_ATTRIBUTE_TEXT;
+    csim_status st = csim__stamp_take(ctx, command, text ? older->text : NULL, start, &stamp);
+    if (st != CSIM_OK) { return st; }
+    CSIM_TRY(csim_results_set_text(r, -1, "history", stamp.history));
     CSIM_TRY(csim_results_set_ints(r, -1, "run_ranks", &ranks, 1));
-    CSIM_TRY(csim_results_set_text(r, -1, "run_host", host));
-    CSIM_TRY(csim_results_set_text(r, -1, "run_start", began));
-    CSIM_TRY(csim_results_set_text(r, -1, "run_end", now));
+    CSIM_TRY(csim_results_set_text(r, -1, "run_host", stamp.host));
+    CSIM_TRY(csim_results_set_text(r, -1, "run_start", stamp.start));
+    CSIM_TRY(csim_results_set_text(r, -1, "run_end", stamp.end));
 done:
-    csim__free(ctx, &history);
+    csim__free(ctx, &stamp.history);
     return st;
 }
 

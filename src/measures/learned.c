@@ -11,6 +11,12 @@ static csim_status learned(const csim_pair *pair, csim__learned kind, double low
     double sum = 0, square = 0;
     for (int i = 0; i < p->inits; i++) { sum += p->value[i * cells + at]; }
     double mean = sum / p->inits;
+    if (p->lost[at / p->sites] || p->lost[at % p->sites]) { /* floats do not hold the rows */
+        out->value = NAN;
+        out->cell = CSIM_CELL_FAILED;
+        out->note = CSIM_NOTE_OVERFLOW;
+        return CSIM_OK;
+    }
     if (isnan(mean)) { return csim__undefined(out, CSIM_NOTE_CONSTANT); }
     for (int i = 0; i < p->inits; i++) {
         double v = p->value[i * cells + at] - mean;

@@ -102,19 +102,23 @@ static double decompositions(const csim__problem *p, const csim__planned *q)
     return times * unit;
 }
 
-/* Bytes that encoded rows take: those of a chunk, or where CKA is taken of them, all; of one encoder
- * after the other. */
-static int64_t encoding(const csim__problem *p, int64_t chunk, int64_t rows, double *flops)
+/* Learned measures: bytes that the encoders and all values take as long as the sweep lasts; in *most,
+ * those that are taken while sites are encoded, for one encoder after the other. */
+static int64_t encoding(const csim__problem *p, csim__plan *plan, const csim_shard *shard,
+                        int64_t widest, int64_t *most)
 {
-    int64_t most = 0;
+    int64_t kept = 0;
     for (int i = 0; i < p->encoder_count; i++) {
         const csim_encoder *e = p->encoders[i];
-        bool all = strcmp(csim_encoder_measure(e), "deepcka") == 0;
-        most = csim__max64(most, 8 * p->sites * csim_encoder_width(e) * (all ? rows : chunk));
-        *flops += 2.0 * (double)csim_encoder_parameters(e) * (double)p->n * p->sites *
-                  csim_encoder_inits(e);
+        bool aligned = strcmp(csim_encoder_measure(e), "deepcka") != 0;
+        int64_t bytes = csim__projection_bytes(e, aligned, shard, p->sites, widest);
+        *most = csim__max64(*most, bytes);
+        kept += csim__projection_kept(e, p->sites);
+        kept += 4 * csim_encoder_parameters(e) * csim_encoder_inits(e);
+        plan->flops +=
+            csim__projection_flops(e, aligned, p->n, p->sites, plan->count - plan->selves);
     }
-    return most;
+    return kept;
 }
 
 /* Memory of the rank that has most, and the work of all. */
@@ -158,7 +162,8 @@ static void count_costs(const csim__problem *p, csim__plan *plan)
         gram = element * (tiled_sites * csim__gram_tile(s.chunk) + visitors * tiled_widths) +
                8 * tiled_sites * (s.rows + visitors) + 28 * tiled_sites * tiled_sites;
     }
-    tiles += encoding(p, s.chunk, s.rows, &plan->flops);
+    int64_t encoded = 0;
+    tiles += encoding(p, plan, &s, widest, &encoded);
     for (int64_t i = 0; i < plan->count; i++) {
         csim__planned *q = &plan->pairs[i];
         double da = (double)p->width[q->couple.left], db = (double)p->width[q->couple.right];
@@ -177,7 +182,7 @@ static void count_costs(const csim__problem *p, csim__plan *plan)
     if (!(p->needs & (CSIM_NEEDS_BASIS | CSIM_NEEDS_NUCLEAR | CSIM_NEEDS_BLOCK))) {
         rounds = largest * (plan->round + 3);
     }
-    tiles += csim__max64(csim__max64(rounds, gram), 8 * squares);
+    tiles += csim__max64(csim__max64(rounds, gram), csim__max64(8 * squares, encoded));
     plan->tile_bytes = tiles;
 }
 

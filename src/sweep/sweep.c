@@ -235,6 +235,7 @@ csim_status csim_sweep_plan(csim_context *ctx, csim_set *const *sets, int set_co
     csim_status st = CSIM_OK;
     CSIM_TRY(check_options(ctx, options, &w.needs));
     CSIM_TRY(list_sites(&w));
+    CSIM_TRY(csim__sweep_check_encoders(&w));
     CSIM_TRY(csim__cells_make(ctx, sets, set_count, options, &w.cells));
     CSIM_TRY(make_plan(&w, csim_set_examples(sets[0]), NULL));
     *cost = (csim_sweep_cost){w.plan.shard_bytes, w.plan.tile_bytes, w.plan.flops};

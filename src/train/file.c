@@ -88,6 +88,8 @@ static csim_status store_state(const csim__trainer *t, csim__checkpoint *c)
     CSIM_TRY(csim__checkpoint_set_int(c, "state_best_epoch", t->best_epoch));
     CSIM_TRY(csim__checkpoint_set_real(c, "state_best", t->best));
     CSIM_TRY(csim__checkpoint_set_int(c, "state_tally_steps", t->tally.steps));
+    CSIM_TRY(csim__checkpoint_set_int(c, "state_tally_positives", t->tally.positives));
+    CSIM_TRY(csim__checkpoint_set_int(c, "state_tally_negatives", t->tally.negatives));
     CSIM_TRY(csim__checkpoint_set_real(c, "state_tally_loss", t->tally.loss));
     CSIM_TRY(csim__checkpoint_set_real(c, "state_tally_positive", t->tally.positive));
     CSIM_TRY(csim__checkpoint_set_real(c, "state_tally_negative", t->tally.negative));
@@ -246,6 +248,8 @@ static csim_status take_state(csim__trainer *t, const csim__checkpoint *c)
     CSIM_TRY(take_count(t, c, "state_best_epoch", -1, saved, &t->best_epoch));
     CSIM_TRY(csim__checkpoint_real(c, "state_best", &t->best));
     CSIM_TRY(take_count(t, c, "state_tally_steps", 0, INT64_MAX, &t->tally.steps));
+    CSIM_TRY(take_count(t, c, "state_tally_positives", 0, INT64_MAX, &t->tally.positives));
+    CSIM_TRY(take_count(t, c, "state_tally_negatives", 0, INT64_MAX, &t->tally.negatives));
     CSIM_TRY(csim__checkpoint_real(c, "state_tally_loss", &t->tally.loss));
     CSIM_TRY(csim__checkpoint_real(c, "state_tally_positive", &t->tally.positive));
     CSIM_TRY(csim__checkpoint_real(c, "state_tally_negative", &t->tally.negative));

@@ -324,7 +324,7 @@ static csim_status group_labels(work *w, int c, csim__groups *groups)
 }
 
 /* One head: its loss; with learning its gradients, and its share of du. */
-static double step_head(work *w, int c, double weight, csim__step_result *r)
+static double step_head(work *w, int c, double weight, csim__tally *seen)
 {
     csim__trainer *t = w->t;
     const csim__net *net = &t->encoder->net;
@@ -349,8 +349,7 @@ static double step_head(work *w, int c, double weight, csim__step_result *r)
     } /* keeps step with others */
     double loss = contrastive(w, &groups, e), positive, negative;
     csim__similarities(&groups, e, t->z, &positive, &negative);
-    r->positive += positive / net->heads;
-    r->negative += negative / net->heads;
+    csim__tally_similarities(seen, positive, negative);
     csim__groups_clear(t->ctx, &groups);
     if (!w->learn) { return loss; }
     csim__unit_backward(own_rows(w), e, own, t->norm, t->dz);
@@ -373,14 +372,16 @@ static void step_notions(work *w, csim__step_result *r, double *loss, double *we
     csim__trainer *t = w->t;
     const csim__net *net = &t->encoder->net;
     const float *logs = net->weights < 0 ? NULL : t->params + net->weights;
-    r->positive = r->negative = 0;
+    csim__tally seen = {.steps = 0};
     forward(w);
     memset(t->du, 0, (size_t)(own_rows(w) * net->out) * sizeof *t->du);
     csim__mscon_total(net->heads, loss, logs, logs != NULL, weight, dw); /* the weights */
     for (int c = 0; c < net->heads; c++) {
-        loss[c] = w->factor * step_head(w, c, weight[c] * w->factor, r);
+        loss[c] = w->factor * step_head(w, c, weight[c] * w->factor, &seen);
     }
     r->loss = csim__mscon_total(net->heads, loss, logs, logs != NULL, weight, dw);
+    r->positive = csim__tally_mean(seen.positive, seen.positives);
+    r->negative = csim__tally_mean(seen.negative, seen.negatives);
     if (w->learn) { backward(w); }
 }
 

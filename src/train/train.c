@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/rng.h"
@@ -42,8 +43,10 @@ static void note_epoch(csim__trainer *t, double held_out)
     const csim__net *net = &t->encoder->net;
     double steps = (double)t->tally.steps;
     *curve_at(t, CSIM__CURVE_LOSS, t->epoch) = t->tally.loss / steps;
-    *curve_at(t, CSIM__CURVE_POSITIVE, t->epoch) = t->tally.positive / steps;
-    *curve_at(t, CSIM__CURVE_NEGATIVE, t->epoch) = t->tally.negative / steps;
+    *curve_at(t, CSIM__CURVE_POSITIVE, t->epoch) =
+        csim__tally_mean(t->tally.positive, t->tally.positives);
+    *curve_at(t, CSIM__CURVE_NEGATIVE, t->epoch) =
+        csim__tally_mean(t->tally.negative, t->tally.negatives);
     *curve_at(t, CSIM__CURVE_GRADIENT, t->epoch) = t->tally.gradient / steps;
     *curve_at(t, CSIM__CURVE_RATE, t->epoch) = csim__train_rate(t->options, t->epoch);
     *curve_at(t, CSIM__CURVE_HELD_OUT, t->epoch) = held_out;
@@ -182,8 +185,7 @@ static csim_status one_batch(csim__trainer *t, int *stop)
         st = csim__train_step(t, t->batch, (int)t->stop_order[t->stop_at], true, &r);
         if (st != CSIM_OK) { break; }
         t->tally.loss += r.loss;
-        t->tally.positive += isnan(r.positive) ? 0 : r.positive;
-        t->tally.negative += isnan(r.negative) ? 0 : r.negative;
+        csim__tally_similarities(&t->tally, r.positive, r.negative);
         t->tally.gradient += r.gradient;
         t->tally.steps++;
         t->stop_at++;
@@ -336,12 +338,29 @@ done:
     return st;
 }
 
+/* An output must not take the place of what is learned from. */
+static csim_status check_not_input(csim__trainer *t)
+{
+    struct stat output, input;
+    if (stat(t->run->output, &output) != 0) { return CSIM_OK; }
+    for (int i = 0; i < t->set_count; i++) {
+        if (stat(csim_set_path(t->sets[i]), &input) == 0 && input.st_dev == output.st_dev &&
+            input.st_ino == output.st_ino) {
+            return csim__fail(t->ctx, CSIM_E_USAGE, "output %s is set %s itself", t->run->output,
+                              csim_set_name(t->sets[i]));
+        }
+    }
+    return CSIM_OK;
+}
+
 /* Nothing of a training that is there may be lost by accident. Rank 0 asks the file system. */
 static csim_status check_output(csim__trainer *t)
 {
     if (csim_context_rank(t->ctx) != 0) { return CSIM_OK; }
     if (t->run->output == NULL) { return csim__fail(t->ctx, CSIM_E_USAGE, "no output is named"); }
-    return csim__file_check_output(t->ctx, t->run->output, t->run->resume || t->run->overwrite);
+    csim_status st =
+        csim__file_check_output(t->ctx, t->run->output, t->run->resume || t->run->overwrite);
+    return st == CSIM_OK ? check_not_input(t) : st;
 }
 
 static void announce(csim__trainer *t)

@@ -2,6 +2,8 @@
 #ifndef CSIM_TRAINER_H
 #define CSIM_TRAINER_H
 
+#include <math.h>
+
 #include "contrasim/train.h"
 #include "encoder/encoder.h"
 #include "train/batches.h"
@@ -35,8 +37,22 @@ typedef struct csim__stop {
 /** Sums over the steps of an epoch. */
 typedef struct csim__tally {
     double loss, positive, negative, gradient;
-    int64_t steps;
+    int64_t steps, positives, negatives; /* steps; those that had positives, others */
 } csim__tally;
+
+/** Add similarities of a step; NaN: it had none. */
+static inline void csim__tally_similarities(csim__tally *tally, double positive, double negative)
+{
+    tally->positive += isnan(positive) ? 0 : positive;
+    tally->positives += !isnan(positive);
+    tally->negative += isnan(negative) ? 0 : negative;
+    tally->negatives += !isnan(negative);
+}
+
+static inline double csim__tally_mean(double sum, int64_t steps)
+{
+    return steps > 0 ? sum / (double)steps : NAN;
+}
 
 /** Learning curves, [epochs] each but the weights. */
 enum {
