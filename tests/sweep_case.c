@@ -149,6 +149,7 @@ csim_status case_sweep(csim_context *ctx, const sweep_case *c, const char *folde
                                       .pairs = c->pairs,
                                       .precision = c->precision,
                                       .nan_drop_rows = c->drop_rows,
+                                      .rank_floor = c->rank_floor,
                                       .memory = c->memory};
         st = csim_sweep(ctx, sets, set_count, &options, results);
     }

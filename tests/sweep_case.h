@@ -27,6 +27,7 @@ typedef struct sweep_case {
     const char *pairs;
     csim_precision precision;
     int drop_rows;
+    double rank_floor;
     int64_t memory;
 } sweep_case;
 

@@ -261,6 +261,25 @@ class Program(unittest.TestCase):
             self.assertEqual({v: data[v][:].tobytes() for v in ("cka", "pwcca")}, first)
             self.assertEqual(data.configuration, config)
 
+    def test_provenance(self):
+        self.expect(self.sweep("-m", "cca_mean", "-o", "prov.nc", "--rank-floor", "0.1",
+                               "--threads", "2"), 0)
+        with xarray.open_dataset("prov.nc") as data:
+            config, blas = data.configuration, data.blas
+            ranks = data.rank_a.values.tolist() + data.rank_b.values.tolist()
+        for line in ("rank-floor = 0.1\n", "threads = 2\n"):
+            self.assertIn(line, config)
+        self.assertIn(f"BLAS      {blas}\n", run("--version").stdout)
+        if "OpenBLAS" in blas:
+            self.assertRegex(blas, r"^OpenBLAS \d+\.\d+\S*, core \w+$")
+        expected = []
+        for x in self.a + self.b:
+            s = np.linalg.svd(x - x.mean(0), compute_uv=False)
+            expected.append(int(np.sum(s ** 2 > 0.1 * s[0] ** 2)))
+        self.assertEqual(ranks, expected)
+        self.assertLess(sum(ranks), sum(x.shape[1] for x in self.a + self.b))
+        self.expect(self.sweep("--format", "csv", "--rank-floor", "0.9"), 2, "from 1e-30 to 0.5")
+
     def test_bad_run_files(self):
         with open("bad.ini", "w", encoding="utf-8") as file:
             file.write("[sweep]\nmeasure = cka\n")
@@ -366,7 +385,9 @@ class Program(unittest.TestCase):
 
     def test_machine_warnings(self):
         done = self.sweep("--format", "csv", "--threads", "1000", "-q")
-        self.expect(done, 0, "warning: 1000 threads")
+        self.expect(done, 0, "warning: 1000 threads", "--threads 1,")
+        done = self.sweep("--format", "csv", "-q", ranks=os.cpu_count() + 1)
+        self.expect(done, 0, "threads (1 per rank)", "use fewer ranks, or")
         done = self.sweep("--format", "csv", "-q", env={"SLURM_NTASKS": "4"})
         self.expect(done, 0, "4 tasks", "srun")
         done = self.sweep("--format", "csv", "-q", env={"SLURM_STEP_NUM_TASKS": "4",

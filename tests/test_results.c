@@ -18,9 +18,10 @@
 
 enum { ROWS = 2, COLS = 3 };
 
-static const csim_result_site rows[ROWS] = {{"net_a", "layer_0", 64}, {"net_a", "couché,\"1\"", 7}};
+static const csim_result_site rows[ROWS] = {{"net_a", "layer_0", 64, 60},
+                                            {"net_a", "couché,\"1\"", 7, -1}};
 static const csim_result_site cols[COLS] = {
-    {"net_b", "layer_00_conv", 5}, {"net_b", "layer_01_conv", 6}, {"net_c", "out", 1}};
+    {"net_b", "layer_00_conv", 5, 5}, {"net_b", "layer_01_conv", 6, 0}, {"net_c", "out", 1, 1}};
 
 static void must(csim_context *ctx, csim_status st)
 {
@@ -127,8 +128,10 @@ static void round_trip(void **unused)
             assert_string_equal(csim_results_col(back, i)->model, cols[i].model);
             assert_string_equal(csim_results_col(back, i)->layer, cols[i].layer);
             assert_int_equal(csim_results_col(back, i)->neurons, cols[i].neurons);
+            assert_int_equal(csim_results_col(back, i)->rank, cols[i].rank);
         }
         assert_string_equal(csim_results_row(back, 1)->layer, rows[1].layer);
+        assert_int_equal(csim_results_row(back, 1)->rank, -1);
         assert_string_equal(csim_results_note_word(back, 1), "fewer_than_10_d_examples");
         check_attribute_sets_equal(r, back, -1);
         for (int v = 0; v < 4; v++) {

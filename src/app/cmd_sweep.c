@@ -15,6 +15,7 @@ typedef struct sweep_options {
     csim_texts sets;
     const char *measures, *pairs;
     int precision;
+    double rank_floor;
     csim_input_options input;
 
     const char *output;
@@ -51,6 +52,15 @@ static const csim_option what_table[] = {
      .choices = "double|single",
      .fallback = "double",
      .help = "precision of the pass over the examples, for measures that allow single"},
+    {.name = "rank-floor",
+     .kind = CSIM_OPTION_REAL,
+     .offset = offsetof(sweep_options, rank_floor),
+     .fallback = "1e-10",
+     .min = 1e-30,
+     .max = 0.5,
+     .metavar = "SHARE",
+     .help = "a direction of a layer counts for its rank when its variance is above this share of "
+             "the largest"},
     {.name = NULL},
 };
 
@@ -273,6 +283,7 @@ static csim_status sweep_run(csim__app *app, void *target)
                                 .precision =
                                     options->precision == 1 ? CSIM_SINGLE_PRECISION : CSIM_DOUBLE,
                                 .nan_drop_rows = options->input.nan_drop_rows,
+                                .rank_floor = options->rank_floor,
                                 .memory = memory,
                                 .progress = app->common.quiet ? NULL : csim__logger_progress,
                                 .progress_user = &app->log};

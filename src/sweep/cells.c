@@ -4,6 +4,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "linalg/dense.h"
 #include "sweep/cells.h"
 
 typedef enum which { CROSS, ALL, WITHIN, NAMED } which;
@@ -333,11 +334,11 @@ csim_status csim__cells_results(csim_context *ctx, const csim__cells *cells,
     CSIM_TRY(csim__alloc(ctx, cells->cols, sizeof *cols, "columns", &cols));
     for (int i = 0; i < cells->rows; i++) {
         const csim__site *s = &sites[cells->row[i]];
-        rows[i] = (csim_result_site){s->model, s->layer, s->d};
+        rows[i] = (csim_result_site){s->model, s->layer, s->d, s->rank};
     }
     for (int j = 0; j < cells->cols; j++) {
         const csim__site *s = &sites[cells->col[j]];
-        cols[j] = (csim_result_site){s->model, s->layer, s->d};
+        cols[j] = (csim_result_site){s->model, s->layer, s->d, s->rank};
     }
     CSIM_TRY(csim_results_create(ctx, rows, cells->rows, cols, cells->cols, notes, CSIM_NOTE_COUNT,
                                  results));
@@ -349,6 +350,9 @@ csim_status csim__cells_results(csim_context *ctx, const csim__cells *cells,
     warn_of_cells(ctx, cells, CSIM_CELL_FAILED, "failed");
     CSIM_TRY(add_inputs(ctx, *results, sites, sets, set_count));
     CSIM_TRY(csim_results_set_ints(*results, -1, "examples", &sites[0].n, 1));
+    char blas[256];
+    csim__blas_name(blas, sizeof blas);
+    CSIM_TRY(csim_results_set_text(*results, -1, "blas", blas));
     CSIM_TRY(csim_results_set_text(*results, -1, "precision",
                                    options->precision == CSIM_DOUBLE ? "double" : "single"));
 done:
