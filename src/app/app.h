@@ -8,6 +8,7 @@
 #include "contrasim/context.h"
 #include "contrasim/measure.h"
 #include "contrasim/options.h"
+#include "contrasim/reps.h"
 #include "core/config.h"
 
 /** Options of every command. */
@@ -83,6 +84,21 @@ int csim__stdout_sink(void *user, const char *text, int64_t length);
 /** The command line as one text, for the history of a result; words with blanks are quoted.
  *  Local. @param[out] text  new; csim__free() */
 csim_status csim__command_line(const csim__app *app, char **text);
+
+/** What a command writes, beside the profile, and what it reads, beside the run file. */
+typedef struct csim__outputs {
+    const char *output; /**< NULL = none */
+    int overwrite;
+    const char *input;     /**< a file that is no set, NULL = none */
+    csim_set *const *sets; /**< [count], NULL where not opened yet */
+    int count;
+} csim__outputs;
+
+/** Say before the work what would only be found after it: an output that cannot be written, exists,
+ *  is an input (a file of a set, too), or is the other output. Rank 0 asks the file system; a vote
+ *  must follow. Local.
+ *  @return CSIM_OK, CSIM_E_USAGE, CSIM_E_EXISTS, CSIM_E_IO, CSIM_E_MEM */
+csim_status csim__check_outputs(const csim__app *app, const csim__outputs *outputs);
 
 /** Print the phase profile as a table to stderr and, if asked for, as JSON. Collective. */
 csim_status csim__report_profile(csim__app *app);

@@ -2,13 +2,11 @@
 #define _POSIX_C_SOURCE 200809L
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include "app/app.h"
 #include "app/machine.h"
 #include "contrasim/sweep.h"
-#include "io/file.h"
 
 /* What changes a result, and what does not, apart: only the first is written into it. */
 typedef struct sweep_options {
@@ -106,13 +104,6 @@ done:
     return st;
 }
 
-/* Say now what would only be found when all work is done. Rank 0 asks the file system. */
-static csim_status check_output(csim_context *ctx, const sweep_options *options)
-{
-    if (csim_context_rank(ctx) != 0 || options->output == NULL) { return CSIM_OK; }
-    return csim__file_check_output(ctx, options->output, options->overwrite);
-}
-
 /* All that is checked before the first byte is read; the same on every rank but for the output. */
 static csim_status check_options(csim__app *app, const sweep_options *options, int *chosen)
 {
@@ -129,7 +120,8 @@ static csim_status check_options(csim__app *app, const sweep_options *options, i
             csim__config_record(config, csim_measure_get(i)->name, chosen[i]);
         }
     }
-    CSIM_TRY(check_output(app->ctx, options));
+    csim__outputs outputs = {.output = options->output, .overwrite = options->overwrite};
+    CSIM_TRY(csim__check_outputs(app, &outputs));
 done:
     return st;
 }
@@ -215,31 +207,21 @@ done:
     return st;
 }
 
-/* --overwrite must not take away what is compared. Rank 0 asks the file system. */
-static csim_status check_not_input(csim_context *ctx, const char *path, csim_set *const *sets,
-                                   int count)
+static csim_status open_sets(csim__app *app, const sweep_options *options, csim_set **sets)
 {
-    struct stat output, input;
-    if (csim_context_rank(ctx) != 0 || path == NULL || stat(path, &output) != 0) { return CSIM_OK; }
-    for (int i = 0; i < count; i++) {
-        if (stat(csim_set_path(sets[i]), &input) == 0 && input.st_dev == output.st_dev &&
-            input.st_ino == output.st_ino) {
-            return csim__fail(ctx, CSIM_E_USAGE, "output %s is set %s itself", path,
-                              csim_set_name(sets[i]));
-        }
-    }
-    return CSIM_OK;
-}
-
-static csim_status open_sets(csim_context *ctx, const sweep_options *options, csim_set **sets)
-{
+    csim_context *ctx = app->ctx;
+    csim__outputs outputs = {.output = options->output,
+                             .overwrite = options->overwrite,
+                             .sets = sets,
+                             .count = options->sets.count};
+    csim_status st = CSIM_OK;
     for (int i = 0; i < options->sets.count; i++) {
-        csim_status st = csim_set_open(ctx, options->sets.text[i], &options->input, &sets[i]);
-        if (st != CSIM_OK) { return st; }
+        CSIM_TRY(csim_set_open(ctx, options->sets.text[i], &options->input, &sets[i]));
     }
-    csim_status st =
-        csim__vote(ctx, check_not_input(ctx, options->output, sets, options->sets.count));
-    return st == CSIM_OK ? csim_sets_match(ctx, sets, options->sets.count) : st;
+    CSIM_TRY(csim__vote(ctx, csim__check_outputs(app, &outputs)));
+    st = csim_sets_match(ctx, sets, options->sets.count);
+done:
+    return st;
 }
 
 /* Room for what the sweep gets, and the measures chosen. Local. */
@@ -276,7 +258,7 @@ static csim_status sweep_run(csim__app *app, void *target)
     csim_status st = prepare_sweep(app, options, &sets, &measures, &measure_count);
     CSIM_TRY(csim__vote(ctx, st));
     if (memory == 0) { CSIM_TRY(csim__default_memory(ctx, &memory)); }
-    CSIM_TRY(open_sets(ctx, options, sets));
+    CSIM_TRY(open_sets(app, options, sets));
     csim_sweep_options sweep = {.measures = measures,
                                 .measure_count = measure_count,
                                 .pairs = options->pairs,
