@@ -102,7 +102,8 @@ csim_status csim_set_read(csim_set *set, int site, int64_t row0, int64_t rows, d
 /** Total bytes of the set's files, for progress and provenance. Local. */
 int64_t csim_set_bytes(const csim_set *set);
 
-/** Ids of examples [row0, row0+rows), when the set has them, in its files or in one of their own. Local.
+/** Ids of examples [row0, row0+rows), when the set has them, in its files or in files of their own.
+ *  Local.
  *  @param[out] ids  [rows], the caller's
  *  @param[out] has  1 if the set carries example_id, else 0 and ids untouched */
 csim_status csim_set_example_ids(csim_set *set, int64_t row0, int64_t rows, int64_t *ids, int *has);

@@ -13,7 +13,8 @@ csim_status csim__file_check_output(csim_context *ctx, const char *path, int ove
  *  CSIM_OK, CSIM_E_MEM. */
 csim_status csim__file_same(csim_context *ctx, const char *a, const char *b, int *same);
 
-/** A temporary name beside @p path (beside its target, if it is a symbolic link), new; free with csim__free(). CSIM_OK, CSIM_E_MEM. */
+/** A temporary name beside @p path (beside its target, if it is a symbolic link), new; free with
+ *  csim__free(). CSIM_OK, CSIM_E_MEM. */
 csim_status csim__file_temporary(csim_context *ctx, const char *path, char **temporary);
 
 /** Write a new file of @p bytes bytes and flush it; removed on failure. CSIM_OK, CSIM_E_IO. */
@@ -23,9 +24,8 @@ csim_status csim__file_write(csim_context *ctx, const char *path, const void *da
 csim_status csim__file_sync(csim_context *ctx, const char *path);
 
 /** Give the finished, flushed file @p temporary its name and flush the folder. A symbolic link stays
- *  and its target is replaced. Without @p overwrite
- *  a file that has come into being meanwhile is refused. On failure the temporary file is removed.
- *  CSIM_OK, CSIM_E_EXISTS, CSIM_E_IO. */
+ *  and its target is replaced. Without @p overwrite a file that has come into being meanwhile is
+ *  refused. On failure the temporary file is removed. CSIM_OK, CSIM_E_EXISTS, CSIM_E_IO. */
 csim_status csim__file_publish(csim_context *ctx, const char *temporary, const char *path,
                                int overwrite);
 
