@@ -150,6 +150,8 @@ csim_status case_sweep(csim_context *ctx, const sweep_case *c, const char *folde
                                       .precision = c->precision,
                                       .nan_drop_rows = c->drop_rows,
                                       .rank_floor = c->rank_floor,
+                                      .progress = c->progress,
+                                      .progress_user = c->progress_user,
                                       .memory = c->memory};
         st = csim_sweep(ctx, sets, set_count, &options, results);
     }

@@ -28,6 +28,8 @@ typedef struct sweep_case {
     csim_precision precision;
     int drop_rows;
     double rank_floor;
+    csim_progress_fn progress;
+    void *progress_user;
     int64_t memory;
 } sweep_case;
 

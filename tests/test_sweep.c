@@ -111,49 +111,6 @@ static void options_are_used(void **state)
     harness_context_free(&ctx);
 }
 
-/* The floor decides which directions count; the rank that came of it is kept with the site. */
-static void rank_floor_counts(void **state)
-{
-    (void)state;
-    static const double floors[] = {0, 1e-12, 1e-5, 1e-3};
-    static const int ranks[] = {4, 4, 3, 2}; /* of Y, the widths of X are alike */
-    enum { N = 90, D = 6, E = 4 };
-    csim_context *ctx = harness_context();
-    double x[N * D], y[N * E];
-    int wrong = 0;
-    ref_random_matrix(3, N, D, x);
-    ref_random_matrix(4, N, E, y);
-    for (int i = 0; i < N * E; i++) { /* variances of about 1, 1/100, 1/10⁴, 1/10⁶ */
-        y[i] = (y[i] + x[i / E * D + i % E]) * pow(10, -(i % E));
-    }
-    for (size_t k = 0; k < sizeof floors / sizeof *floors; k++) {
-        sweep_case c = case_pair(x, y, N, D, E);
-        ref_options o = ref_default_options;
-        c.measures = "cca_mean,linreg,svcca";
-        c.rank_floor = floors[k];
-        if (floors[k] > 0) { o.rank_floor = floors[k]; }
-        csim_results *r = case_results(ctx, &c);
-        assert_int_equal(csim_results_row(r, 0)->rank, D);
-        assert_int_equal(csim_results_col(r, 0)->rank, ranks[k]);
-        for (int v = 0; v < csim_results_count(r); v++) {
-            const char *name = csim_results_variable(r, v)->name;
-            case_near(&wrong, "rank floor", name, case_value(r, name, 0, 0),
-                      ref_find(name)->fn(x, y, N, D, E, &o), 1e-12);
-        }
-        csim_results_free(&r);
-    }
-    sweep_case c = case_pair(x, y, N, D, E);
-    c.measures = "cka"; /* without bases */
-    csim_results *r = case_results(ctx, &c);
-    assert_int_equal(csim_results_row(r, 0)->rank, -1);
-    csim_results_free(&r);
-    c.rank_floor = 1;
-    assert_int_equal(case_run(ctx, &c, &r), CSIM_E_ARG);
-    assert_non_null(strstr(csim_context_error(ctx), "rank floor"));
-    assert_int_equal(wrong, 0);
-    harness_context_free(&ctx);
-}
-
 /* ---- which cells ---- */
 
 enum { N = 70, LAYERS = 5 };
@@ -393,11 +350,15 @@ int main(int argc, char **argv)
 {
     MPI_Init(&argc, &argv);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(registry_is_covered), cmocka_unit_test(golden_alone),
-        cmocka_unit_test(golden_together),     cmocka_unit_test(options_are_used),
-        cmocka_unit_test(rank_floor_counts),   cmocka_unit_test(pairs_choose_cells),
-        cmocka_unit_test(errors_are_named),    cmocka_unit_test(memory_limit_is_kept),
-        cmocka_unit_test(nan_is_found),        cmocka_unit_test(dropped_rows_leave_no_trace),
+        cmocka_unit_test(registry_is_covered),
+        cmocka_unit_test(golden_alone),
+        cmocka_unit_test(golden_together),
+        cmocka_unit_test(options_are_used),
+        cmocka_unit_test(pairs_choose_cells),
+        cmocka_unit_test(errors_are_named),
+        cmocka_unit_test(memory_limit_is_kept),
+        cmocka_unit_test(nan_is_found),
+        cmocka_unit_test(dropped_rows_leave_no_trace),
     };
     return harness_finish(cmocka_run_group_tests_name("sweep", tests, NULL, NULL));
 }

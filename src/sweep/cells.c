@@ -220,10 +220,11 @@ static csim_status add_variable(csim_results *results, const csim__cells *cells,
         .long_name = measure->doc,
         .orientation = distance ? "distance" : "similarity",
         .citation = measure->cite,
-        .range = {0, distance                             ? INFINITY
-                     : (measure->props & CSIM_UNIT_RANGE) ? 1
-                                                          : 0},
     };
+    double most = distance ? INFINITY : measure->props & CSIM_UNIT_RANGE ? 1 : 0;
+    bool own = measure->range[0] != 0 || measure->range[1] != 0;
+    variable.range[0] = own ? measure->range[0] : 0;
+    variable.range[1] = own ? measure->range[1] : most;
     csim_status st = csim_results_add(results, &variable);
     if (st != CSIM_OK) { return st; }
     int v = csim_results_find(results, measure->name);
