@@ -359,6 +359,8 @@ def safetensors_errors():
         error(write(f"bad/{name}.safetensors", safetensors(entries, content)), "E_FORMAT", message)
     error(write("bad/length.safetensors", safetensors({"a": 1}, b"", 2 ** 63)), "E_FORMAT",
           "9223372036854775808 bytes")
+    error(write("bad/longer.safetensors", safetensors({"a": 1}, b"", 388)), "E_FORMAT",
+          "a header of 388 bytes, but the file has only 8 behind the first 8")
     error(write("bad/void.safetensors", b""), "E_FORMAT", "has 0 bytes")
     for name, entries, content, message in (
             ("ints", {"a": tensor("I32", [2, 3], 0, 24)}, data, "a is I32"),

@@ -201,11 +201,16 @@ static csim_status load_json(csim_context *ctx, const csim__raw *raw, header *h)
     }
     CSIM_TRY(raw->source.read(ctx, raw->source.self, 0, 8, head));
     for (int i = 7; i >= 0; --i) { n = n << 8 | head[i]; }
-    if (n > MOST_HEADER || n > (uint64_t)(raw->size - 8)) {
+    if (n > MOST_HEADER) {
         return csim__fail(ctx, CSIM_E_FORMAT,
-                          "file %s: header of %" PRIu64 " bytes, expected at most"
-                          " %d and %" PRId64 " (what the file has)",
-                          raw->path, n, (int)MOST_HEADER, raw->size - 8);
+                          "file %s: a header of %" PRIu64 " bytes, expected at most %d", raw->path,
+                          n, (int)MOST_HEADER);
+    }
+    if (n > (uint64_t)(raw->size - 8)) {
+        return csim__fail(ctx, CSIM_E_FORMAT,
+                          "file %s: a header of %" PRIu64 " bytes, but the file has only %" PRId64
+                          " behind the first 8",
+                          raw->path, n, raw->size - 8);
     }
     h->data = 8 + (int64_t)n;
     CSIM_TRY(csim__alloc(ctx, (int64_t)n, 1, "header of a safetensors file", &text));
