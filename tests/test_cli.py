@@ -138,11 +138,21 @@ class Program(unittest.TestCase):
 
     def test_completion(self):
         script = run("--completion", "bash").stdout
-        script += ("COMP_WORDS=(contrasim sw); COMP_CWORD=1; _contrasim; echo ${COMPREPLY[@]}\n"
-                   "COMP_WORDS=(contrasim sweep --over); COMP_CWORD=2; _contrasim; "
-                   "echo ${COMPREPLY[@]}\n")
-        done = subprocess.run(["bash", "-e"], input=script, text=True, capture_output=True)
-        self.assertEqual((done.stdout, done.stderr), ("sweep\n--overwrite\n", ""))
+        for words, expected in (
+                (["sw"], "sweep"), (["sweep", "--over"], "--overwrite"),
+                (["sweep", "--precision", "s"], "single"), (["sweep", "--precision", "=", "d"], "double"),
+                (["sweep", "--format", "="], "text csv json"), (["show", "--format", "c"], "csv"),
+                (["info", "--pool", "m"], "mean max"), (["sweep", "--pairs", ""], "cross all within"),
+                (["sweep", "--axis", "l"], "lnd"), (["sweep", "--pwcca.side", "me"], "mean"),
+                (["sweep", "-m", "cka_"], "cka_debiased cka_lange"),
+                (["sweep", "--measures", "cka,sv"], "cka,svcca"),
+                (["show", "--measure", "cka,svcca,pw"], "cka,svcca,pwcca"),
+                (["sweep", "a.np"], "a.npz")):
+            quoted = " ".join(f"'{w}'" for w in ["contrasim", *words])
+            lines = f"COMP_WORDS=({quoted}); COMP_CWORD={len(words)}; _contrasim\n"
+            done = subprocess.run(["bash", "-e"], input=script + lines + "echo ${COMPREPLY[@]}\n",
+                                  text=True, capture_output=True)
+            self.assertEqual((done.stdout, done.stderr), (expected + "\n", ""), words)
         self.expect(run("--completion", "tcsh"), 2, "found 'tcsh', expected bash")
 
     def test_full_disk_behind_stdout(self):
@@ -333,6 +343,18 @@ class Program(unittest.TestCase):
         self.assertEqual(again.stdout, shown.stdout)
         self.assertGreaterEqual(len(shown.stdout.splitlines()), 7)
 
+    def test_shown_measures(self):
+        """Lists and other names as the sweep takes them."""
+        self.expect(self.sweep("-m", "cka,svcca,hsic", "-o", "shown.nc"), 0)
+        both = run("show", "shown.nc", "--measure", "svcca", "--measure", "cka").stdout
+        for words in (["--measure", "svcca,lincka"], ["--measure=svcca,", "--measure=linear_cka"]):
+            self.assertEqual(run("show", "shown.nc", *words).stdout, both)
+        self.assertEqual(run("show", "shown.nc", "--measure", "all").stdout,
+                         run("show", "shown.nc").stdout)
+        self.expect(run("show", "shown.nc", "--measure", "cka,svca"), 2, "'svca'",
+                    "the closest is 'svcca'")
+        self.expect(self.sweep("--layers", "a:ayer_0", "--format", "csv"), 2, "layer_0?")
+
     # -- run files and provenance ---------------------------------------------------------------
 
     def test_run_file(self):
@@ -362,6 +384,26 @@ class Program(unittest.TestCase):
         with netCDF4.Dataset("twice.nc") as data:
             self.assertEqual({v: data[v][:].tobytes() for v in ("cka", "pwcca")}, first)
             self.assertEqual(data.configuration, config)
+
+    def test_long_configuration_repeats_the_run(self):
+        """All measures, and paths that are longer than a line of the library that reads them."""
+        deep = "/".join(c * 99 for c in "xyz")
+        os.makedirs(deep, exist_ok=True)
+        shutil.copy("a.npz", f"{deep}/a.npz")
+        shutil.copy("b.npz", f"{deep}/b.npz")
+        names = [line.split()[0] for line in
+                 run("sweep", "--help").stdout.split("Measures:\n")[1].split("\n\n")[0].splitlines()
+                 if re.match(r"  \w", line)]
+        self.assertGreater(len(names), 15)
+        self.expect(run("sweep", f"{deep}/a.npz", f"{deep}/b.npz", "-m", ",".join(names), "-o",
+                        "long1.nc"), 0)
+        with netCDF4.Dataset("long1.nc") as data:
+            config, checksum = data.configuration, data.checksum
+        with open("long.ini", "w", encoding="utf-8") as file:
+            file.write(config)
+        self.expect(run("sweep", "-c", "long.ini", "-o", "long2.nc", ranks=2), 0)
+        with netCDF4.Dataset("long2.nc") as data:
+            self.assertEqual((data.configuration, data.checksum), (config, checksum))
 
     def test_provenance(self):
         self.expect(self.sweep("-m", "cca_mean", "-o", "prov.nc", "--rank-floor", "0.1",

@@ -78,6 +78,12 @@ void csim__list_measures(void (*print)(FILE *out, const char *name, const char *
  *  @return CSIM_OK, CSIM_E_USAGE */
 csim_status csim__choose_measures(const csim__config *config, const char *list, int *chosen);
 
+/** Names of variables of results as the user may write them: lists joined by commas become one
+ *  name each, other names of measures the measures', "all" no name at all. Local.
+ *  @param[in,out] names  the new list lives as long as the configuration
+ *  @return CSIM_OK, CSIM_E_MEM */
+csim_status csim__resolve_measures(csim__config *config, csim_texts *names);
+
 /** Print to stdout, as a sink of csim_results_print(). Local. */
 int csim__stdout_sink(void *user, const char *text, int64_t length);
 

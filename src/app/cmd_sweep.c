@@ -40,6 +40,7 @@ static const csim_option what_table[] = {
     {.name = "pairs",
      .kind = CSIM_OPTION_TEXT,
      .offset = offsetof(sweep_options, pairs),
+     .choices = "cross|all|within",
      .metavar = "WHICH",
      .help =
          "pairs of layers: cross (of different sets), all, within (of one set), or A:B of two sets "

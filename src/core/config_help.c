@@ -193,6 +193,27 @@ void csim__config_print_words(const csim__config *config, FILE *out)
     }
 }
 
+void csim__config_print_values(const csim__config *config, FILE *out)
+{
+    for (int g = 0; g < config->groups; g++) {
+        for (int r = 0; r < config->group[g].rows; r++) {
+            const csim_option *option = &config->group[g].g.table[r];
+            char name[CSIM__NAME_MAX];
+            if (option->choices == NULL) { continue; }
+            csim__config_spell(config, g, r, name);
+            fprintf(out, "    %s:%s", config->section, name);
+            if (option->letter != '\0') {
+                fprintf(out, "|%s:-%c", config->section, option->letter);
+            }
+            fputs(") values='", out);
+            for (const char *c = option->choices; *c != '\0'; c++) {
+                fputc(*c == '|' ? ' ' : *c, out);
+            }
+            fputs("' ;;\n", out);
+        }
+    }
+}
+
 static void write_text(const char *name, const char *text, FILE *out)
 {
     size_t length = strlen(text);
