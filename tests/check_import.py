@@ -87,6 +87,43 @@ run("import", "nowhere.npy", "-o", "z.nc", code=1)
 run("import", "x.npy", "-o", "no/such/folder/z.nc", code=1)
 assert not [n for n in os.listdir(".") if "partial" in n]
 
+# Ids, groups and labels come along, from every format.
+ids, group, kind = np.arange(100) * 7, np.arange(100) // 10, (np.arange(100) % 3).astype(np.int16)
+np.savez("labels.npz", layer=x, example_id=ids, group=group, label_kind=kind,
+         label_text=np.array(["a"] * 100))
+parts = {"layer": x.astype("<f4"), "example_id": ids, "group": group, "label_kind": kind}
+entries, data = {}, b""
+for name, a in parts.items():
+    dtype = {"f4": "F32", "i8": "I64", "i2": "I16"}[a.dtype.str[1:]]
+    bytes_ = np.ascontiguousarray(a).tobytes()
+    entries[name] = {"dtype": dtype, "shape": list(a.shape),
+                     "data_offsets": [len(data), len(data) + len(bytes_)]}
+    data += bytes_
+text = json.dumps(entries).encode()
+with open("labels.safetensors", "wb") as f:
+    f.write(struct.pack("<Q", len(text)) + text + data)
+os.makedirs("labels", exist_ok=True)
+for name, a in parts.items():
+    np.save("labels/%s.npy" % name, a)
+for number, source in enumerate(("labels.npz", "labels.safetensors", "labels", "labels0.nc")):
+    p = run("import", source, "-o", "labels%d.nc" % number, "--examples", "3:" if number < 3 else "0:",
+            ranks=1 + number)
+    with netCDF4.Dataset("labels%d.nc" % number) as f:
+        for name, want in (("example_id", ids), ("group", group), ("label_kind", kind)):
+            assert np.array_equal(f[name][:], want[3:]), (source, name)
+        assert [v for v in f.variables if v not in parts] == [], f.variables
+    assert ("label_text" in p.stderr) == (number == 0), p.stderr
+
+# Names that a native file cannot have, and how to go on.
+np.savez("names.npz", **{"a/b": x, "a.b": x, "c": x})
+p = run("import", "names.npz", "-o", "names.nc", code=2)
+assert "'a.b' would become variable 'a.b'" in p.stderr and "'a/b'" in p.stderr, p.stderr
+assert "rename it in file names.npz" in p.stderr and "--layers" in p.stderr, p.stderr
+run("import", "names.npz", "-o", "names.nc", "--layers", "a/b,c")
+np.savez("example.npz", example=x)
+p = run("import", "example.npz", "-o", "names2.nc", code=2)
+assert "reserved in native files; rename it in file example.npz" in p.stderr, p.stderr
+
 # info: the same for any number of ranks, and what numpy says.
 one = run("info", "--format", "json", "y.npy", "half1.nc").stdout
 three = run("info", "--format", "json", "y.npy", "half1.nc", ranks=3).stdout
@@ -98,6 +135,7 @@ good = y[np.isfinite(y)]
 assert (site["min"], site["max"]) == (good.min(), good.max())
 assert abs(site["mean"] - good.mean()) < 1e-14
 assert (site["nan"], site["inf"], site["constant_columns"], site["neurons"]) == (1, 1, 1, 4), site
+assert site["shape"] == [100, 4], site
 assert [s["name"] for s in second["sites"]] == ["layer_2", "layer_10"]
 assert [s["type"] for s in second["sites"]] == ["float16", "float16"]
 text = run("info", "y.npy").stdout

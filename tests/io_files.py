@@ -202,6 +202,40 @@ def folder_cases():
     case(path("unequal"), {"b": a[1:]}, "layers=b")
 
 
+def ids_cases():
+    """Ids in a file of their own, and ids that cannot be used."""
+    a, ids = rng.normal(size=(20, 3)), np.arange(20)
+    write("ids/layer.npy", npy(a))
+    write("ids/example_id.npy", npy(ids))
+    write("ids/label_class.npy", npy(ids[:7]))  # not one for each example: left out
+    case(path("ids"), {"layer": a})
+    for i in range(2):
+        write(f"ids_parts/layer/{i}.npy", npy(a[10 * i:10 * i + 10]))
+        write(f"ids_parts/example_id/{i}.npy", npy(ids[10 * i:10 * i + 10]))
+    case(path("ids_parts"), {"layer": a}, "concat=1")
+    for name, bad, found in (("text", ids.astype("U3"), "not an array of whole numbers"),
+                             ("bytes", ids.astype("S3"), "not an array of whole numbers"),
+                             ("object", ids.astype(object), "not an array of whole numbers"),
+                             ("real", ids.astype("f8"), "float64 with 1 dimensions"),
+                             ("table", ids.reshape(20, 1), "not an array of whole numbers"),
+                             ("tall", a, "float64 with 2 dimensions")):
+        write(f"ids_{name}/layer.npy", npy(a))
+        write(f"ids_{name}/example_id.npy", npy(bad))
+        error(path(f"ids_{name}"), "E_FORMAT", f"example_id.npy: example_id is " + (
+            found if "not" in found else "an array of " + found))
+        np.savez(path(f"ids_{name}.npz"), layer=a, example_id=bad)
+        error(path(f"ids_{name}.npz"), "E_FORMAT", f"ids_{name}.npz: example_id is ")
+    write("ids_short/layer.npy", npy(a))
+    write("ids_short/example_id.npy", npy(ids[1:]))
+    error(path("ids_short"), "E_SHAPE", "has 19 ids, but the set has 20 examples")
+    for dtype, shape in (("F64", [4]), ("I32", [4, 2])):
+        data = safetensors({"layer": tensor("F32", [4, 1], 0, 16),
+                            "example_id": tensor(dtype, shape, 16, 48)}, b"\0" * 48)
+        error(write(f"ids_{dtype}.safetensors", data), "E_FORMAT",
+              f"example_id is a tensor of {dtype} with {len(shape)} dimensions")
+    error(path("ids/example_id.npy"), "E_DATA", "holds nothing to compare: only ids or labels")
+
+
 def npy_errors():
     bad = {
         "overflow": (dictionary("<f8", "(4611686018427387904, 4)"), "beyond 64 bits"),
@@ -257,7 +291,8 @@ def archive_errors():
                 z.writestr(name, data)
         return bytearray(f.getvalue())
 
-    a = npy(rng.normal(size=(5, 3)))
+    values = rng.normal(size=(5, 3))
+    a = npy(values)
     whole = archive([("a.npy", a), ("b.npy", a)])
     central = whole.find(b"PK\1\2")
 
@@ -269,6 +304,15 @@ def archive_errors():
     lie = struct.pack("<II", 0x7FFFFFFF, 0x7FFFFFFF)
     locked = patched(central + 8, b"\1\0")
     locked[6] |= 1
+    # damage that only the checksum shows: among the data of a stored member, and of one deflated
+    # without compression
+    flipped, copied = whole[:], io.BytesIO()
+    flipped[flipped.find(a[-9:])] ^= 1
+    with zipfile.ZipFile(copied, "w", zipfile.ZIP_DEFLATED, compresslevel=0) as z:
+        z.writestr("b.npy", a)
+    copied = bytearray(copied.getvalue())
+    copied[copied.find(a[-9:])] ^= 1
+    case(write("bad/other.npz", bytes(flipped)), {"b": values}, "layers=b")
     deflated = archive([("a.npy", a)], zipfile.ZIP_DEFLATED)
     at = deflated.find(b"PK\1\2")
     deflated[at + 24:at + 28] = lie[:4]
@@ -276,6 +320,8 @@ def archive_errors():
             ("half", whole[:len(whole) // 2], "E_FORMAT", "cannot be opened as a ZIP"),
             ("sizes", patched(central + 20, lie), "E_FORMAT", "promises 2147483647 bytes"),
             ("offset", patched(central + 42, lie[:4]), "E_FORMAT", "member a.npy"),
+            ("flipped", flipped, "E_FORMAT", "flipped.npz, member a.npy: is damaged: its CRC-32"),
+            ("copied", copied, "E_FORMAT", "copied.npz, member b.npy: is damaged: its CRC-32"),
             ("bomb", deflated, "E_FORMAT", "promises 2147483647 bytes"),
             ("locked", locked, "E_FORMAT", "is encrypted"),
             ("method", archive([("a.npy", a)], zipfile.ZIP_BZIP2), "E_FORMAT", "by method 12"),
@@ -313,6 +359,8 @@ def safetensors_errors():
         error(write(f"bad/{name}.safetensors", safetensors(entries, content)), "E_FORMAT", message)
     error(write("bad/length.safetensors", safetensors({"a": 1}, b"", 2 ** 63)), "E_FORMAT",
           "9223372036854775808 bytes")
+    error(write("bad/longer.safetensors", safetensors({"a": 1}, b"", 388)), "E_FORMAT",
+          "a header of 388 bytes, but the file has only 8 behind the first 8")
     error(write("bad/void.safetensors", b""), "E_FORMAT", "has 0 bytes")
     for name, entries, content, message in (
             ("ints", {"a": tensor("I32", [2, 3], 0, 24)}, data, "a is I32"),
@@ -341,6 +389,7 @@ pool_cases()
 archive_cases()
 safetensors_cases()
 folder_cases()
+ids_cases()
 npy_errors()
 archive_errors()
 safetensors_errors()

@@ -174,6 +174,9 @@ csim_status case_sweep(csim_context *ctx, const sweep_case *c, const char *folde
             .pairs = c->pairs,
             .precision = c->precision,
             .nan_drop_rows = c->drop_rows,
+            .rank_floor = c->rank_floor,
+            .progress = c->progress,
+            .progress_user = c->progress_user,
             .memory = c->memory,
             .encoders = (const csim_encoder *const *)(own ? encoders : c->encoders),
             .encoder_count = own                    ? made

@@ -27,6 +27,9 @@ typedef struct sweep_case {
     const char *pairs;
     csim_precision precision;
     int drop_rows;
+    double rank_floor;
+    csim_progress_fn progress;
+    void *progress_user;
     int64_t memory;
     int inits; /* of the encoders that a case makes for its learned measures; 0 = one */
     csim_encoder *const *encoders; /* these instead */

@@ -138,11 +138,21 @@ class Program(unittest.TestCase):
 
     def test_completion(self):
         script = run("--completion", "bash").stdout
-        script += ("COMP_WORDS=(contrasim sw); COMP_CWORD=1; _contrasim; echo ${COMPREPLY[@]}\n"
-                   "COMP_WORDS=(contrasim sweep --over); COMP_CWORD=2; _contrasim; "
-                   "echo ${COMPREPLY[@]}\n")
-        done = subprocess.run(["bash", "-e"], input=script, text=True, capture_output=True)
-        self.assertEqual((done.stdout, done.stderr), ("sweep\n--overwrite\n", ""))
+        for words, expected in (
+                (["sw"], "sweep"), (["sweep", "--over"], "--overwrite"),
+                (["sweep", "--precision", "s"], "single"), (["sweep", "--precision", "=", "d"], "double"),
+                (["sweep", "--format", "="], "text csv json"), (["show", "--format", "c"], "csv"),
+                (["info", "--pool", "m"], "mean max"), (["sweep", "--pairs", ""], "cross all within"),
+                (["sweep", "--axis", "l"], "lnd"), (["sweep", "--pwcca.side", "me"], "mean"),
+                (["sweep", "-m", "cka_"], "cka_debiased cka_lange"),
+                (["sweep", "--measures", "cka,sv"], "cka,svcca"),
+                (["show", "--measure", "cka,svcca,pw"], "cka,svcca,pwcca"),
+                (["sweep", "a.np"], "a.npz")):
+            quoted = " ".join(f"'{w}'" for w in ["contrasim", *words])
+            lines = f"COMP_WORDS=({quoted}); COMP_CWORD={len(words)}; _contrasim\n"
+            done = subprocess.run(["bash", "-e"], input=script + lines + "echo ${COMPREPLY[@]}\n",
+                                  text=True, capture_output=True)
+            self.assertEqual((done.stdout, done.stderr), (expected + "\n", ""), words)
         self.expect(run("--completion", "tcsh"), 2, "found 'tcsh', expected bash")
 
     def test_full_disk_behind_stdout(self):
@@ -215,8 +225,110 @@ class Program(unittest.TestCase):
         self.expect(self.sweep("-o", "no/folder/x.nc"), 1, "no/folder")
         self.expect(run("sweep", "missing.npz", "a.npz", "-o", "x.nc"), 1, "missing.npz")
         self.assertFalse(os.path.exists("x.nc"))
-        self.expect(self.sweep("-o", "b.npz", "--overwrite"), 2, "output b.npz is set b itself")
-        self.assertEqual(len(np.load("b.npz").files), 3)
+        os.makedirs("away", exist_ok=True)
+        if not os.path.lexists("nowhere.nc"):
+            os.symlink("away/nothing.nc", "nowhere.nc")
+        self.expect(self.sweep("-o", "nowhere.nc"), 1, "nowhere.nc is a symbolic link")
+        self.expect(self.sweep("-o", "nowhere.nc", "--overwrite"), 1, "nowhere.nc is a symbolic")
+        self.expect(self.sweep("-o", "away/target.nc"), 0)
+        if not os.path.lexists("link.nc"):
+            os.symlink("away/target.nc", "link.nc")
+        before = os.stat("away/target.nc").st_ino
+        self.expect(self.sweep("-o", "link.nc"), 1, "link.nc exists; --overwrite")
+        self.expect(self.sweep("-o", "link.nc", "--overwrite"), 0)
+        self.assertTrue(os.path.islink("link.nc"))
+        self.assertNotEqual(os.stat("away/target.nc").st_ino, before)
+        self.expect(run("show", "away/target.nc"), 0)
+        self.assertEqual(os.listdir("away"), ["target.nc"])
+
+    def test_output_that_is_an_input(self):
+        """Nothing that is read, and no other output, is written over."""
+        os.makedirs("folder", exist_ok=True)
+        for i, x in enumerate(self.a):
+            np.save(f"folder/layer_{i}.npy", x)
+        with open("input.ini", "w", encoding="utf-8") as file:
+            file.write("[sweep]\nset = a.npz\n")
+        self.expect(self.sweep("-o", "kept.nc", "--overwrite"), 0)
+        if not os.path.exists("hard.npy"):
+            os.link("folder/layer_1.npy", "hard.npy")
+        files = ["a.npz", "b.npz", "input.ini", "kept.nc", "hard.npy"]
+
+        def state():
+            return [(os.stat(f).st_ino, os.stat(f).st_size, os.stat(f).st_mtime_ns) for f in files]
+
+        before = state()
+        over, profile = "--overwrite", "--profile-json"
+        cases = [
+            (["sweep", "a.npz", "b.npz", "-o", "b.npz", over], "output b.npz is file b.npz of set b"),
+            (["sweep", "folder", "b.npz", "-o", "folder/layer_1.npy", over],
+             "is file folder/layer_1.npy of set folder"),
+            (["sweep", "x=folder/layer_*.npy", "b.npz", "-o", "hard.npy", over],
+             "output hard.npy is file folder/layer_1.npy of set x"),
+            (["sweep", "-c", "input.ini", "-o", "input.ini", over], "is run file input.ini"),
+            (["import", "a.npz", "-o", "./a.npz", over], "output ./a.npz is file a.npz of set a"),
+            (["import", "folder/", "-o", "folder/layer_0.npy", over], "of set folder"),
+            (["sweep", "a.npz", "--format", "csv", profile, "a.npz"], "--profile-json a.npz is file"),
+            (["sweep", "a.npz", "-o", "new.nc", profile, "./new.nc"], "is output new.nc"),
+            (["sweep", "a.npz", "-o", "kept.nc", over, profile, "kept.nc"], "is output kept.nc"),
+            (["import", "a.npz", "-o", "new.nc", profile, "a.npz"], "--profile-json a.npz is file"),
+            (["info", "a.npz", profile, "a.npz"], "--profile-json a.npz is file a.npz of set a"),
+            (["show", "kept.nc", profile, "kept.nc"], "--profile-json kept.nc is input kept.nc"),
+            (["perf", "-c", "input.ini", profile, "input.ini"], "input.ini"),
+        ]
+        for words, part in cases:
+            done = run(*words, ranks=2 if words[0] == "import" else None)
+            self.expect(done, 2, part)
+            self.assertEqual(done.stdout, "")
+            self.assertEqual(state(), before, words)
+        self.assertFalse(os.path.exists("new.nc"))
+        self.expect(run("info", "a.npz", profile, "no/folder/p.json"), 1, "no/folder")
+        self.expect(run("info", "a.npz", profile, "folder"), 1, "folder")
+        self.expect(run("info", "a.npz", profile, "/dev/null"), 0)
+
+    def test_damaged_archive(self):
+        """Any number of ranks, layers or ids: one message that names file and member."""
+        for name in ("layer_1", "example_id"):
+            np.savez("hurt.npz", layer_0=self.a[0], layer_1=self.a[1], example_id=np.arange(300))
+            with open("hurt.npz", "rb") as file:
+                data = bytearray(file.read())
+            part = (self.a[1] if name == "layer_1" else np.arange(300)).tobytes()[800:1600]
+            data[data.find(part)] ^= 1
+            with open("hurt.npz", "wb") as file:
+                file.write(data)
+            for ranks in (None, 3):
+                done = run("sweep", "hurt.npz", "b.npz", "--format", "csv", ranks=ranks)
+                self.expect(done, 1, f"file hurt.npz, member {name}.npy: is damaged")
+                self.assertEqual((done.stderr.count("error:"), done.stdout), (1, ""), done.stderr)
+        done = run("sweep", "hurt.npz", "--examples", "7:10", "--format", "csv")
+        self.expect(done, 1, "member example_id.npy: is damaged")
+
+    def test_places(self):
+        """Messages name the file and the row in it that hold what is wrong."""
+        for name in ("p", "q"):
+            for i in range(3):
+                os.makedirs(f"{name}/layer", exist_ok=True)
+                np.save(f"{name}/layer/part_{i}.npy", self.b[0][100 * i:100 * i + 100])
+                os.makedirs(f"{name}/example_id", exist_ok=True)
+                np.save(f"{name}/example_id/part_{i}.npy", np.arange(100 * i, 100 * i + 100))
+        how = ["--concat", "rows", "--examples", "50:"]
+        for ranks in (None, 3):
+            self.expect(run("sweep", "p", "q", *how, "--format", "csv", ranks=ranks), 0)
+        bad = np.array(self.b[0][200:])
+        bad[7, 2] = np.nan
+        np.save("q/layer/part_2.npy", bad)
+        place = ["q/layer/part_2.npy", "NaN at row 7, column 2"]
+        for ranks in (None, 3):
+            self.expect(run("sweep", "p", "q", *how, "--format", "csv", ranks=ranks), 1, *place)
+            self.expect(run("import", "q", *how, "-o", "q.nc", ranks=ranks), 1, *place)
+        self.assertIn("is at row 7, column 2 of q/layer/part_2.npy", run("info", "q", *how).stdout)
+        ids = np.arange(100, 200)
+        ids[60] = 7
+        np.save("q/example_id/part_1.npy", ids)
+        self.expect(run("sweep", "p", "q", *how, "--format", "csv", ranks=3), 1,
+                    "example_id is 160 in set p (p/example_id/part_1.npy, row 60) but 7 in set q "
+                    "(q/example_id/part_1.npy, row 60)")
+        self.expect(self.sweep("--examples", "0:3", "--format", "csv"), 1,
+                    "has 3 examples of the 300 in its files, after --examples")
 
     def test_printing(self):
         done = self.sweep("-m", "cka", "--format", "json", "-q")
@@ -230,6 +342,18 @@ class Program(unittest.TestCase):
         again = self.sweep("-m", "cka", "--format", "csv", ranks=2)
         self.assertEqual(again.stdout, shown.stdout)
         self.assertGreaterEqual(len(shown.stdout.splitlines()), 7)
+
+    def test_shown_measures(self):
+        """Lists and other names as the sweep takes them."""
+        self.expect(self.sweep("-m", "cka,svcca,hsic", "-o", "shown.nc"), 0)
+        both = run("show", "shown.nc", "--measure", "svcca", "--measure", "cka").stdout
+        for words in (["--measure", "svcca,lincka"], ["--measure=svcca,", "--measure=linear_cka"]):
+            self.assertEqual(run("show", "shown.nc", *words).stdout, both)
+        self.assertEqual(run("show", "shown.nc", "--measure", "all").stdout,
+                         run("show", "shown.nc").stdout)
+        self.expect(run("show", "shown.nc", "--measure", "cka,svca"), 2, "'svca'",
+                    "the closest is 'svcca'")
+        self.expect(self.sweep("--layers", "a:ayer_0", "--format", "csv"), 2, "layer_0?")
 
     # -- run files and provenance ---------------------------------------------------------------
 
@@ -260,6 +384,45 @@ class Program(unittest.TestCase):
         with netCDF4.Dataset("twice.nc") as data:
             self.assertEqual({v: data[v][:].tobytes() for v in ("cka", "pwcca")}, first)
             self.assertEqual(data.configuration, config)
+
+    def test_long_configuration_repeats_the_run(self):
+        """All measures, and paths that are longer than a line of the library that reads them."""
+        deep = "/".join(c * 99 for c in "xyz")
+        os.makedirs(deep, exist_ok=True)
+        shutil.copy("a.npz", f"{deep}/a.npz")
+        shutil.copy("b.npz", f"{deep}/b.npz")
+        names = [line.split()[0] for line in
+                 run("sweep", "--help").stdout.split("Measures:\n")[1].split("\n\n")[0].splitlines()
+                 if re.match(r"  \w", line)]
+        self.assertGreater(len(names), 15)
+        self.expect(run("sweep", f"{deep}/a.npz", f"{deep}/b.npz", "-m", ",".join(names), "-o",
+                        "long1.nc"), 0)
+        with netCDF4.Dataset("long1.nc") as data:
+            config, checksum = data.configuration, data.checksum
+        with open("long.ini", "w", encoding="utf-8") as file:
+            file.write(config)
+        self.expect(run("sweep", "-c", "long.ini", "-o", "long2.nc", ranks=2), 0)
+        with netCDF4.Dataset("long2.nc") as data:
+            self.assertEqual((data.configuration, data.checksum), (config, checksum))
+
+    def test_provenance(self):
+        self.expect(self.sweep("-m", "cca_mean", "-o", "prov.nc", "--rank-floor", "0.1",
+                               "--threads", "2"), 0)
+        with xarray.open_dataset("prov.nc") as data:
+            config, blas = data.configuration, data.blas
+            ranks = data.rank_a.values.tolist() + data.rank_b.values.tolist()
+        for line in ("rank-floor = 0.1\n", "threads = 2\n"):
+            self.assertIn(line, config)
+        self.assertIn(f"BLAS      {blas}\n", run("--version").stdout)
+        if "OpenBLAS" in blas:
+            self.assertRegex(blas, r"^OpenBLAS \d+\.\d+\S*, core \w+$")
+        expected = []
+        for x in self.a + self.b:
+            s = np.linalg.svd(x - x.mean(0), compute_uv=False)
+            expected.append(int(np.sum(s ** 2 > 0.1 * s[0] ** 2)))
+        self.assertEqual(ranks, expected)
+        self.assertLess(sum(ranks), sum(x.shape[1] for x in self.a + self.b))
+        self.expect(self.sweep("--format", "csv", "--rank-floor", "0.9"), 2, "from 1e-30 to 0.5")
 
     def test_bad_run_files(self):
         with open("bad.ini", "w", encoding="utf-8") as file:
@@ -366,7 +529,9 @@ class Program(unittest.TestCase):
 
     def test_machine_warnings(self):
         done = self.sweep("--format", "csv", "--threads", "1000", "-q")
-        self.expect(done, 0, "warning: 1000 threads")
+        self.expect(done, 0, "warning: 1000 threads", "--threads 1,")
+        done = self.sweep("--format", "csv", "-q", ranks=os.cpu_count() + 1)
+        self.expect(done, 0, "threads (1 per rank)", "use fewer ranks, or")
         done = self.sweep("--format", "csv", "-q", env={"SLURM_NTASKS": "4"})
         self.expect(done, 0, "4 tasks", "srun")
         done = self.sweep("--format", "csv", "-q", env={"SLURM_STEP_NUM_TASKS": "4",

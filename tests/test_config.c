@@ -369,9 +369,14 @@ static void bad_run_files(void **state)
     refuse_file("svcca.variance = 1\n", "svcca.variance", "unknown key");
     refuse_file("no-flag = true\n", "no-flag", "unknown key");
     memset(text, 'a', sizeof text);
-    memcpy(text, "text = ", 7);
     text[sizeof text - 1] = '\0';
-    refuse_file(text, "run.ini, line 1", "at most");
+    refuse_file(text, "run.ini, line 1", "key = value");
+    text[400] = '=';
+    refuse_file(text, "run.ini, line 1", "key = value");
+    memcpy(text, "\n\nwhloe = ", 10);
+    refuse_file(text, "run.ini, line 3", "'whole'");
+    memcpy(text, "\n\nwhole = ", 10);
+    refuse_file(text, "run.ini, line 3", "found 'aaa");
     fixture f;
     start(&f);
     assert_int_equal(csim__config_parse_text(f.config, "run.ini", "text = a\0b\n", 11),
@@ -418,6 +423,60 @@ static void write_and_read_back(void **state)
     csim__free(g.ctx, &again);
     finish(&f);
     finish(&g);
+}
+
+/* Lines longer than the buffer of the library that reads them, 200 bytes: paths, lists of measures,
+ * values that go on, comments. What is written is read again, byte by byte. */
+static void long_lines(void **state)
+{
+    (void)state;
+    static const int lengths[] = {150, 180, 185, 186, 187, 188, 189,
+                                  190, 191, 192, 193, 194, 300, 5000};
+    for (size_t k = 0; k < sizeof lengths / sizeof *lengths; k++) {
+        fixture f, g;
+        char *text = NULL, *again = NULL, path[5001], argument[5100];
+        int n = lengths[k];
+        start(&f);
+        start(&g);
+        for (int i = 0; i < n; i++) { path[i] = i % 7 == 3 ? '/' : (char)('a' + i % 23); }
+        path[n] = '\0';
+        memcpy(path + n - 8, "x=y:z; w", 8);
+        snprintf(argument, sizeof argument, "--text=%s ", path);
+        char *argv[] = {argument, "--list", path, "--list", "short", "--list", path, "f", path};
+        assert_int_equal(csim__config_parse_args(f.config, 9, argv), CSIM_OK);
+        assert_int_equal(csim__config_write(f.config, &text), CSIM_OK);
+        assert_int_equal(parse_file(&g, text), CSIM_OK);
+        assert_string_equal(g.own.text, argument + 7);
+        assert_int_equal(g.own.list.count, 3);
+        assert_string_equal(g.own.list.text[1], "short");
+        assert_string_equal(g.own.list.text[2], path);
+        assert_string_equal(g.own.sets.text[0], path);
+        assert_int_equal(csim__config_write(g.config, &again), CSIM_OK);
+        assert_string_equal(again, text);
+        csim__free(f.ctx, &text);
+        csim__free(g.ctx, &again);
+        finish(&f);
+        finish(&g);
+    }
+    fixture f;
+    char word[301], file[4096];
+    memset(word, 'w', 300);
+    word[300] = '\0';
+    snprintf(file, sizeof file,
+             "; %s\n[sweep]\n# %s\nlist = %s\n  %s ; %s\n\ttail\n  # %s\nwhole = 4   ; %s\n"
+             "  text : \"%s \"  ; %s\r\n",
+             word, word, word, word, word, word, word, word, word);
+    start(&f);
+    csim_status st = parse_file(&f, file);
+    if (st != CSIM_OK) { print_error("%s\n", csim_context_error(f.ctx)); }
+    assert_int_equal(st, CSIM_E_USAGE); /* indented, "text : …" goes on with whole */
+    check_contains(csim_context_error(f.ctx), "line 9: key 'whole'");
+    assert_int_equal(f.own.list.count, 3);
+    assert_string_equal(f.own.list.text[0], word);
+    assert_string_equal(f.own.list.text[1], word);
+    assert_string_equal(f.own.list.text[2], "tail");
+    assert_int_equal(f.own.whole, 4);
+    finish(&f);
 }
 
 static void contradicting_tables(void **state)
@@ -498,6 +557,10 @@ static void closest_words(void **state)
     csim__closest_try(&search, "measures");
     csim__closest_try(&search, "measurez");
     assert_string_equal(search.best, "measures");
+    search = csim__closest_start("conv4"); /* a part of a name */
+    csim__closest_try(&search, "layer_03_conv4");
+    csim__closest_try(&search, "layer_13_conv4x");
+    assert_string_equal(search.best, "layer_03_conv4");
 }
 
 /* A run file is read by one rank; all must have the same values, or the same failure. */
@@ -554,6 +617,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(bad_run_files),
         cmocka_unit_test(empty_run_files),
         cmocka_unit_test(write_and_read_back),
+        cmocka_unit_test(long_lines),
         cmocka_unit_test(contradicting_tables),
         cmocka_unit_test(own_failures),
         cmocka_unit_test(every_option_in_help),

@@ -349,6 +349,40 @@ static void expect_match(csim_context *ctx, csim_set *a, csim_set *b, csim_statu
     }
 }
 
+/* Rows are named by the file and the place in it that hold them. */
+static void located(csim_context *ctx)
+{
+    static const int64_t drop[] = {1, 5};
+    csim_input_options options = {.neuron_axis = -1, .examples = "40:", .concat_rows = 1};
+    csim_set *joined = NULL;
+    int64_t row = -1;
+    wait_for_all(ctx);
+    if (on_root(ctx)) { assert_int_equal(system("rm -rf joined && mkdir joined"), 0); }
+    write_set(ctx, "joined/0.safetensors", 43, 100, -1);
+    write_set(ctx, "joined/1.safetensors", 7, 100 + 3 * 43, -1);
+    must(ctx, agreed(ctx, csim_set_open(ctx, "joined", &options, &joined)));
+    csim_set *odd = open_set(ctx, "odd.safetensors", "40:");
+    expect_match(ctx, joined, odd, CSIM_OK, "");
+    assert_string_equal(csim_set_locate(joined, 0, 2, &row), "joined/0.safetensors");
+    assert_int_equal(row, 42);
+    assert_string_equal(csim_set_locate(joined, 0, 3, &row), "joined/1.safetensors");
+    assert_int_equal(row, 0);
+    must(ctx, csim_set_drop_rows(joined, drop, 2));
+    assert_string_equal(csim_set_locate(joined, 0, 3, &row), "joined/1.safetensors");
+    assert_int_equal(row, 1);
+    assert_null(csim_set_locate(joined, 0, 8, &row));
+    assert_null(csim_set_locate(joined, 1, 0, &row));
+    assert_null(csim_set_locate(joined, 0, -1, &row));
+    csim_set_free(&joined);
+    write_set(ctx, "joined/1.safetensors", 7, 100 + 3 * 43, 4);
+    must(ctx, agreed(ctx, csim_set_open(ctx, "joined", &options, &joined)));
+    expect_match(ctx, joined, odd, CSIM_E_DATA,
+                 "in set joined (joined/1.safetensors, row 4) but 241 in set odd "
+                 "(odd.safetensors, row 47)");
+    csim_set_free(&joined);
+    csim_set_free(&odd);
+}
+
 static void matching(void **state)
 {
     (void)state;
@@ -368,7 +402,9 @@ static void matching(void **state)
     assert_string_equal(csim_set_format(one), "safetensors");
     expect_match(ctx, one, two, CSIM_OK, "");
     expect_match(ctx, one, bare, CSIM_OK, "");
-    expect_match(ctx, one, odd, CSIM_E_DATA, "row 37: example_id is 211 in set one");
+    expect_match(ctx, one, odd, CSIM_E_DATA,
+                 "example_id is 211 in set one (one.safetensors, row 37) but 212 in set odd "
+                 "(odd.safetensors, row 37)");
     expect_match(ctx, one, same, CSIM_E_ARG, "two sets are called one");
     expect_match(ctx, two, part, CSIM_E_SHAPE, "set b has 50 examples");
     int64_t ids[3], drop[2] = {0, 30};
@@ -381,7 +417,8 @@ static void matching(void **state)
     expect_match(ctx, two, part, CSIM_OK, "");
     must(ctx, csim_set_drop_rows(one, drop, 2));
     must(ctx, csim_set_drop_rows(odd, drop, 2));
-    expect_match(ctx, one, odd, CSIM_E_DATA, "row 35: ");
+    expect_match(ctx, one, odd, CSIM_E_DATA, "row 37)"); /* of the file */
+    located(ctx);
     csim_set *all[] = {one, two, odd, bare, same, part};
     for (int i = 0; i < 6; ++i) { csim_set_free(&all[i]); }
     harness_context_free(&ctx);

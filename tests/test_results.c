@@ -18,9 +18,10 @@
 
 enum { ROWS = 2, COLS = 3 };
 
-static const csim_result_site rows[ROWS] = {{"net_a", "layer_0", 64}, {"net_a", "couché,\"1\"", 7}};
+static const csim_result_site rows[ROWS] = {{"net_a", "layer_0", 64, 60},
+                                            {"net_a", "couché,\"1\"", 7, -1}};
 static const csim_result_site cols[COLS] = {
-    {"net_b", "layer_00_conv", 5}, {"net_b", "layer_01_conv", 6}, {"net_c", "out", 1}};
+    {"net_b", "layer_00_conv", 5, 5}, {"net_b", "layer_01_conv", 6, 0}, {"net_c", "out", 1, 1}};
 
 static void must(csim_context *ctx, csim_status st)
 {
@@ -127,8 +128,10 @@ static void round_trip(void **unused)
             assert_string_equal(csim_results_col(back, i)->model, cols[i].model);
             assert_string_equal(csim_results_col(back, i)->layer, cols[i].layer);
             assert_int_equal(csim_results_col(back, i)->neurons, cols[i].neurons);
+            assert_int_equal(csim_results_col(back, i)->rank, cols[i].rank);
         }
         assert_string_equal(csim_results_row(back, 1)->layer, rows[1].layer);
+        assert_int_equal(csim_results_row(back, 1)->rank, -1);
         assert_string_equal(csim_results_note_word(back, 1), "fewer_than_10_d_examples");
         check_attribute_sets_equal(r, back, -1);
         for (int v = 0; v < 4; v++) {
@@ -448,11 +451,13 @@ static void prints(void **unused)
     csim_print_options o = {.format = CSIM_PRINT_TEXT, .digits = 3, .measures = {1, &name}};
     assert_string_equal(print(ctx, r, o), "cka: linear CKA (similarity)\n"
                                           "rows: net_a, columns: several models\n"
-                                          "                net_b/      net_b/            \n"
-                                          "             layer_00_   layer_01_            \n"
-                                          "                  conv        conv   net_c/out\n"
+                                          "                     1           2           3\n"
                                           "layer_0          0.250      0.333*  undefined*\n"
                                           "couché,\"1\"      failed           -       0.000\n"
+                                          "columns:\n"
+                                          "1 net_b/layer_00_conv\n"
+                                          "2 net_b/layer_01_conv\n"
+                                          "3 net_c/out\n"
                                           "-: not requested\n"
                                           "*: fewer_than_10_d_examples (1 of the values)\n"
                                           "*: not_unique (1 of the values)\n");
@@ -486,6 +491,7 @@ static void prints(void **unused)
     assert_non_null(strstr(print(ctx, r, o), "\"status\""));
     o.measures = (csim_texts){1, &wrong};
     assert_int_equal(csim_results_print(ctx, r, &o, refuse, NULL), CSIM_E_ARG);
+    assert_non_null(strstr(csim_context_error(ctx), "the closest is 'cka'"));
     csim__forgive(ctx);
     o.measures.count = 0;
     for (o.format = 0; o.format < 3; o.format++) {
@@ -496,6 +502,47 @@ static void prints(void **unused)
     assert_int_equal(csim_results_print(ctx, r, &o, refuse, NULL), CSIM_E_ARG);
     csim__forgive(ctx);
     csim_results_free(&r);
+    harness_context_free(&ctx);
+}
+
+/* Names that no table has room for: cut in the middle, and told in full below. */
+static void prints_long_names(void **unused)
+{
+    (void)unused;
+    csim_context *ctx = harness_context();
+    char name[2][241];
+    for (int i = 0; i < 2; i++) {
+        for (int k = 0; k < 240; k += 2) { memcpy(name[i] + k, "é", 2); }
+        memcpy(name[i] + 234, i ? "second" : "first.", 6);
+        name[i][240] = 0;
+    }
+    const csim_result_site sites[] = {{"m", name[0], 5, -1}, {"m", name[1], 5, -1}};
+    const csim_result_site others[] = {{"m", "a_b", 5, -1}, {"m", "layer_0_conv", 5, -1}};
+    const char *const notes[] = {"none"};
+    csim_result_variable about = {.name = "cka", .long_name = "cka"};
+    csim_print_options o = {.format = CSIM_PRINT_TEXT, .digits = 1};
+    for (int square = 0; square < 2; square++) {
+        csim_results *r = NULL;
+        char expected[4096], label[2][320];
+        must(ctx, csim_results_create(ctx, sites, 2, square ? sites : others, 2, notes, 1, &r));
+        must(ctx, csim_results_add(r, &about));
+        for (int i = 0; i < 4; i++) {
+            csim_results_values(r, 0)[i] = i;
+            csim_results_cells(r, 0)[i] = CSIM_CELL_DONE;
+        }
+        for (int i = 0; i < 2; i++) {
+            snprintf(label[i], sizeof label[i], "%.38s…%s", name[i], name[i] + 206);
+        }
+        snprintf(expected, sizeof expected,
+                 "cka\nrows: m, columns: m\n%s"
+                 "1 %s       0.0       1.0\n2 %s       2.0       3.0\n%s:\n1 %s\n2 %s\n",
+                 square ? "                                                   1         2\n"
+                        : "                                                      layer_0_\n"
+                          "                                                 a_b      conv\n",
+                 label[0], label[1], square ? "rows and columns" : "rows", name[0], name[1]);
+        assert_string_equal(print(ctx, r, o), expected);
+        csim_results_free(&r);
+    }
     harness_context_free(&ctx);
 }
 
@@ -525,10 +572,11 @@ int main(int argc, char **argv)
     MPI_Init(&argc, &argv);
     if (argc == 3 && strcmp(argv[1], "make") == 0) { return make_file(argv[2]); }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip),    cmocka_unit_test(checksum_sees_values),
-        cmocka_unit_test(refuses_names), cmocka_unit_test(existing_is_refused),
-        cmocka_unit_test(full_disk),     cmocka_unit_test(faults),
-        cmocka_unit_test(damaged_files), cmocka_unit_test(prints),
+        cmocka_unit_test(round_trip),        cmocka_unit_test(checksum_sees_values),
+        cmocka_unit_test(refuses_names),     cmocka_unit_test(existing_is_refused),
+        cmocka_unit_test(full_disk),         cmocka_unit_test(faults),
+        cmocka_unit_test(damaged_files),     cmocka_unit_test(prints),
+        cmocka_unit_test(prints_long_names),
     };
     return harness_finish(cmocka_run_group_tests_name("results", tests, NULL, NULL));
 }

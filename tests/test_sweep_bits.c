@@ -2,6 +2,7 @@
  * pair alone or in a larger sweep. */
 #include "sweep_case.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@ typedef struct layout {
     int n, width[WIDTHS]; /* 0 ends the list */
     const char *measures;
     csim_precision precision;
+    int giant; /* an example of 10 to this power times the norm: its sites have tiles on all routes */
 } layout;
 
 static const char *const cka_family = "cka,cka_debiased,cka_lange,hsic";
@@ -23,20 +25,27 @@ static const char *const cka_family = "cka,cka_debiased,cka_lange,hsic";
 static const layout *layouts(int *count)
 {
     static const layout list[] = {
-        {"one chunk", 30, {6, 5}, NULL, CSIM_DOUBLE},
-        {"one chunk, wide", 30, {40, 33, 30, 3}, NULL, CSIM_DOUBLE},
-        {"chunks of 64, 64 and 2 rows", 130, {7, 12, 3, 1, 7}, NULL, CSIM_DOUBLE},
-        {"wide and tall", 150, {160, 20, 150, 149}, NULL, CSIM_DOUBLE},
-        {"eight chunks", 1000, {20, 33, 20}, NULL, CSIM_DOUBLE},
-        {"shapes, wide and tall", 150, {160, 20, 11}, "procrustes,cka,nbs", CSIM_DOUBLE},
-        {"matching", 300, {20, 33, 20}, "hard_corr,align_cos,norm", CSIM_DOUBLE},
-        {"spaces", 300, {20, 33, 301}, "eos", CSIM_DOUBLE},
-        {"cross and Gram", 1000, {20, 33, 310, 5, 320}, NULL, CSIM_DOUBLE},
-        {"cross and Gram in single", 1000, {20, 33, 310, 5, 320}, NULL, CSIM_SINGLE_PRECISION},
-        {"many sites", 200, {31, 40, 33, 40, 35, 64, 37, 38, 100}, NULL, CSIM_DOUBLE},
-        {"many in single", 200, {31, 40, 33, 40, 35, 64, 37, 38, 100}, NULL, CSIM_SINGLE_PRECISION},
-        {"tiles smaller than chunks", 3000, {500, 510}, NULL, CSIM_DOUBLE},
-        {"such tiles in single", 3000, {500, 510}, NULL, CSIM_SINGLE_PRECISION},
+        {"one chunk", 30, {6, 5}, NULL, CSIM_DOUBLE, 0},
+        {"one chunk, wide", 30, {40, 33, 30, 3}, NULL, CSIM_DOUBLE, 0},
+        {"chunks of 64, 64 and 2 rows", 130, {7, 12, 3, 1, 7}, NULL, CSIM_DOUBLE, 0},
+        {"wide and tall", 150, {160, 20, 150, 149}, NULL, CSIM_DOUBLE, 0},
+        {"eight chunks", 1000, {20, 33, 20}, NULL, CSIM_DOUBLE, 0},
+        {"shapes, wide and tall", 150, {160, 20, 11}, "procrustes,cka,nbs", CSIM_DOUBLE, 0},
+        {"matching", 300, {20, 33, 20}, "hard_corr,align_cos,norm", CSIM_DOUBLE, 0},
+        {"spaces", 300, {20, 33, 301}, "eos", CSIM_DOUBLE, 0},
+        {"cross and Gram", 1000, {20, 33, 310, 5, 320}, NULL, CSIM_DOUBLE, 0},
+        {"cross and Gram in single", 1000, {20, 33, 310, 5, 320}, NULL, CSIM_SINGLE_PRECISION, 0},
+        {"many sites", 200, {31, 40, 33, 40, 35, 64, 37, 38, 100}, NULL, CSIM_DOUBLE, 0},
+        {"many in single",
+         200,
+         {31, 40, 33, 40, 35, 64, 37, 38, 100},
+         NULL,
+         CSIM_SINGLE_PRECISION,
+         0},
+        {"tiles smaller than chunks", 3000, {500, 510}, NULL, CSIM_DOUBLE, 0},
+        {"such tiles in single", 3000, {500, 510}, NULL, CSIM_SINGLE_PRECISION, 0},
+        {"a giant", 300, {7, 12, 60, 1, 7}, NULL, CSIM_DOUBLE, 5},
+        {"a giant in single", 300, {7, 12, 60, 1, 7}, NULL, CSIM_SINGLE_PRECISION, 3},
     };
     *count = (int)(sizeof list / sizeof *list);
     return list;
@@ -55,6 +64,9 @@ static sweep_case make(const layout *l, bool all_measures)
         ref_random_matrix(500 + (uint64_t)s, l->n, d, x);
         for (int64_t i = 0; i < (int64_t)l->n * d; i++) {
             x[i] = x[i] * (1 + i % 3) + common[i / d];
+        }
+        for (int j = 0; l->giant > 0 && s < 2 && j < d; j++) {
+            x[101 * d + j] *= pow(10, l->giant);
         }
         case_add(&c, s == 0 ? "a" : "b", x, l->n, d);
     }
@@ -150,7 +162,7 @@ static void ranks_do_not_matter_to_options(void **state)
 {
     (void)state;
     static const char *const pairs[] = {"cross", "within", "a:b", "b:a"};
-    layout l = {"options", 700, {9, 14, 9, 120}, NULL, CSIM_DOUBLE};
+    layout l = {"options", 700, {9, 14, 9, 120}, NULL, CSIM_DOUBLE, 0};
     int wrong = 0;
     for (size_t k = 0; k < sizeof pairs / sizeof *pairs; k++) {
         sweep_case c = make(&l, true);

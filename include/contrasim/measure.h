@@ -86,6 +86,8 @@ typedef struct csim_measure {
     const char *cite;           /**< reference */
     unsigned needs;             /**< csim_needs */
     unsigned props;             /**< csim_props */
+    double range[2];            /**< least and largest value, ends may be ±INFINITY; both 0: [0,1]
+                                     with CSIM_UNIT_RANGE, from 0 up for a distance, else none */
     const csim_option *options; /**< own keys, NULL = none; `--svcca.variance`, [svcca] variance */
     size_t options_size;        /**< bytes of the struct the options fill */
     /** Compute the value. Local; depends on nothing but its arguments.

@@ -17,8 +17,7 @@ typedef struct csim_native_options {
 } csim_native_options;
 
 /** Write a set as a native file: each rank writes its rows by chunks. The element type stays (what
- *  was averaged by pooling becomes float64); example_id, group and the labels of a netCDF file are
- *  taken along. An existing file stays whole whatever fails. Collective on the context.
+ *  was averaged by pooling becomes float64); example_id, group and labels are taken along. An existing file stays whole whatever fails. Collective on the context.
  *  @return CSIM_OK, CSIM_E_EXISTS, CSIM_E_ARG (names), CSIM_E_DATA (NaN or Inf), CSIM_E_IO,
  *          CSIM_E_FORMAT, CSIM_E_MEM; the same on every rank
  *  @note   memory: one chunk of the widest site, twice */

@@ -33,7 +33,8 @@ typedef struct csim_option {
     csim_option_kind kind;
     size_t offset;        /**< of the field in the struct the table belongs to */
     const char *fallback; /**< default as text; NULL = none */
-    const char *choices;  /**< words joined by '|', for CSIM_OPTION_CHOICE */
+    const char *choices;  /**< words joined by '|', for CSIM_OPTION_CHOICE; of a text, words that
+                               completion offers */
     double min, max;      /**< allowed range of numbers, inclusive; both 0 = any */
     const char *metavar;  /**< what the help calls the value, for example "FILE"; NULL = by kind */
     const char *help;     /**< one sentence, no full stop */

@@ -58,7 +58,8 @@ typedef struct csim_site_info {
 
 typedef struct csim_set csim_set;
 
-/** Describe a set: rank 0 reads headers, all ranks get the result. Collective.
+/** Describe a set: rank 0 reads headers, all ranks get the result. Collective. Arrays of formats with
+ *  checksums (.npz) are read once and compared, each by one rank.
  *  @param[in]  spec  "path" or "name=path"; path = file, folder, or glob
  *  @param[out] set   new; free with csim_set_free(); NULL on error
  *  @return CSIM_OK, CSIM_E_IO, CSIM_E_FORMAT, CSIM_E_SHAPE, CSIM_E_DATA, CSIM_E_MEM */
@@ -95,6 +96,19 @@ int csim_set_site_count(const csim_set *set);
 const csim_site_info *csim_set_site(const csim_set *set, int i);
 int64_t csim_set_examples(const csim_set *set);
 
+/** Number of examples in the files, before `examples` and dropped rows. Local. */
+int64_t csim_set_stored_examples(const csim_set *set);
+
+/** Number of the set's files; path of file @p i, NULL if there is none. Local. */
+int csim_set_file_count(const csim_set *set);
+const char *csim_set_file(const csim_set *set, int i);
+
+/** The file that holds a row of a site, and the row's place in it, for messages. Local.
+ *  @param[in]  row     in the present numbering
+ *  @param[out] stored  row of the file's array, from 0
+ *  @return path, borrowed; NULL if there is no such row */
+const char *csim_set_locate(const csim_set *set, int site, int64_t row, int64_t *stored);
+
 /** Read rows of one site, converted to double. Local: each rank reads what it needs.
  *  @param[in]  site   0 … csim_set_site_count()−1
  *  @param[in]  row0   first row, counted after `examples` and after dropped rows
@@ -105,14 +119,15 @@ csim_status csim_set_read(csim_set *set, int site, int64_t row0, int64_t rows, d
 /** Total bytes of the set's files, for progress and provenance. Local. */
 int64_t csim_set_bytes(const csim_set *set);
 
-/** Ids of examples [row0, row0+rows), when the set has them. Local.
+/** Ids of examples [row0, row0+rows), when the set has them, in its files or in files of their own.
+ *  Local.
  *  @param[out] ids  [rows], the caller's
  *  @param[out] has  1 if the set carries example_id, else 0 and ids untouched */
 csim_status csim_set_example_ids(csim_set *set, int64_t row0, int64_t rows, int64_t *ids, int *has);
 
 /** Check that sets can be compared: distinct names, the same number of examples, example ids equal
  *  row by row where both carry them. Collective.
- *  @return CSIM_OK, CSIM_E_ARG, CSIM_E_SHAPE, CSIM_E_DATA with a message that names set and row */
+ *  @return CSIM_OK, CSIM_E_ARG, CSIM_E_SHAPE, CSIM_E_DATA with a message that names files and rows */
 csim_status csim_sets_match(csim_context *ctx, csim_set *const *sets, int count);
 
 /** Leave out examples from now on (`--nan drop-rows`): rows in the present numbering, ascending,

@@ -35,6 +35,7 @@ const char *csim_cell_word(csim_cell cell);
 typedef struct csim_result_site {
     const char *model, *layer;
     int64_t neurons;
+    int64_t rank; /**< directions above the variance floor; −1 = not computed */
 } csim_result_site;
 
 /** What a variable is; strings and list are copied. */

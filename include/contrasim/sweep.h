@@ -46,8 +46,9 @@ typedef struct csim_sweep_options {
  *  @param[in]  sets     opened sets with the same number of examples, distinct names
  *  @param[out] results  new, the same on every rank; free with csim_results_free(); NULL on error.
  *                       Cells that are undefined or failed are flagged and are no error.
- *  @return CSIM_OK, CSIM_E_ARG, CSIM_E_SHAPE, CSIM_E_DATA (NaN, fewer than 4 examples), CSIM_E_IO,
- *          CSIM_E_MEM, CSIM_E_MPI; the same on every rank
+ *  @return CSIM_OK, CSIM_E_ARG, CSIM_E_USAGE (learned measures and encoders do not match),
+ *          CSIM_E_SHAPE, CSIM_E_DATA (NaN, fewer than 4 examples), CSIM_E_NUMERIC (an encoder whose
+ *          parameters are not finite), CSIM_E_IO, CSIM_E_MEM, CSIM_E_MPI; the same on every rank
  *  @note   2·N·Da·Db flops a pair on the cross route, N²·D a site on the Gram route; memory per
  *          rank: its rows of all sites plus the tiles that the log prints */
 csim_status csim_sweep(csim_context *ctx, csim_set *const *sets, int set_count,
@@ -62,7 +63,8 @@ typedef struct csim_sweep_cost {
 
 /** Plan a sweep without running it. Local; the same on every rank.
  *  @param[out] cost  for all examples of the sets; untouched on error
- *  @return CSIM_OK, CSIM_E_ARG, CSIM_E_MEM (also when options->memory is too small) */
+ *  @return CSIM_OK, CSIM_E_ARG, CSIM_E_USAGE and CSIM_E_SHAPE as csim_sweep(), CSIM_E_MEM (also when
+ *          options->memory is too small) */
 csim_status csim_sweep_plan(csim_context *ctx, csim_set *const *sets, int set_count,
                             const csim_sweep_options *options, csim_sweep_cost *cost);
 

@@ -9,6 +9,7 @@
 #include "contrasim/encoder.h"
 #include "contrasim/measure.h"
 #include "contrasim/options.h"
+#include "contrasim/reps.h"
 #include "core/config.h"
 
 /** Options of every command. */
@@ -85,12 +86,33 @@ csim_status csim__read_encoders(csim_context *ctx, const csim_texts *paths,
                                 csim_encoder ***encoders);
 void csim__free_encoders(csim_context *ctx, int count, csim_encoder ***encoders);
 
+/** Names of variables of results as the user may write them: lists joined by commas become one
+ *  name each, other names of measures the measures', "all" no name at all. Local.
+ *  @param[in,out] names  the new list lives as long as the configuration
+ *  @return CSIM_OK, CSIM_E_MEM */
+csim_status csim__resolve_measures(csim__config *config, csim_texts *names);
+
 /** Print to stdout, as a sink of csim_results_print(). Local. */
 int csim__stdout_sink(void *user, const char *text, int64_t length);
 
 /** The command line as one text, for the history of a result; words with blanks are quoted.
  *  Local. @param[out] text  new; csim__free() */
 csim_status csim__command_line(const csim__app *app, char **text);
+
+/** What a command writes, beside the profile, and what it reads, beside the run file. */
+typedef struct csim__outputs {
+    const char *output; /**< NULL = none */
+    int overwrite;
+    const char *input;     /**< a file that is no set, NULL = none */
+    csim_set *const *sets; /**< [count], NULL where not opened yet */
+    int count;
+} csim__outputs;
+
+/** Say before the work what would only be found after it: an output that cannot be written, exists,
+ *  is an input (a file of a set, too), or is the other output. Rank 0 asks the file system; a vote
+ *  must follow. Local.
+ *  @return CSIM_OK, CSIM_E_USAGE, CSIM_E_EXISTS, CSIM_E_IO, CSIM_E_MEM */
+csim_status csim__check_outputs(const csim__app *app, const csim__outputs *outputs);
 
 /** Print the phase profile as a table to stderr and, if asked for, as JSON. Collective. */
 csim_status csim__report_profile(csim__app *app);

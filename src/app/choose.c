@@ -95,3 +95,37 @@ void csim__free_encoders(csim_context *ctx, int count, csim_encoder ***encoders)
     for (int i = 0; *encoders != NULL && i < count; i++) { csim_encoder_free(&(*encoders)[i]); }
     csim__free(ctx, encoders);
 }
+
+csim_status csim__resolve_measures(csim__config *config, csim_texts *names)
+{
+    size_t bytes = 1, count = 0;
+    for (int i = 0; i < names->count; i++) {
+        bytes += strlen(names->text[i]) + 1;
+        for (const char *c = names->text[i]; *c != '\0'; c++) { count += *c == ','; }
+    }
+    count += (size_t)names->count;
+    void *list = NULL, *texts = NULL;
+    csim_status st = csim__config_target(config, (count + 1) * sizeof(char *), &list);
+    if (st == CSIM_OK) { st = csim__config_target(config, bytes, &texts); }
+    if (st != CSIM_OK) { return st; }
+    const char **name = list;
+    char *word = texts;
+    int used = 0;
+    for (int i = 0; i < names->count; i++) {
+        for (const char *s = names->text[i]; *s != '\0';) {
+            size_t length = strcspn(s, ",");
+            memcpy(word, s, length);
+            s += length + (s[length] == ',');
+            word[length] = '\0';
+            if (strcmp(word, "all") == 0) {
+                names->count = 0;
+                return CSIM_OK;
+            }
+            const csim_measure *measure = csim_measure_find(word);
+            if (length > 0) { name[used++] = measure != NULL ? measure->name : word; }
+            word += length + 1;
+        }
+    }
+    *names = (csim_texts){used, name};
+    return CSIM_OK;
+}

@@ -61,17 +61,22 @@ static csim_status import_run(csim__app *app, void *target)
     csim_set *set = NULL;
     char *line = NULL;
     int64_t dropped;
+    csim__outputs outputs = {.output = options->output, .overwrite = native.overwrite};
     csim_status st = CSIM_OK;
     if (options->set == NULL) {
         st = csim__fail(ctx, CSIM_E_USAGE, "no set is named");
     } else if (options->output == NULL) {
         st = csim__fail(ctx, CSIM_E_USAGE, "--output FILE is missing");
     } else {
-        st = csim__command_line(app, &line);
-        native.command = line;
+        st = csim__check_outputs(app, &outputs);
     }
+    if (st == CSIM_OK) { st = csim__command_line(app, &line); }
+    native.command = line;
     CSIM_TRY(csim__vote(ctx, st));
     CSIM_TRY(csim_set_open(ctx, options->set, &options->input, &set));
+    outputs.sets = &set;
+    outputs.count = 1;
+    CSIM_TRY(csim__vote(ctx, csim__check_outputs(app, &outputs)));
     if (options->input.nan_drop_rows) { CSIM_TRY(csim_sets_drop_bad_rows(ctx, &set, 1, &dropped)); }
     CSIM_TRY(csim_native_write(ctx, set, options->output, &native));
     if (csim_context_rank(ctx) == 0) {

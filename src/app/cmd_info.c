@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "app/app.h"
@@ -99,10 +100,12 @@ static void print_text(const described *d)
     }
     for (int i = 0; i < sites; i++) {
         const csim_site_summary *s = &d->site[i];
-        if (s->first_row >= 0) {
+        int64_t row = 0;
+        const char *file = csim_set_locate(set, i, s->first_row, &row);
+        if (file != NULL) {
             printf("%s: the first value that is not finite is at row %" PRId64 ", column %" PRId64
-                   "\n",
-                   csim_set_site(set, i)->name, s->first_row, s->first_column);
+                   " of %s\n",
+                   csim_set_site(set, i)->name, row, s->first_column, file);
         }
     }
 }
@@ -127,12 +130,24 @@ static json_t *real_json(double x)
     return isfinite(x) ? json_real(x) : json_null();
 }
 
+/* "512x64x7" as numbers. */
+static json_t *shape_json(const char *text)
+{
+    json_t *list = json_array();
+    while (*text >= '0' && *text <= '9') {
+        char *end;
+        json_array_append_new(list, json_integer(strtoll(text, &end, 10)));
+        text = *end == 'x' ? end + 1 : end;
+    }
+    return list;
+}
+
 static json_t *site_json(const csim_site_info *info, const csim_site_summary *s)
 {
     json_t *o = json_object();
     json_object_set_new(o, "name", text_json(info->name));
     json_object_set_new(o, "file", text_json(info->file));
-    json_object_set_new(o, "shape", json_string(info->shape));
+    json_object_set_new(o, "shape", shape_json(info->shape));
     json_object_set_new(o, "type", json_string(csim_dtype_name(info->dtype)));
     json_object_set_new(o, "neurons", json_integer(info->d));
     json_object_set_new(o, "min", real_json(s->min));
@@ -185,6 +200,8 @@ static csim_status info_run(csim__app *app, void *target)
     CSIM_TRY(csim__vote(ctx, st));
     for (int i = 0; i < count; i++) {
         CSIM_TRY(csim_set_open(ctx, options->sets.text[i], &options->input, &list[i].set));
+        csim__outputs outputs = {.sets = &list[i].set, .count = 1};
+        CSIM_TRY(csim__vote(ctx, csim__check_outputs(app, &outputs)));
         CSIM_TRY(describe(ctx, &list[i]));
     }
     if (csim_context_rank(ctx) == 0) {

@@ -31,11 +31,17 @@ done:
 
 static csim_status show_run(csim__app *app, void *target)
 {
-    const show_options *options = target;
+    show_options *options = target;
     csim_context *ctx = app->ctx;
     csim_results *results = NULL;
     csim_status st = CSIM_OK;
-    if (options->file == NULL) { st = csim__fail(ctx, CSIM_E_USAGE, "no results file is named"); }
+    csim__outputs outputs = {.input = options->file};
+    if (options->file == NULL) {
+        st = csim__fail(ctx, CSIM_E_USAGE, "no results file is named");
+    } else {
+        st = csim__check_outputs(app, &outputs);
+    }
+    if (st == CSIM_OK) { st = csim__resolve_measures(app->config, &options->print.measures); }
     CSIM_TRY(csim__vote(ctx, st));
     CSIM_TRY(csim_results_read(ctx, options->file, &results));
     if (results != NULL) {

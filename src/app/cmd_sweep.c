@@ -2,13 +2,11 @@
 #define _POSIX_C_SOURCE 200809L
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include "app/app.h"
 #include "app/machine.h"
 #include "contrasim/sweep.h"
-#include "io/file.h"
 
 /* What changes a result, and what does not, apart: only the first is written into it. */
 typedef struct sweep_options {
@@ -16,6 +14,7 @@ typedef struct sweep_options {
     const char *measures, *pairs;
     csim_texts encoders;
     int precision;
+    double rank_floor;
     csim_input_options input;
 
     const char *output;
@@ -48,6 +47,7 @@ static const csim_option what_table[] = {
     {.name = "pairs",
      .kind = CSIM_OPTION_TEXT,
      .offset = offsetof(sweep_options, pairs),
+     .choices = "cross|all|within",
      .metavar = "WHICH",
      .help =
          "pairs of layers: cross (of different sets), all, within (of one set), or A:B of two sets "
@@ -58,6 +58,15 @@ static const csim_option what_table[] = {
      .choices = "double|single",
      .fallback = "double",
      .help = "precision of the pass over the examples, for measures that allow single"},
+    {.name = "rank-floor",
+     .kind = CSIM_OPTION_REAL,
+     .offset = offsetof(sweep_options, rank_floor),
+     .fallback = "1e-10",
+     .min = 1e-30,
+     .max = 0.5,
+     .metavar = "SHARE",
+     .help = "a direction of a layer counts for its rank when its variance is above this share of "
+             "the largest"},
     {.name = NULL},
 };
 
@@ -103,13 +112,6 @@ done:
     return st;
 }
 
-/* Say now what would only be found when all work is done. Rank 0 asks the file system. */
-static csim_status check_output(csim_context *ctx, const sweep_options *options)
-{
-    if (csim_context_rank(ctx) != 0 || options->output == NULL) { return CSIM_OK; }
-    return csim__file_check_output(ctx, options->output, options->overwrite);
-}
-
 /* All that is checked before the first byte is read; the same on every rank but for the output. */
 static csim_status check_options(csim__app *app, const sweep_options *options, int *chosen)
 {
@@ -126,7 +128,8 @@ static csim_status check_options(csim__app *app, const sweep_options *options, i
             csim__config_record(config, csim_measure_get(i)->name, chosen[i]);
         }
     }
-    CSIM_TRY(check_output(app->ctx, options));
+    csim__outputs outputs = {.output = options->output, .overwrite = options->overwrite};
+    CSIM_TRY(csim__check_outputs(app, &outputs));
 done:
     return st;
 }
@@ -212,31 +215,21 @@ done:
     return st;
 }
 
-/* --overwrite must not take away what is compared. Rank 0 asks the file system. */
-static csim_status check_not_input(csim_context *ctx, const char *path, csim_set *const *sets,
-                                   int count)
+static csim_status open_sets(csim__app *app, const sweep_options *options, csim_set **sets)
 {
-    struct stat output, input;
-    if (csim_context_rank(ctx) != 0 || path == NULL || stat(path, &output) != 0) { return CSIM_OK; }
-    for (int i = 0; i < count; i++) {
-        if (stat(csim_set_path(sets[i]), &input) == 0 && input.st_dev == output.st_dev &&
-            input.st_ino == output.st_ino) {
-            return csim__fail(ctx, CSIM_E_USAGE, "output %s is set %s itself", path,
-                              csim_set_name(sets[i]));
-        }
-    }
-    return CSIM_OK;
-}
-
-static csim_status open_sets(csim_context *ctx, const sweep_options *options, csim_set **sets)
-{
+    csim_context *ctx = app->ctx;
+    csim__outputs outputs = {.output = options->output,
+                             .overwrite = options->overwrite,
+                             .sets = sets,
+                             .count = options->sets.count};
+    csim_status st = CSIM_OK;
     for (int i = 0; i < options->sets.count; i++) {
-        csim_status st = csim_set_open(ctx, options->sets.text[i], &options->input, &sets[i]);
-        if (st != CSIM_OK) { return st; }
+        CSIM_TRY(csim_set_open(ctx, options->sets.text[i], &options->input, &sets[i]));
     }
-    csim_status st =
-        csim__vote(ctx, check_not_input(ctx, options->output, sets, options->sets.count));
-    return st == CSIM_OK ? csim_sets_match(ctx, sets, options->sets.count) : st;
+    CSIM_TRY(csim__vote(ctx, csim__check_outputs(app, &outputs)));
+    st = csim_sets_match(ctx, sets, options->sets.count);
+done:
+    return st;
 }
 
 /* Room for what the sweep gets, and the measures chosen. Local. */
@@ -275,13 +268,14 @@ static csim_status sweep_run(csim__app *app, void *target)
     CSIM_TRY(csim__vote(ctx, st));
     if (memory == 0) { CSIM_TRY(csim__default_memory(ctx, &memory)); }
     CSIM_TRY(csim__read_encoders(ctx, &options->encoders, &encoders));
-    CSIM_TRY(open_sets(ctx, options, sets));
+    CSIM_TRY(open_sets(app, options, sets));
     csim_sweep_options sweep = {.measures = measures,
                                 .measure_count = measure_count,
                                 .pairs = options->pairs,
                                 .precision =
                                     options->precision == 1 ? CSIM_SINGLE_PRECISION : CSIM_DOUBLE,
                                 .nan_drop_rows = options->input.nan_drop_rows,
+                                .rank_floor = options->rank_floor,
                                 .memory = memory,
                                 .encoders = (const csim_encoder *const *)encoders,
                                 .encoder_count = options->encoders.count,

@@ -43,13 +43,6 @@ const csim_option csim__common_table[] = {
      .kind = CSIM_OPTION_FLAG,
      .offset = offsetof(csim__common, log_json),
      .help = "log one JSON object a line"},
-    {.name = "threads",
-     .kind = CSIM_OPTION_INT,
-     .offset = offsetof(csim__common, threads),
-     .fallback = "1",
-     .min = 1,
-     .max = 1024,
-     .help = "BLAS threads of each rank; with 1 results have the same bits on any number of ranks"},
     {.name = "profile",
      .kind = CSIM_OPTION_FLAG,
      .offset = offsetof(csim__common, profile),
@@ -62,6 +55,18 @@ const csim_option csim__common_table[] = {
     {.name = NULL},
 };
 
+/* More threads change the last bits of a result: this one is recorded. */
+static const csim_option threads_table[] = {
+    {.name = "threads",
+     .kind = CSIM_OPTION_INT,
+     .offset = offsetof(csim__common, threads),
+     .fallback = "1",
+     .min = 1,
+     .max = 1024,
+     .help = "BLAS threads of each rank; with 1 results have the same bits on any number of ranks"},
+    {.name = NULL},
+};
+
 csim_status csim__command_config(csim_context *ctx, const csim__command *command, void *options,
                                  csim__common *common, csim__config **config)
 {
@@ -70,10 +75,14 @@ csim_status csim__command_config(csim_context *ctx, const csim__command *command
                                  .table = csim__common_table,
                                  .target = common,
                                  .record = 0};
+    csim__option_group threads = shared;
+    threads.table = threads_table;
+    threads.record = 1;
     csim_status st = csim__config_create(ctx, command->name, config);
     if (st != CSIM_OK) { return st; }
     CSIM_TRY(command->groups(*config, options));
     CSIM_TRY(csim__config_add(*config, &shared));
+    CSIM_TRY(csim__config_add(*config, &threads));
     return CSIM_OK;
 done:
     csim__config_free(config);

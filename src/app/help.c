@@ -125,28 +125,57 @@ csim_status csim__print_man(csim_context *ctx, FILE *out)
     return CSIM_OK;
 }
 
+/* What follows the names of commands and options: values of choices, names of measures (joined by
+ * commas), else files. */
+static const char completion_end[] =
+    "    esac\n"
+    "    case ${COMP_WORDS[1]}:$before in\n"
+    "    *:--measures|sweep:-m|*:--measure)\n"
+    "        local front=\n"
+    "        if [[ $word == *,* ]]; then front=${word%,*},; fi\n"
+    "        COMPREPLY=($(compgen -P \"$front\" -W \"$measures\" -- \"${word##*,}\"))\n"
+    "        return ;;\n"
+    "    esac\n"
+    "    if [ -n \"$values\" ]; then\n"
+    "        COMPREPLY=($(compgen -W \"$values\" -- \"$word\"))\n"
+    "    elif [[ $word == -* ]]; then\n"
+    "        COMPREPLY=($(compgen -W \"$options\" -- \"$word\"))\n"
+    "    else\n"
+    "        COMPREPLY=($(compgen -f -- \"$word\"))\n"
+    "    fi\n}\n"
+    "complete -o filenames -F _contrasim contrasim\n";
+
 csim_status csim__print_completion(csim_context *ctx, FILE *out)
 {
+    csim_status st = CSIM_OK;
     fputs("# bash completion of contrasim\n_contrasim()\n{\n"
-          "    local word=${COMP_WORDS[COMP_CWORD]} options=\n"
+          "    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}\n"
+          "    local options= values= measures='all",
+          out);
+    for (int i = 0; i < csim_measure_count(); i++) {
+        fprintf(out, " %s", csim_measure_get(i)->name);
+    }
+    fputs("'\n"
           "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n        COMPREPLY=($(compgen -W '",
           out);
     for (int i = 0; csim__commands[i] != NULL; i++) {
         fprintf(out, "%s ", csim__commands[i]->name);
     }
     fputs("--help --version --man --completion' -- \"$word\"))\n        return\n    fi\n"
+          "    if [ \"$word\" = = ]; then word= # --option=value is three words\n"
+          "    elif [ \"$before\" = = ]; then before=${COMP_WORDS[COMP_CWORD-2]}; fi\n"
           "    case ${COMP_WORDS[1]} in\n",
           out);
     for (int i = 0; csim__commands[i] != NULL; i++) {
         fprintf(out, "    %s) options='--help ", csim__commands[i]->name);
-        csim_status st = with_config(ctx, csim__commands[i], out, csim__config_print_words);
-        if (st != CSIM_OK) { return st; }
+        CSIM_TRY(with_config(ctx, csim__commands[i], out, csim__config_print_words));
         fputs("' ;;\n", out);
     }
-    fputs("    esac\n    if [[ $word == -* ]]; then\n"
-          "        COMPREPLY=($(compgen -W \"$options\" -- \"$word\"))\n    else\n"
-          "        COMPREPLY=($(compgen -f -- \"$word\"))\n    fi\n}\n"
-          "complete -o filenames -F _contrasim contrasim\n",
-          out);
-    return CSIM_OK;
+    fputs("    esac\n    case ${COMP_WORDS[1]}:$before in\n", out);
+    for (int i = 0; csim__commands[i] != NULL; i++) {
+        CSIM_TRY(with_config(ctx, csim__commands[i], out, csim__config_print_values));
+    }
+    fputs(completion_end, out);
+done:
+    return st;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/core.h"
+#include "linalg/dense.h"
 
 enum { MASK_WORDS = CPU_SETSIZE / 64 };
 
@@ -130,29 +131,11 @@ csim_status csim__check_machine(csim_context *ctx, int threads)
     if (cores > 0 && wanted > cores) {
         csim__log(ctx, CSIM_LOG_WARNING,
                   "%lld threads (%d per rank) share %lld cores on a node: expect it to be slow; "
-                  "use fewer ranks, --threads 1, or check the binding of the launcher",
-                  (long long)wanted, threads, (long long)cores);
+                  "use fewer ranks%s, or check the binding of the launcher",
+                  (long long)wanted, threads, (long long)cores, threads > 1 ? ", --threads 1" : "");
     }
     warn_lonely(ctx);
     return CSIM_OK;
-}
-
-static void print_blas(FILE *out)
-{
-    char *(*text)(void);
-    const char *(*text2)(void);
-    void (*fill)(char *, int);
-    char buffer[256] = "";
-    if (find_function("openblas_get_config", &text, sizeof text)) {
-        fprintf(out, "BLAS      %s\n", text());
-    } else if (find_function("bli_info_get_version_str", &text2, sizeof text2)) {
-        fprintf(out, "BLAS      BLIS %s\n", text2());
-    } else if (find_function("MKL_Get_Version_String", &fill, sizeof fill)) {
-        fill(buffer, (int)sizeof buffer - 1);
-        fprintf(out, "BLAS      %s\n", buffer);
-    } else {
-        fprintf(out, "BLAS      unknown\n");
-    }
 }
 
 void csim__print_libraries(FILE *out)
@@ -162,7 +145,9 @@ void csim__print_libraries(FILE *out)
     MPI_Get_library_version(mpi, &length);
     mpi[strcspn(mpi, "\n")] = '\0';
     fprintf(out, "MPI       %s\n", mpi);
-    print_blas(out);
+    char blas[256];
+    csim__blas_name(blas, sizeof blas);
+    fprintf(out, "BLAS      %s\n", blas);
     const char *(*text)(void);
     if (find_function("nc_inq_libvers", &text, sizeof text)) {
         const char *version = text();

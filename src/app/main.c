@@ -93,6 +93,8 @@ static csim_status prepare(csim__app *app)
         csim__log(ctx, CSIM_LOG_WARNING, "--threads: this BLAS cannot be told its threads");
     }
     CSIM_TRY(csim__check_machine(ctx, threads));
+    csim__outputs none = {.output = NULL};
+    CSIM_TRY(csim__vote(ctx, csim__check_outputs(app, &none)));
 done:
     return st;
 }

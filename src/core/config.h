@@ -83,6 +83,10 @@ void csim__config_print_man(const csim__config *config, FILE *out);
 /** Print every spelling of every option, separated by blanks. Local. */
 void csim__config_print_words(const csim__config *config, FILE *out);
 
+/** Print the values that an option takes, where they are known, as branches of a bash `case` over
+ *  "command:option" that set `values`. Local. */
+void csim__config_print_values(const csim__config *config, FILE *out);
+
 /** Print `text` as troff: backslashes, leading dots and hyphens made safe. Local. */
 void csim__print_troff(FILE *out, const char *text);
 

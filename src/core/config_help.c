@@ -91,12 +91,22 @@ static void print_option(const csim__config *config, int g, int r, FILE *out)
     print_wrapped(out, text, at);
 }
 
+/* Groups in a row under one title are one to the reader. */
+static bool goes_on(const csim__config *config, int g)
+{
+    return g > 0 && strcmp(config->group[g - 1].g.prefix, config->group[g].g.prefix) == 0 &&
+           strcmp(config->group[g - 1].g.title, config->group[g].g.title) == 0;
+}
+
 void csim__config_print_help(const csim__config *config, FILE *out)
 {
     for (int g = 0; g < config->groups; g++) {
         if (config->group[g].rows == 0) { continue; }
         const char *prefix = config->group[g].g.prefix;
-        fprintf(out, "\n%s%s%s:\n", config->group[g].g.title, prefix[0] != '\0' ? " " : "", prefix);
+        if (!goes_on(config, g)) {
+            fprintf(out, "\n%s%s%s:\n", config->group[g].g.title, prefix[0] != '\0' ? " " : "",
+                    prefix);
+        }
         for (int r = 0; r < config->group[g].rows; r++) { print_option(config, g, r, out); }
     }
 }
@@ -155,9 +165,11 @@ void csim__config_print_man(const csim__config *config, FILE *out)
 {
     for (int g = 0; g < config->groups; g++) {
         if (config->group[g].rows == 0) { continue; }
-        fputs(".PP\n\\fI", out);
-        csim__print_troff(out, config->group[g].g.title);
-        fprintf(out, " %s\\fR\n", config->group[g].g.prefix);
+        if (!goes_on(config, g)) {
+            fputs(".PP\n\\fI", out);
+            csim__print_troff(out, config->group[g].g.title);
+            fprintf(out, " %s\\fR\n", config->group[g].g.prefix);
+        }
         for (int r = 0; r < config->group[g].rows; r++) { print_man_option(config, g, r, out); }
     }
 }
@@ -177,6 +189,27 @@ void csim__config_print_words(const csim__config *config, FILE *out)
             if (option->kind == CSIM_OPTION_FLAG) {
                 fprintf(out, " --%s%sno-%s", prefix, prefix[0] != '\0' ? "." : "", option->name);
             }
+        }
+    }
+}
+
+void csim__config_print_values(const csim__config *config, FILE *out)
+{
+    for (int g = 0; g < config->groups; g++) {
+        for (int r = 0; r < config->group[g].rows; r++) {
+            const csim_option *option = &config->group[g].g.table[r];
+            char name[CSIM__NAME_MAX];
+            if (option->choices == NULL) { continue; }
+            csim__config_spell(config, g, r, name);
+            fprintf(out, "    %s:%s", config->section, name);
+            if (option->letter != '\0') {
+                fprintf(out, "|%s:-%c", config->section, option->letter);
+            }
+            fputs(") values='", out);
+            for (const char *c = option->choices; *c != '\0'; c++) {
+                fputc(*c == '|' ? ' ' : *c, out);
+            }
+            fputs("' ;;\n", out);
         }
     }
 }

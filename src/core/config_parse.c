@@ -9,6 +9,9 @@
 
 enum { RUNFILE_MAX = 1 << 20 }; /* bytes; a longer one is not a run file */
 
+/* Stands for the value of a line that is too long for libinih; no text of an option holds it. */
+static const char too_long[] = "\x01";
+
 /* A name that was looked up: the options it stands for are visited by next_match(). */
 typedef struct match {
     const char *name;
@@ -240,6 +243,8 @@ typedef struct runfile {
     const char *file, *text;
     size_t length, at;
     int line;
+    bool keyed;     /* an indented line goes on with the last key */
+    char *value;    /* of the present line where libinih has a stand-in, else NULL */
     csim_status st; /* the first failure */
 } runfile;
 
@@ -252,10 +257,48 @@ static csim_status fail_line(runfile *f, const char *what, const char *closest)
     return csim__fail(f->config->ctx, CSIM_E_USAGE, "%s, line %d: %s", f->file, f->line, what);
 }
 
-/* Hand libinih the next line, as fgets() would. It cuts lines at its buffer: refuse those. */
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* A line longer than libinih's buffer: it gets the key with a stand-in for the value, which waits
+ * here for handle_key(). */
+static csim_status shorten(runfile *f, const char *line, size_t length, char *out, size_t size)
+{
+    size_t from = 0, end = length;
+    while (from < end && is_blank(line[from])) { from++; }
+    while (end > from && is_blank(line[end - 1])) { end--; }
+    snprintf(out, size, "\n");
+    if (from == end || line[from] == ';' || line[from] == '#') { return CSIM_OK; }
+    if (from > 0 && f->keyed) {
+        snprintf(out, size, " %s\n", too_long);
+    } else {
+        size_t name = from;
+        while (name < end && line[name] != '=' && line[name] != ':') { name++; }
+        if (name == end || name - from + sizeof " =  \n" > size) {
+            char what[CSIM__EXPECTED_MAX];
+            snprintf(what, sizeof what,
+                     "expected 'key = value', found %zu bytes that start otherwise", length);
+            return fail_line(f, what, NULL);
+        }
+        snprintf(out, size, "%.*s= %s\n", (int)(name - from), line + from, too_long);
+        from = name + 1;
+        while (from < end && is_blank(line[from])) { from++; }
+    }
+    csim_status st = csim__alloc(f->config->ctx, (int64_t)(end - from) + 1, 1, "a line", &f->value);
+    if (st == CSIM_OK) {
+        memcpy(f->value, line + from, end - from);
+        f->value[end - from] = '\0';
+    }
+    return st;
+}
+
+/* Hand libinih the next line, as fgets() would. */
 static char *read_line(char *out, int size, void *stream)
 {
     runfile *f = stream;
+    csim__free(f->config->ctx, &f->value);
     if (f->at >= f->length || f->st != CSIM_OK) { return NULL; }
     f->line++;
     const char *start = f->text + f->at;
@@ -263,18 +306,14 @@ static char *read_line(char *out, int size, void *stream)
     const char *end = memchr(start, '\n', left);
     size_t length = end != NULL ? (size_t)(end - start) + 1 : left;
     f->at += length;
-    if (length + 1 > (size_t)size) {
-        char what[CSIM__EXPECTED_MAX];
-        snprintf(what, sizeof what,
-                 "the line has %zu bytes, expected at most %d (give this option on the command "
-                 "line)",
-                 length, size - 1);
-        f->st = fail_line(f, what, NULL);
-        return NULL;
-    }
+    if (start[0] == '[') { f->keyed = false; }
     if (memchr(start, '\0', length) != NULL) {
         f->st = fail_line(f, "a byte of value 0, expected text", NULL);
         return NULL;
+    }
+    if (length + 1 > (size_t)size) {
+        f->st = shorten(f, start, length, out, (size_t)size);
+        return f->st == CSIM_OK ? out : NULL;
     }
     memcpy(out, start, length);
     out[length] = '\0';
@@ -343,7 +382,7 @@ static void unquote(char *value)
 
 static csim_status set_key(runfile *f, const char *section, const char *name, const char *value)
 {
-    char full[2 * CSIM__NAME_MAX], plain[CSIM__NAME_MAX * 4];
+    char full[2 * CSIM__NAME_MAX], *plain = NULL;
     const char *prefix = strcmp(section, f->config->section) == 0 ? "" : section;
     if (prefix[0] != '\0') {
         csim_status st = check_section(f, section);
@@ -360,16 +399,21 @@ static csim_status set_key(runfile *f, const char *section, const char *name, co
                  f->config->group[m.group].entry[m.row].origin.line);
         return fail_line(f, what, NULL);
     }
-    snprintf(plain, sizeof plain, "%s", value);
+    csim_status st = csim__strdup(f->config->ctx, value, &plain);
+    if (st != CSIM_OK) { return st; }
     drop_comment(plain);
     unquote(plain);
     csim__origin origin = {.file = f->file, .line = f->line};
-    return set_matches(f->config, &m, CSIM__LEVEL_FILE, origin, plain);
+    st = set_matches(f->config, &m, CSIM__LEVEL_FILE, origin, plain);
+    csim__free(f->config->ctx, &plain);
+    return st;
 }
 
 static int handle_key(void *user, const char *section, const char *name, const char *value)
 {
     runfile *f = user;
+    if (value != NULL && f->value != NULL && strcmp(value, too_long) == 0) { value = f->value; }
+    f->keyed = true;
     if (f->st == CSIM_OK) { f->st = set_key(f, section, name, value != NULL ? value : ""); }
     return f->st == CSIM_OK;
 }
@@ -381,6 +425,7 @@ csim_status csim__config_parse_text(csim__config *config, const char *file, cons
     csim_status st = csim__config_keep(config, file, &f.file); /* entries refer to it */
     if (st != CSIM_OK) { return st; }
     int bad = ini_parse_stream(read_line, &f, handle_key, &f);
+    csim__free(config->ctx, &f.value);
     if (f.st != CSIM_OK) { return f.st; }
     if (bad < 0) { return csim__fail(config->ctx, CSIM_E_MEM, "%s: out of memory", file); }
     if (bad > 0) {

@@ -43,11 +43,11 @@ void csim__closest_try(csim__closest *search, const char *candidate)
 {
     int d = csim__edit_distance(search->word, candidate);
     int length = word_length(candidate);
-    /* More than a third of the letters wrong is a different word; the beginning of a long word, or
-     * one that goes on, counts as close. */
+    /* More than a third of the letters wrong is a different word; a part of a long word counts as
+     * close. */
     size_t typed = strlen(search->word);
-    int begins = typed >= 3 && strncmp(search->word, candidate, typed) == 0;
-    int limit = begins ? length : (length <= 3 ? 1 : 1 + length / 4);
+    int within = typed >= 3 && strstr(candidate, search->word) != NULL;
+    int limit = within ? length : (length <= 3 ? 1 : 1 + length / 4);
     if (d <= limit && (search->best == NULL || d < search->distance)) {
         search->best = candidate;
         search->distance = d;

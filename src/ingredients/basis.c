@@ -453,6 +453,7 @@ csim_status csim__basis_build(csim_context *ctx, const csim_shard *shard, csim__
     csim__site **round = NULL;
     csim_status st = csim__alloc(ctx, shard->size, sizeof(csim__site *), "a round", &round);
     csim__phase_begin(ctx, "bases");
+    meter->stage = "bases"; /* their cross products, too */
     st = csim__vote(ctx, st);
     for (int wide = 0; wide < 2; wide++) {
         int many = 0;
@@ -466,6 +467,7 @@ csim_status csim__basis_build(csim_context *ctx, const csim_shard *shard, csim__
         }
     }
     csim__free(ctx, &round);
+    meter->stage = NULL;
     csim__phase_end(ctx, w.flops, 0);
     return st;
 }

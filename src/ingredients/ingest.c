@@ -1,5 +1,6 @@
 /* Read rows, look for NaN, centre in double, and take the moments by exact sums. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -146,15 +147,16 @@ static csim_status agree_extremes(csim_context *ctx, csim__site *site, scan *s)
         double value = 0;
         if (bad == first) { csim_set_read(site->set, site->index, first / site->d, 1, site->mean); }
         value = bad == first ? site->mean[first % site->d] : 0;
-        const csim_site_info *info = csim_set_site(site->set, site->index);
+        int64_t row = 0;
+        const char *file = csim_set_locate(site->set, site->index, first / site->d, &row);
         st = csim__fail(ctx, CSIM_E_DATA,
                         "%s: site %s of set %s: %s at row %lld, column %lld, expected finite "
                         "values (drop such examples with --nan drop-rows)",
-                        info->file, site->layer, site->model,
+                        file, site->layer, site->model,
                         bad != first   ? "a value that is not finite"
                         : isnan(value) ? "NaN"
                                        : "an infinity",
-                        (long long)(first / site->d), (long long)(first % site->d));
+                        (long long)row, (long long)(first % site->d));
         /* The rank that saw the value speaks: the others' messages are forgotten. */
         if (bad != first) {
             csim__forgive(ctx);
@@ -328,6 +330,18 @@ done:
     return st;
 }
 
+static csim_status fail_few(csim_context *ctx, const csim__site *site, int64_t n, int least)
+{
+    char all[96] = "";
+    int64_t stored = csim_set_stored_examples(site->set);
+    if (n < stored) {
+        snprintf(all, sizeof all, " of the %lld in its files, after --examples and --nan drop-rows",
+                 (long long)stored);
+    }
+    return csim__fail(ctx, CSIM_E_DATA, "set %s (%s) has %lld examples%s, expected %d or more",
+                      site->model, csim_set_path(site->set), (long long)n, all, least);
+}
+
 csim_status csim__ingest(csim_context *ctx, csim__site *sites, int count, csim_precision precision,
                          csim_shard *shard)
 {
@@ -337,12 +351,7 @@ csim_status csim__ingest(csim_context *ctx, csim__site *sites, int count, csim_p
     csim_status st = CSIM_OK;
     *shard = csim__shard(csim_set_examples(sites[0].set), csim_context_rank(ctx),
                          csim_context_size(ctx));
-    if (shard->n < LEAST) {
-        return csim__vote(ctx, csim__fail(ctx, CSIM_E_DATA,
-                                          "set %s (%s) has %lld examples, expected %d or more",
-                                          sites[0].model, csim_set_path(sites[0].set),
-                                          (long long)shard->n, LEAST));
-    }
+    if (shard->n < LEAST) { return csim__vote(ctx, fail_few(ctx, &sites[0], shard->n, LEAST)); }
     for (int s = 0; s < count; s++) { widest = csim__max64(widest, sites[s].d); }
     CSIM_TRY(csim__alloc(ctx, 3 * widest, sizeof *w.scan.top, "extremes", &w.scan.top));
     CSIM_TRY(csim__alloc(ctx, 2 * widest, sizeof *w.part, "partial sums", &w.part));

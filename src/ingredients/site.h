@@ -44,6 +44,7 @@ typedef struct csim__site {
     double self_hollow;    /* the same of K̂ (gram.h), once known */
     bool tiled;            /* self_hollow comes from tiles and has lost no digits */
     csim_note unfit;       /* too large or too small for double precision: held as zeros */
+    int64_t rank;          /* directions kept in basis; −1 = not computed */
     csim__basis basis;     /* centred */
     csim__basis raw_basis; /* not centred */
 } csim__site;

@@ -1,8 +1,9 @@
 /* Output files that are whole or not there. */
-#define _POSIX_C_SOURCE 200809L
+#define _XOPEN_SOURCE 700 /* realpath() */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -22,16 +23,33 @@ static csim_status folder_of(csim_context *ctx, const char *path, char **folder)
     return csim__format(ctx, folder, "%.*s", slash == path ? 1 : (int)(slash - path), path);
 }
 
+/* The file itself behind symbolic links; what does not exist keeps its name. New. */
+static csim_status resolve(csim_context *ctx, const char *path, char **file)
+{
+    char *real = realpath(path, NULL);
+    csim_status st = csim__strdup(ctx, real != NULL ? real : path, file);
+    free(real);
+    return st;
+}
+
+/* Is there something of that name, be it a link to nothing? */
+static int exists(const char *path)
+{
+    struct stat s;
+    return lstat(path, &s) == 0;
+}
+
 csim_status csim__file_check_output(csim_context *ctx, const char *path, int overwrite)
 {
     struct stat s;
-    char *folder = NULL;
+    char *folder = NULL, *file = NULL;
     const char *slash = strrchr(path, '/');
     csim_status st = CSIM_OK;
     if (path[0] == 0 || (slash != NULL && slash[1] == 0)) {
         return csim__fail(ctx, CSIM_E_IO, "'%s' is not the name of a file to write", path);
     }
-    CSIM_TRY(folder_of(ctx, path, &folder));
+    CSIM_TRY(resolve(ctx, path, &file));
+    CSIM_TRY(folder_of(ctx, file, &folder));
     if (stat(path, &s) == 0) {
         if (!S_ISREG(s.st_mode)) {
             st = csim__fail(ctx, CSIM_E_IO, "%s exists and is not a regular file", path);
@@ -40,6 +58,8 @@ csim_status csim__file_check_output(csim_context *ctx, const char *path, int ove
         }
     } else if (errno != ENOENT) {
         st = refuse(ctx, path, "look at the output");
+    } else if (exists(path)) {
+        st = csim__fail(ctx, CSIM_E_IO, "%s is a symbolic link to a file that is not there", path);
     }
     if (st != CSIM_OK) { goto done; }
     if (stat(folder, &s) != 0 || !S_ISDIR(s.st_mode)) {
@@ -49,12 +69,46 @@ csim_status csim__file_check_output(csim_context *ctx, const char *path, int ove
     }
 done:
     csim__free(ctx, &folder);
+    csim__free(ctx, &file);
+    return st;
+}
+
+csim_status csim__file_same(csim_context *ctx, const char *a, const char *b, int *same)
+{
+    struct stat s, t;
+    char *folder[2] = {NULL, NULL};
+    const char *name[2] = {a, b};
+    csim_status st = CSIM_OK;
+    int there = stat(a, &s) == 0;
+    *same = 0;
+    if (there != (stat(b, &t) == 0)) { return CSIM_OK; }
+    if (there) {
+        *same = s.st_dev == t.st_dev && s.st_ino == t.st_ino;
+        return CSIM_OK;
+    }
+    /* Two files to come: the same name in the same folder. */
+    for (int i = 0; i < 2; ++i) {
+        const char *slash = strrchr(name[i], '/');
+        CSIM_TRY(folder_of(ctx, name[i], &folder[i]));
+        name[i] = slash != NULL ? slash + 1 : name[i];
+    }
+    *same = strcmp(name[0], name[1]) == 0 && stat(folder[0], &s) == 0 && stat(folder[1], &t) == 0 &&
+            s.st_dev == t.st_dev && s.st_ino == t.st_ino;
+done:
+    for (int i = 0; i < 2; ++i) { csim__free(ctx, &folder[i]); }
     return st;
 }
 
 csim_status csim__file_temporary(csim_context *ctx, const char *path, char **temporary)
 {
-    return csim__format(ctx, temporary, "%s.partial.%ld", path, (long)getpid());
+    char *file = NULL;
+    *temporary = NULL;
+    csim_status st = resolve(ctx, path, &file);
+    if (st == CSIM_OK) {
+        st = csim__format(ctx, temporary, "%s.partial.%ld", file, (long)getpid());
+    }
+    csim__free(ctx, &file);
+    return st;
 }
 
 static csim_status write_all(csim_context *ctx, int fd, const char *path, const char *data,
@@ -108,21 +162,21 @@ csim_status csim__file_publish(csim_context *ctx, const char *temporary, const c
                                int overwrite)
 {
     csim_status st = CSIM_OK;
+    char *file = NULL;
+    CSIM_TRY(resolve(ctx, path, &file));
     /* link() refuses an existing name in the same step; where links do not exist, look first. */
     if (!overwrite && link(temporary, path) == 0) {
         unlink(temporary);
-        return sync_folder(ctx, path);
-    }
-    if (!overwrite && (errno == EEXIST || access(path, F_OK) == 0)) {
+    } else if (!overwrite && (errno == EEXIST || exists(path))) {
         st = csim__fail(ctx, CSIM_E_EXISTS, "%s exists; --overwrite replaces it", path);
-    } else if (rename(temporary, path) != 0) {
+    } else if (rename(temporary, file) != 0) {
         st = refuse(ctx, path, "give the finished file its name");
     }
-    if (st != CSIM_OK) {
-        unlink(temporary);
-        return st;
-    }
-    return sync_folder(ctx, path);
+    if (st == CSIM_OK) { st = sync_folder(ctx, file); }
+done:
+    if (st != CSIM_OK) { unlink(temporary); }
+    csim__free(ctx, &file);
+    return st;
 }
 
 /* Does the file system, or the file's owner, not allow hard links? */

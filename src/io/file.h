@@ -5,10 +5,16 @@
 #include "core/core.h"
 
 /** May @p path be written? A folder to write to must be there; what exists must be a regular file
- *  and is refused without @p overwrite. CSIM_OK, CSIM_E_EXISTS, CSIM_E_IO. */
+ *  and is refused without @p overwrite. A symbolic link stands for its target, which must be there.
+ *  CSIM_OK, CSIM_E_EXISTS, CSIM_E_IO. */
 csim_status csim__file_check_output(csim_context *ctx, const char *path, int overwrite);
 
-/** A temporary name beside @p path, new; free with csim__free(). CSIM_OK, CSIM_E_MEM. */
+/** Are two paths the same file, by device and inode, or would they be once they are written?
+ *  CSIM_OK, CSIM_E_MEM. */
+csim_status csim__file_same(csim_context *ctx, const char *a, const char *b, int *same);
+
+/** A temporary name beside @p path (beside its target, if it is a symbolic link), new; free with
+ *  csim__free(). CSIM_OK, CSIM_E_MEM. */
 csim_status csim__file_temporary(csim_context *ctx, const char *path, char **temporary);
 
 /** Write a new file of @p bytes bytes and flush it; removed on failure. CSIM_OK, CSIM_E_IO. */
@@ -17,9 +23,9 @@ csim_status csim__file_write(csim_context *ctx, const char *path, const void *da
 /** Flush a file to the disk. CSIM_OK, CSIM_E_IO. */
 csim_status csim__file_sync(csim_context *ctx, const char *path);
 
-/** Give the finished, flushed file @p temporary its name and flush the folder. Without @p overwrite
- *  a file that has come into being meanwhile is refused. On failure the temporary file is removed.
- *  CSIM_OK, CSIM_E_EXISTS, CSIM_E_IO. */
+/** Give the finished, flushed file @p temporary its name and flush the folder. A symbolic link stays
+ *  and its target is replaced. Without @p overwrite a file that has come into being meanwhile is
+ *  refused. On failure the temporary file is removed. CSIM_OK, CSIM_E_EXISTS, CSIM_E_IO. */
 csim_status csim__file_publish(csim_context *ctx, const char *temporary, const char *path,
                                int overwrite);
 

@@ -86,6 +86,20 @@ void csim__catalog_free(csim_context *ctx, csim__catalog *catalog)
     catalog->capacity = 0;
 }
 
+int csim__is_annotation(const char *name)
+{
+    return strcmp(name, "example_id") == 0 || strcmp(name, "group") == 0 ||
+           strncmp(name, "label_", 6) == 0;
+}
+
+csim_status csim__refuse_ids(csim_context *ctx, const char *path, const char *found)
+{
+    return csim__fail(ctx, CSIM_E_FORMAT,
+                      "file %s: example_id is %s, expected whole numbers of one dimension, one for"
+                      " each example; convert with ids.astype('int64')",
+                      path, found);
+}
+
 const char *csim_dtype_name(csim_dtype dtype)
 {
     switch (dtype) {

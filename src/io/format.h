@@ -17,6 +17,7 @@ typedef struct csim__array {
     int64_t offset;                /* raw formats: byte of the first element; −1 = not raw */
     int swapped, fortran;          /* raw formats: big-endian; first index fastest */
     int64_t layer_index;           /* order in the set where the file gives one, else −1 */
+    int companion;                 /* whole numbers of one dimension, read by read_ids() only */
 } csim__array;
 
 /** What is found in files: a growing list of arrays. */
@@ -44,9 +45,14 @@ typedef struct csim__reader {
     csim_status (*read)(csim_context *ctx, void *handle, const csim__array *a, const int64_t *start,
                         const int64_t *count, double *out);
     /* Read integers [start, start+count) of the one-dimensional array `name` (example_id, labels);
-     * *has = 0 if the file has none. NULL: the format has no such arrays. */
+     * *has = 0 if the file has none. A file that is one array has no names: there it is read. */
     csim_status (*read_ids)(csim_context *ctx, void *handle, const char *name, int64_t start,
                             int64_t count, int64_t *out, int *has);
+    /* Name of the i-th array that by its name accompanies the examples, new; NULL behind the last.
+     * NULL: the format has no such arrays. */
+    csim_status (*list)(csim_context *ctx, void *handle, int64_t i, char **name);
+    /* Read all of an array and compare it with its checksum. NULL: the format has none. */
+    csim_status (*check)(csim_context *ctx, void *handle, const csim__array *a);
 } csim__reader;
 
 extern const csim__reader csim__format_npy, csim__format_npz, csim__format_safetensors,
@@ -54,6 +60,13 @@ extern const csim__reader csim__format_npy, csim__format_npz, csim__format_safet
 
 /** The format of a file by its first bytes, NULL if none fits. */
 const csim__reader *csim__format_of(const unsigned char *head, size_t len);
+
+/** Is an array of that name expected beside the sites: example_id, group, label_…? */
+int csim__is_annotation(const char *name);
+
+/** Refuse a file whose example_id is not what ids are made of: CSIM_E_FORMAT.
+ *  @param[in] found  what it is instead */
+csim_status csim__refuse_ids(csim_context *ctx, const char *path, const char *found);
 
 /** Convert n packed little-endian (or swapped) elements to double. */
 void csim__convert(csim_dtype dtype, int swapped, const void *in, int64_t n, double *out);

@@ -36,6 +36,12 @@ const char *csim__nc_type_name(nc_type type)
     return type < 0 || type > NC_STRING ? "a type made of others" : name[type];
 }
 
+int csim__nc_is_whole(nc_type type)
+{
+    return type == NC_BYTE || type == NC_SHORT || type == NC_INT || type == NC_INT64 ||
+           type == NC_UBYTE || type == NC_USHORT || type == NC_UINT || type == NC_UINT64;
+}
+
 csim_status csim__nc_attribute(csim_context *ctx, const char *path, int group, int variable,
                                const char *label, const char *name, int64_t most, nc_type *type,
                                int64_t *count)
@@ -114,9 +120,7 @@ csim_status csim__nc_int(csim_context *ctx, const char *path, int group, int var
     *has = 0;
     csim_status st = csim__nc_attribute(ctx, path, group, variable, label, name, 1, &type, &count);
     if (st != CSIM_OK || type == NC_NAT) { return st; }
-    int whole = type == NC_BYTE || type == NC_SHORT || type == NC_INT || type == NC_INT64 ||
-                type == NC_UBYTE || type == NC_USHORT || type == NC_UINT || type == NC_UINT64;
-    if (!whole || count != 1) {
+    if (!csim__nc_is_whole(type) || count != 1) {
         return csim__fail(ctx, CSIM_E_FORMAT, "%s: attribute %s of %s is not one whole number",
                           path, name, label);
     }

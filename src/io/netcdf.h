@@ -18,6 +18,9 @@ csim_status csim__nc_open(csim_context *ctx, const char *path, int *nc);
 /** A type for people: "float", "int32", … Never NULL. */
 const char *csim__nc_type_name(nc_type type);
 
+/** Is it one of the types of whole numbers, of which ids and labels are made? */
+int csim__nc_is_whole(nc_type type);
+
 /** Add the sites of a file to the catalogue (netcdf_scan.c); see csim__reader. */
 csim_status csim__nc_scan(csim_context *ctx, const char *path, csim__catalog *catalog);
 

@@ -25,7 +25,7 @@ enum {
 /* Whole numbers beside the examples: example_id, group, a label. */
 typedef struct column {
     char name[NC_MAX_NAME + 1];
-    int id, source; /* variables here and in the set's own file; -1 = no such */
+    int id, source; /* variables here and in the set's own netCDF file; -1 = no such */
 } column;
 
 /* The file while it is written. The metadata calls are the same on every rank. */
@@ -61,6 +61,18 @@ static nc_type variable_type(csim_dtype dtype)
     return dtype == CSIM_F64 ? NC_DOUBLE : dtype == CSIM_F32 ? NC_FLOAT : NC_USHORT;
 }
 
+/* The name that a layer would get is taken, by layer @p other or (NULL) by the schema. */
+static csim_status fail_name(native *f, int site, const char *other)
+{
+    const csim_site_info *info = csim_set_site(f->set, site);
+    return csim__fail(f->ctx, CSIM_E_ARG,
+                      "set %s: layer '%s' would become variable '%s', which is %s%s%s; rename it in"
+                      " file %s, or choose the other layers with --layers",
+                      csim_set_name(f->set), info->name, f->name[site],
+                      other == NULL ? "reserved in native files" : "also what layer '",
+                      other == NULL ? "" : other, other == NULL ? "" : "' becomes", info->file);
+}
+
 /* A layer's name as netCDF allows it: no '/', no control characters, no blank at the end. */
 static csim_status make_name(native *f, int site)
 {
@@ -81,46 +93,74 @@ static csim_status make_name(native *f, int site)
         }
     }
     if (strchr(".-+@ !\"#$%&'()*,:;<=>?[\\]^`{|}~", to[0]) != NULL) { to[0] = '_'; }
-    int taken =
-        csim__is_annotation(to) || strcmp(to, "example") == 0 || strncmp(to, "neuron_", 7) == 0;
-    for (int i = 0; i < site && !taken; i++) { taken = strcmp(f->name[i], to) == 0; }
-    return !taken ? CSIM_OK
-                  : csim__fail(f->ctx, CSIM_E_ARG,
-                               "set %s: layer '%s' would become variable '%s', which is taken",
-                               csim_set_name(f->set), from, to);
-}
-
-static csim_status add_column(native *f, const char *name, int source)
-{
-    int has = 0;
-    int64_t none = 0;
-    if (f->columns == LABELS_MOST) { return CSIM_OK; }
-    csim_status st = csim__set_site_column(f->set, 0, name, 0, 0, &none, &has);
-    if (st != CSIM_OK || !has) { return st; }
-    column *c = &f->column[f->columns++];
-    snprintf(c->name, sizeof c->name, "%s", name);
-    c->source = source;
+    if (csim__is_annotation(to) || strcmp(to, "example") == 0 || strncmp(to, "neuron_", 7) == 0) {
+        return fail_name(f, site, NULL);
+    }
+    for (int i = 0; i < site; i++) {
+        if (strcmp(f->name[i], to) == 0) {
+            return fail_name(f, site, csim_set_site(f->set, i)->name);
+        }
+    }
     return CSIM_OK;
 }
 
-/* Labels of the set's own file; formats other than netCDF do not list theirs. */
-static csim_status find_labels(native *f)
+static csim_status add_column(native *f, const char *name)
 {
-    char name[NC_MAX_NAME + 1];
-    int n = 0, ndims = 0;
-    nc_type type = NC_NAT;
-    csim_status st = CSIM_OK;
-    CSIM_TRY(csim__nc(f->ctx, nc_inq_nvars(f->source, &n), CSIM_E_FORMAT, f->path, "find labels"));
-    for (int v = 0; v < n; v++) {
-        if (nc_inq_varname(f->source, v, name) != NC_NOERR || strncmp(name, "label_", 6) != 0 ||
-            nc_inq_var(f->source, v, NULL, &type, &ndims, NULL, NULL) != NC_NOERR || ndims != 1 ||
-            type == NC_CHAR || type == NC_FLOAT || type == NC_DOUBLE || type > NC_UINT64) {
-            continue;
-        }
-        CSIM_TRY(add_column(f, name, v));
+    const csim__site *from = NULL;
+    int64_t none = 0;
+    for (int i = 0; i < f->columns; i++) {
+        if (strcmp(f->column[i].name, name) == 0) { return CSIM_OK; }
     }
-    CSIM_TRY(csim__nc_text(f->ctx, f->set->path, f->source, NC_GLOBAL, "the file", "dataset",
-                           ATTRIBUTE_MOST, &f->dataset));
+    int room = f->columns < LABELS_MOST && strlen(name) <= NC_MAX_NAME;
+    csim_status st = room ? csim__set_column(f->set, 0, name, 0, 0, &none, &from) : CSIM_OK;
+    if (st != CSIM_OK) { return st; }
+    if (from == NULL) {
+        csim__log(f->ctx, CSIM_LOG_WARNING, "%s of set %s is left out, expected %s", name,
+                  csim_set_name(f->set),
+                  room ? "whole numbers of one dimension" : "fewer labels, or a shorter name");
+        return CSIM_OK;
+    }
+    column *c = &f->column[f->columns++];
+    snprintf(c->name, sizeof c->name, "%s", name);
+    c->source = -1;
+    return CSIM_OK;
+}
+
+/* All that accompanies the examples, ids and groups first. */
+static csim_status find_columns(native *f)
+{
+    csim_status st = CSIM_OK;
+    char *name = NULL;
+    for (int labels = 0; labels < 2; labels++) {
+        for (int64_t i = 0;; i++) {
+            CSIM_TRY(csim__set_list(f->set, 0, i, &name));
+            if (name == NULL) { break; }
+            if (labels == (strncmp(name, "label_", 6) == 0)) { CSIM_TRY(add_column(f, name)); }
+            csim__free(f->ctx, &name);
+        }
+    }
+done:
+    csim__free(f->ctx, &name);
+    return st;
+}
+
+/* The set's first file where that is netCDF: it may say more about the columns and the data. */
+static csim_status open_source(native *f)
+{
+    const csim__set_file *first = &f->set->file[f->set->site[0].part[0].file];
+    csim_status st = CSIM_OK;
+    int variable = 0;
+    if (first->format != &csim__format_netcdf) { return CSIM_OK; }
+    int code = nc_open(first->path, NC_NOWRITE, &f->source);
+    if (code != NC_NOERR) { f->source = -1; }
+    CSIM_TRY(csim__nc(f->ctx, code, CSIM_E_FORMAT, first->path, "open for its labels"));
+    for (int c = 0; c < f->columns; c++) {
+        if (nc_inq_varid(f->source, f->column[c].name, &variable) == NC_NOERR) {
+            f->column[c].source = variable;
+        }
+    }
+    st = csim__nc_text(f->ctx, first->path, f->source, NC_GLOBAL, "the file", "dataset",
+                       ATTRIBUTE_MOST, &f->dataset);
 done:
     return st;
 }
@@ -128,25 +168,14 @@ done:
 /* Local: names, columns, the set's own file. */
 static csim_status plan(native *f)
 {
-    int sites = csim_set_site_count(f->set), variable = 0;
-    const csim__set_file *first = &f->set->file[f->set->site[0].part[0].file];
+    int sites = csim_set_site_count(f->set);
     csim_status st = CSIM_OK;
     CSIM_TRY(csim__calloc(f->ctx, sites, sizeof *f->name, "names of variables", &f->name));
     CSIM_TRY(csim__calloc(f->ctx, sites, sizeof *f->id, "variables", &f->id));
     CSIM_TRY(csim__calloc(f->ctx, LABELS_MOST, sizeof *f->column, "labels", &f->column));
     for (int i = 0; i < sites; i++) { CSIM_TRY(make_name(f, i)); }
-    CSIM_TRY(add_column(f, "example_id", -1));
-    CSIM_TRY(add_column(f, "group", -1));
-    if (first->format == &csim__format_netcdf) {
-        int code = nc_open(first->path, NC_NOWRITE, &f->source);
-        if (code != NC_NOERR) { f->source = -1; }
-        CSIM_TRY(csim__nc(f->ctx, code, CSIM_E_FORMAT, first->path, "open for its labels"));
-        for (int c = 0; c < f->columns; c++) {
-            int has = nc_inq_varid(f->source, f->column[c].name, &variable) == NC_NOERR;
-            f->column[c].source = has ? variable : -1;
-        }
-        CSIM_TRY(find_labels(f));
-    }
+    CSIM_TRY(find_columns(f));
+    CSIM_TRY(open_source(f));
 done:
     return st;
 }
@@ -260,11 +289,13 @@ static csim_status check_finite(native *f, int site, const double *x, int64_t ro
     const csim_site_info *info = csim_set_site(f->set, site);
     for (int64_t i = 0; i < n; i++) {
         if (!isfinite(x[i])) {
+            int64_t stored = 0;
+            const char *file = csim_set_locate(f->set, site, row + i / info->d, &stored);
             return csim__fail(f->ctx, CSIM_E_DATA,
                               "%s: site %s: %s at row %lld, column %lld, expected finite values "
                               "(drop such examples with --nan drop-rows)",
-                              info->file, info->name, isnan(x[i]) ? "NaN" : "an infinity",
-                              (long long)(row + i / info->d), (long long)(i % info->d));
+                              file, info->name, isnan(x[i]) ? "NaN" : "an infinity",
+                              (long long)stored, (long long)(i % info->d));
         }
     }
     return CSIM_OK;
@@ -301,12 +332,12 @@ static csim_status write_column(native *f, const column *c)
 {
     long long *v = NULL;
     int64_t rows = f->shard.rows;
-    int has = 0;
+    const csim__site *from = NULL;
     csim_status st = CSIM_OK;
     CSIM_TRY(csim__alloc(f->ctx, rows, sizeof *v, "labels", &v));
     _Static_assert(sizeof(long long) == sizeof(int64_t), "labels are read in place");
-    CSIM_TRY(csim__set_site_column(f->set, 0, c->name, f->shard.row0, rows, (int64_t *)v, &has));
-    if (!has && rows > 0) {
+    CSIM_TRY(csim__set_column(f->set, 0, c->name, f->shard.row0, rows, (int64_t *)v, &from));
+    if (from == NULL && rows > 0) {
         st = csim__fail(f->ctx, CSIM_E_DATA, "%s: %s is missing in some of the files",
                         csim_set_path(f->set), c->name);
         goto done;

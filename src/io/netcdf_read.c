@@ -236,9 +236,9 @@ static csim_status read_ids(csim_context *ctx, void *handle, const char *name, i
     if (code != NC_NOERR) {
         return csim__nc(ctx, code, CSIM_E_FORMAT, r->path, "read the ids of the examples");
     }
-    int whole = type == NC_BYTE || type == NC_SHORT || type == NC_INT || type == NC_INT64 ||
-                type == NC_UBYTE || type == NC_USHORT || type == NC_UINT || type == NC_UINT64;
-    if (!whole || ndims != 1 || from > length || many > length - from) {
+    int usable = csim__nc_is_whole(type) && ndims == 1;
+    if (!usable && strcmp(name, "example_id") != 0) { return CSIM_OK; }
+    if (!usable || from > length || many > length - from) {
         return csim__fail(ctx, CSIM_E_FORMAT,
                           "%s: %s should be whole numbers, one for each of at least %lld examples; "
                           "it is %s, %d-D, with %zu",
@@ -255,6 +255,21 @@ static csim_status read_ids(csim_context *ctx, void *handle, const char *name, i
     return st;
 }
 
+static csim_status list_companions(csim_context *ctx, void *handle, int64_t i, char **name)
+{
+    const reader *r = handle;
+    int n = 0;
+    *name = NULL;
+    csim_status st =
+        csim__nc(ctx, nc_inq_nvars(r->nc, &n), CSIM_E_FORMAT, r->path, "count the variables");
+    for (int v = 0; st == CSIM_OK && v < n; v++) {
+        char text[NC_MAX_NAME + 1];
+        if (nc_inq_varname(r->nc, v, text) != NC_NOERR) { continue; }
+        if (csim__is_annotation(text) && i-- == 0) { return csim__strdup(ctx, text, name); }
+    }
+    return st;
+}
+
 const csim__reader csim__format_netcdf = {
     .name = "netcdf",
     .probe = probe,
@@ -263,4 +278,5 @@ const csim__reader csim__format_netcdf = {
     .close = close_reader,
     .read = read_array,
     .read_ids = read_ids,
+    .list = list_companions,
 };

@@ -83,15 +83,19 @@ done:
     return st;
 }
 
-/* The integers of one side, index or width of each site. */
+/* The integers of one side: index, width or rank of each site. */
+enum number { INDEX, WIDTH, RANK };
+
 static csim_status put_numbers(const file *f, const char *name, int s,
-                               const csim_result_site *sites, int64_t n, int widths,
+                               const csim_result_site *sites, int64_t n, enum number what,
                                const char *long_name)
 {
     int *number = NULL, id = 0;
     csim_status st = CSIM_OK;
     CSIM_TRY(csim__alloc(f->ctx, n, sizeof *number, "coordinates", &number));
-    for (int64_t i = 0; i < n; i++) { number[i] = (int)(widths ? sites[i].neurons : i); }
+    for (int64_t i = 0; i < n; i++) {
+        number[i] = (int)(what == INDEX ? i : what == WIDTH ? sites[i].neurons : sites[i].rank);
+    }
     CSIM_NC_TRY(f, nc_def_var(f->nc, name, NC_INT, 1, &f->site[s], &id), "define a variable");
     CSIM_TRY(put_text(f, id, "long_name", long_name));
     CSIM_TRY(put_text(f, id, "units", "1"));
@@ -101,7 +105,7 @@ done:
     return st;
 }
 
-static csim_status put_side(file *f, int s, const csim_result_site *sites, int64_t n)
+static csim_status put_side(file *f, int s, const csim_result_site *sites, int64_t n, bool ranks)
 {
     char name[32], long_name[64];
     csim_status st = CSIM_OK;
@@ -109,7 +113,7 @@ static csim_status put_side(file *f, int s, const csim_result_site *sites, int64
     snprintf(name, sizeof name, "site_%c", side[s]);
     snprintf(long_name, sizeof long_name, "index of the %s site", of);
     CSIM_NC_TRY(f, nc_def_dim(f->nc, name, (size_t)n, &f->site[s]), "define a dimension");
-    CSIM_TRY(put_numbers(f, name, s, sites, n, 0, long_name));
+    CSIM_TRY(put_numbers(f, name, s, sites, n, INDEX, long_name));
     snprintf(name, sizeof name, "model_%c", side[s]);
     snprintf(long_name, sizeof long_name, "model of the %s site", of);
     CSIM_TRY(put_labels(f, name, s, sites, n, 0, long_name));
@@ -118,7 +122,10 @@ static csim_status put_side(file *f, int s, const csim_result_site *sites, int64
     CSIM_TRY(put_labels(f, name, s, sites, n, 1, long_name));
     snprintf(name, sizeof name, "neurons_%c", side[s]);
     snprintf(long_name, sizeof long_name, "number of neurons of the %s site", of);
-    CSIM_TRY(put_numbers(f, name, s, sites, n, 1, long_name));
+    CSIM_TRY(put_numbers(f, name, s, sites, n, WIDTH, long_name));
+    snprintf(name, sizeof name, "rank_%c", side[s]);
+    snprintf(long_name, sizeof long_name, "kept rank of the %s site, -1 where not computed", of);
+    if (ranks) { CSIM_TRY(put_numbers(f, name, s, sites, n, RANK, long_name)); }
 done:
     return st;
 }
@@ -169,7 +176,11 @@ done:
 
 static csim_status put_coordinates(const file *f, int id)
 {
-    return put_text(f, id, "coordinates", "model_a layer_a neurons_a model_b layer_b neurons_b");
+    int ignore;
+    return put_text(f, id, "coordinates",
+                    nc_inq_varid(f->nc, "rank_a", &ignore) == NC_NOERR
+                        ? "model_a layer_a neurons_a rank_a model_b layer_b neurons_b rank_b"
+                        : "model_a layer_a neurons_a model_b layer_b neurons_b");
 }
 
 /* <measure>_status or <measure>_note. */
@@ -255,8 +266,9 @@ csim_status csim__results_store(csim_context *ctx, const csim_results *r, const 
     CSIM_TRY(csim__nc_image_start(ctx, path, &f.nc));
     CSIM_NC_TRY(&f, nc_set_fill(f.nc, NC_NOFILL, NULL), "make the file");
     CSIM_TRY(put_attributes(&f, NC_GLOBAL, &r->attributes));
-    CSIM_TRY(put_side(&f, 0, r->rows, r->n_rows));
-    CSIM_TRY(put_side(&f, 1, r->cols, r->n_cols));
+    bool ranks = csim__results_have_ranks(r);
+    CSIM_TRY(put_side(&f, 0, r->rows, r->n_rows, ranks));
+    CSIM_TRY(put_side(&f, 1, r->cols, r->n_cols, ranks));
     for (int v = 0; v < r->count; v++) { CSIM_TRY(put_variable(&f, r, &r->variable[v])); }
     csim_results_checksum(r, sum);
     CSIM_TRY(put_text(&f, NC_GLOBAL, "checksum", sum));

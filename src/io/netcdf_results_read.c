@@ -57,8 +57,13 @@ static csim_status get_side(const file *f, int s, int64_t n, char **text, csim_r
         if (text[i] == NULL || text[n + i] == NULL || neurons[i] < 0) {
             CSIM_TRY(wrong(f, "a site has no name or a negative width"));
         }
-        sites[i] = (csim_result_site){text[i], text[n + i], neurons[i]};
+        sites[i] = (csim_result_site){text[i], text[n + i], neurons[i], -1};
     }
+    snprintf(name, sizeof name, "rank_%c", side[s]);
+    if (nc_inq_varid(f->nc, name, &id) != NC_NOERR) { goto done; }
+    CSIM_TRY(find_variable(f, name, NC_INT, 1, &f->site[s], &id));
+    CSIM_NC_TRY(f, nc_get_var_int(f->nc, id, neurons), "read the ranks");
+    for (int64_t i = 0; i < n; i++) { sites[i].rank = neurons[i]; }
 done:
     csim__free(f->ctx, &neurons);
     return st;

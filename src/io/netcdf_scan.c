@@ -15,8 +15,12 @@
 enum {
     DEPTH_MOST = 32,     /* nested groups */
     DEFLATE_MOST = 1100, /* more than deflate can ever shrink anything */
-    DEFLATE_ID = 1,      /* the number of deflate among HDF5's filters */
-    SKIPPED_SHOWN = 4    /* names in the message when nothing is a site */
+    OTHER_MOST = 65536,  /* more than zstd or bzip2 can */
+    DEFLATE_ID = 1,      /* numbers of HDF5's filters; the next two do not shrink */
+    SHUFFLE_ID = 2,
+    FLETCHER32_ID = 3,
+    FILTERS_MOST = 32, /* the limit of HDF5 */
+    SKIPPED_SHOWN = 4  /* names in the message when nothing is a site */
 };
 
 typedef struct survey {
@@ -52,24 +56,35 @@ static csim_status element_type(survey *s, int group, int variable, const char *
         int half = strcmp(text, csim_dtype_name(CSIM_F16)) == 0;
         *is = half || strcmp(text, csim_dtype_name(CSIM_BF16)) == 0;
         *dtype = half ? CSIM_F16 : CSIM_BF16;
+        if (!*is && s->native) {
+            st = csim__fail(s->ctx, CSIM_E_FORMAT,
+                            "%s: attribute dtype of %s is '%s', expected float16 or bfloat16",
+                            s->path, name, text);
+        }
     }
     csim__free(s->ctx, &text);
     return st;
 }
 
-/* By how much can the stored bytes of a variable be fewer than its elements say? 0: no bound. */
+/* By how much can the stored bytes of a variable be fewer than its elements say? What was never
+ * written takes no bytes, but then there is nothing to compare. */
 static int shrink_most(int group, int variable, nc_type type)
 {
     size_t n = 0;
-    unsigned int id[16];
+    unsigned int id[FILTERS_MOST] = {0};
     /* HDF5 floats of other widths, such as h5py's float16, are shown as float32. */
-    int narrower = type == NC_FLOAT ? 2 : 1;
+    int narrower = type == NC_FLOAT ? 2 : 1, most = 1;
     if (nc_inq_var_filter_ids(group, variable, &n, NULL) != NC_NOERR || n == 0) { return narrower; }
-    if (n != 1 || nc_inq_var_filter_ids(group, variable, &n, id) != NC_NOERR ||
-        id[0] != DEFLATE_ID) {
-        return 0;
+    if (n > FILTERS_MOST || nc_inq_var_filter_ids(group, variable, &n, id) != NC_NOERR) {
+        return narrower * OTHER_MOST;
     }
-    return narrower * DEFLATE_MOST;
+    for (size_t i = 0; i < n; i++) {
+        int one = id[i] == DEFLATE_ID                             ? DEFLATE_MOST
+                  : id[i] == SHUFFLE_ID || id[i] == FLETCHER32_ID ? 1
+                                                                  : OTHER_MOST;
+        most = one > most ? one : most;
+    }
+    return narrower * most;
 }
 
 /* Lengths of the dimensions into the array, checked against the size of the file. */
@@ -78,8 +93,7 @@ static csim_status get_shape(survey *s, int group, int variable, nc_type type, c
 {
     int64_t bytes = type == NC_DOUBLE ? 8 : type == NC_FLOAT ? 4 : 2;
     int most = shrink_most(group, variable, type);
-    int64_t limit =
-        most == 0 || s->file_bytes > INT64_MAX / most ? INT64_MAX : s->file_bytes * most;
+    int64_t limit = s->file_bytes > INT64_MAX / most ? INT64_MAX : s->file_bytes * most;
     for (int i = 0; i < a->ndim; i++) {
         size_t length = 0;
         int code = nc_inq_dimlen(group, dims[i], &length);
@@ -108,6 +122,18 @@ static int is_companion(const survey *s, int group, const char *name, const int 
            strcmp(name, "example_id") == 0 || strcmp(name, "group") == 0;
 }
 
+/* Ids that cannot be used must not pass for none. */
+static csim_status check_ids(survey *s, const char *name, nc_type type, int ndims)
+{
+    char text[96];
+    if (strcmp(name, "example_id") != 0 || (csim__nc_is_whole(type) && ndims == 1)) {
+        return CSIM_OK;
+    }
+    snprintf(text, sizeof text, "a variable of type %s with %d dimensions",
+             csim__nc_type_name(type), ndims);
+    return csim__refuse_ids(s->ctx, s->path, text);
+}
+
 static csim_status scan_variable(survey *s, int group, int variable, const char *prefix)
 {
     char own[NC_MAX_NAME + 1], *name = NULL;
@@ -119,6 +145,7 @@ static csim_status scan_variable(survey *s, int group, int variable, const char 
                       CSIM_E_FORMAT, s->path, "read the description of a variable"));
     CSIM_TRY(csim__format(s->ctx, &name, "%s%s", prefix, own));
     a.name = name;
+    CSIM_TRY(check_ids(s, name, type, ndims));
     CSIM_TRY(element_type(s, group, variable, name, type, &a.dtype, &is));
     if (!is || ndims < 2 || ndims > CSIM__MAX_DIMS || is_companion(s, group, own, dims)) {
         skip(s, name, type, ndims);

@@ -3,6 +3,7 @@
 #include "io/npy.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "io/zip_file.h"
@@ -48,6 +49,20 @@ done:
     return st;
 }
 
+/* The header of a member; ids that cannot be used are refused, not left out. */
+static csim_status member_header(csim_context *ctx, const char *path, const char *label,
+                                 const char *name, csim__zip_member *member, csim__npy *npy)
+{
+    char found[64];
+    csim_status st = csim__npy_header(ctx, label, &member->source, member->size, npy);
+    int ids = strcmp(name, "example_id") == 0;
+    if (!ids || (st != CSIM_OK && st != CSIM_E_DATA)) { return st; }
+    if (st == CSIM_OK && csim__npy_is_integer(npy) && npy->ndim == 1) { return CSIM_OK; }
+    csim__forgive(ctx);
+    snprintf(found, sizeof found, "an array of '%s' with %d dimensions", npy->descr, npy->ndim);
+    return csim__refuse_ids(ctx, path, st == CSIM_OK ? found : "not an array of numbers");
+}
+
 /* Header of member @p i: into *a when it is an array to compare; *found says so. */
 static csim_status scan_member(csim_context *ctx, const csim__raw *raw, csim__zip *zip, int64_t i,
                                csim__array *a, int *found)
@@ -62,7 +77,7 @@ static csim_status scan_member(csim_context *ctx, const csim__raw *raw, csim__zi
     if (length < 0) { goto done; }
     CSIM_TRY(csim__format(ctx, &a->name, "%.*s", (int)length, member->name));
     CSIM_TRY(csim__format(ctx, &label, "file %s, array %s", raw->path, a->name));
-    CSIM_TRY(csim__npy_header(ctx, label, &member->source, member->size, &npy));
+    CSIM_TRY(member_header(ctx, raw->path, label, a->name, member, &npy));
     if (csim__npy_is_integer(&npy) && csim__is_annotation(a->name)) { goto done; }
     CSIM_TRY(csim__npy_array(ctx, label, &npy, a));
     int64_t place = member->place;
@@ -228,6 +243,7 @@ static csim_status find_ids(csim_context *ctx, npz_file *file, const char *name)
     int64_t place = csim__zip_find(file->zip, member);
     if (place >= 0) {
         CSIM_TRY(stream_of(ctx, file, place, &source));
+        CSIM_TRY(csim__zip_check(ctx, file->zip, place));
         CSIM_TRY(csim__npy_header(ctx, member, source, file->stream[place]->size, &file->ids_npy));
         if (!csim__npy_is_integer(&file->ids_npy) || file->ids_npy.ndim != 1) { place = -1; }
     }
@@ -264,10 +280,48 @@ done:
     return st;
 }
 
+static csim_status list_companions(csim_context *ctx, void *handle, int64_t i, char **name)
+{
+    csim_status st = CSIM_OK;
+    npz_file *file = handle;
+    *name = NULL;
+    CSIM_TRY(open_directory(ctx, file));
+    for (int64_t k = 0; k < csim__zip_members(file->zip); ++k) {
+        const char *member = csim__zip_name(file->zip, k);
+        int64_t length = member != NULL ? array_name_length(member) : -1;
+        if (length < 0) { continue; }
+        CSIM_TRY(csim__format(ctx, name, "%.*s", (int)length, member));
+        if (csim__is_annotation(*name) && i-- == 0) { return CSIM_OK; }
+        csim__free(ctx, name);
+    }
+done:
+    return st;
+}
+
+static csim_status check_array(csim_context *ctx, void *handle, const csim__array *a)
+{
+    csim_status st = CSIM_OK;
+    npz_file *file = handle;
+    char *member = NULL;
+    CSIM_TRY(csim__format(ctx, &member, "%s.npy", a->name));
+    CSIM_TRY(open_directory(ctx, file));
+    int64_t place = csim__zip_find(file->zip, member);
+    if (place < 0) {
+        st = csim__fail(ctx, CSIM_E_IO, "file %s: has no array %s any more", a->path, a->name);
+        goto done;
+    }
+    st = csim__zip_check(ctx, file->zip, place);
+done:
+    csim__free(ctx, &member);
+    return st;
+}
+
 const csim__reader csim__format_npz = {.name = "npz",
                                        .probe = probe,
                                        .scan = scan,
                                        .open = open_file,
                                        .close = close_file,
                                        .read = read_array,
-                                       .read_ids = read_ids};
+                                       .read_ids = read_ids,
+                                       .list = list_companions,
+                                       .check = check_array};

@@ -103,12 +103,6 @@ void csim__shape_text(const int64_t *shape, int ndim, char *text, size_t size)
     }
 }
 
-int csim__is_annotation(const char *name)
-{
-    return strcmp(name, "example_id") == 0 || strcmp(name, "group") == 0 ||
-           strncmp(name, "label_", 6) == 0;
-}
-
 /* One array of a source while it is read. */
 typedef struct slab {
     csim_context *ctx;

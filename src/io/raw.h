@@ -41,9 +41,6 @@ int64_t csim__extent_bytes(const int64_t *shape, int ndim, int bits);
 /** Extents for people, "4000x768"; truncated to the buffer. */
 void csim__shape_text(const int64_t *shape, int ndim, char *text, size_t size);
 
-/** Is an array of integers of that name expected beside the sites: example_id, group, label_…? */
-int csim__is_annotation(const char *name);
-
 /** Size of an element in bytes. */
 int csim__dtype_bytes(csim_dtype dtype);
 

@@ -10,8 +10,8 @@
 
 #include "io/results_private.h"
 
-static const char *const reserved[] = {"site_a",  "site_b",  "model_a",   "model_b",
-                                       "layer_a", "layer_b", "neurons_a", "neurons_b"};
+static const char *const reserved[] = {"site_a",  "site_b",    "model_a",   "model_b", "layer_a",
+                                       "layer_b", "neurons_a", "neurons_b", "rank_a",  "rank_b"};
 
 const char *csim_cell_word(csim_cell cell)
 {
@@ -49,7 +49,13 @@ static csim_status sites_copy(csim_context *ctx, const csim_result_site *in, int
                               "site %s %s has %lld neurons, at most %d can be kept", in[i].model,
                               in[i].layer, (long long)in[i].neurons, INT_MAX);
         }
+        if (in[i].rank < -1 || in[i].rank > in[i].neurons) {
+            return csim__fail(ctx, CSIM_E_ARG, "site %s %s has rank %lld, expected -1 to %lld",
+                              in[i].model, in[i].layer, (long long)in[i].rank,
+                              (long long)in[i].neurons);
+        }
         (*out)[i].neurons = in[i].neurons;
+        (*out)[i].rank = in[i].rank;
         CSIM_TRY(csim__strdup(ctx, in[i].model, (char **)&(*out)[i].model));
         CSIM_TRY(csim__strdup(ctx, in[i].layer, (char **)&(*out)[i].layer));
     }
@@ -137,6 +143,17 @@ void csim_results_free(csim_results **results)
     sites_free(ctx, &r->cols, r->n_cols);
     sites_free(ctx, &r->rows, r->n_rows);
     csim__free(ctx, results);
+}
+
+bool csim__results_have_ranks(const csim_results *r)
+{
+    for (int64_t i = 0; i < r->n_rows; i++) {
+        if (r->rows[i].rank >= 0) { return true; }
+    }
+    for (int64_t j = 0; j < r->n_cols; j++) {
+        if (r->cols[j].rank >= 0) { return true; }
+    }
+    return false;
 }
 
 /* ---- variables ---- */
@@ -369,6 +386,7 @@ static void sum_sites(XXH3_state_t *x, const csim_result_site *sites, int64_t n)
         sum_text(x, sites[i].model);
         sum_text(x, sites[i].layer);
         XXH3_128bits_update(x, &sites[i].neurons, sizeof sites[i].neurons);
+        if (sites[i].rank >= 0) { XXH3_128bits_update(x, &sites[i].rank, sizeof sites[i].rank); }
     }
 }
 

@@ -70,6 +70,9 @@ static json_t *sites_json(csim_context *ctx, const csim_result_site *sites, cons
         bad = json_object_set_new(site, "model", text_json(ctx, s->model)) ||
               json_object_set_new(site, "layer", text_json(ctx, s->layer)) ||
               json_object_set_new(site, "neurons", json_integer((json_int_t)s->neurons));
+        if (s->rank >= 0 && !bad) {
+            bad = json_object_set_new(site, "rank", json_integer((json_int_t)s->rank));
+        }
         if (json_array_append_new(array, site) != 0) { bad = 1; }
     }
     if (!bad) { return array; }

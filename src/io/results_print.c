@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/text.h"
 #include "io/results_print.h"
 
 enum { BUFFER = 65536, LINE_MOST = 4096 };
@@ -20,7 +21,8 @@ const csim_option csim_print_option_table[] = {
      .kind = CSIM_OPTION_TEXTS,
      .offset = offsetof(csim_print_options, measures),
      .metavar = "NAME",
-     .help = "print this measure, or statistic of a measure; without it all"},
+     .help =
+         "print these measures, or statistics of measures, names joined by ','; without it all"},
     {.name = "rows",
      .kind = CSIM_OPTION_TEXT,
      .offset = offsetof(csim_print_options, rows),
@@ -119,6 +121,21 @@ done:
     return st;
 }
 
+static csim_status no_measure(const csim__printer *p, const char *name)
+{
+    const csim_results *r = p->results;
+    csim__closest search = csim__closest_start(name);
+    for (int v = 0; v < r->count; v++) { csim__closest_try(&search, r->variable[v].about.name); }
+    if (search.best != NULL) {
+        return csim__fail(p->ctx, CSIM_E_ARG,
+                          "the results have no measure '%s'; the closest is '%s'", name,
+                          search.best);
+    }
+    return csim__fail(p->ctx, CSIM_E_ARG, "the results have no measure '%s'; they have %s%s", name,
+                      r->count == 0 ? "none" : r->variable[0].about.name,
+                      r->count > 1 ? " and others" : "");
+}
+
 static csim_status choose_variables(csim__printer *p, const csim_print_options *o)
 {
     const csim_results *r = p->results;
@@ -127,12 +144,7 @@ static csim_status choose_variables(csim__printer *p, const csim_print_options *
     CSIM_TRY(csim__alloc(p->ctx, n, sizeof *p->variable, "variables to print", &p->variable));
     for (int i = 0; i < o->measures.count; i++) {
         int v = csim_results_find(r, o->measures.text[i]);
-        if (v < 0) {
-            return csim__fail(
-                p->ctx, CSIM_E_ARG, "the results have no measure '%s'; they have %s%s",
-                o->measures.text[i], r->count == 0 ? "none" : r->variable[0].about.name,
-                r->count > 1 ? " and others" : "");
-        }
+        if (v < 0) { return no_measure(p, o->measures.text[i]); }
         p->variable[p->variables++] = v;
     }
     for (int v = 0; v < r->count && o->measures.count == 0; v++) {

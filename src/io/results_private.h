@@ -33,6 +33,9 @@ struct csim_results {
     csim__attributes attributes;
 };
 
+/* Is the rank of any site known? Local. */
+bool csim__results_have_ranks(const csim_results *results);
+
 void csim__attributes_free(csim_context *ctx, csim__attributes *list);
 
 /* The bytes of the file, made in memory, and a file's contents; they call netCDF

@@ -1,6 +1,7 @@
 /* safetensors: an 8-byte length, a JSON header, then raw data that the tensors tile exactly. */
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -200,11 +201,16 @@ static csim_status load_json(csim_context *ctx, const csim__raw *raw, header *h)
     }
     CSIM_TRY(raw->source.read(ctx, raw->source.self, 0, 8, head));
     for (int i = 7; i >= 0; --i) { n = n << 8 | head[i]; }
-    if (n > MOST_HEADER || n > (uint64_t)(raw->size - 8)) {
+    if (n > MOST_HEADER) {
         return csim__fail(ctx, CSIM_E_FORMAT,
-                          "file %s: header of %" PRIu64 " bytes, expected at most"
-                          " %d and %" PRId64 " (what the file has)",
-                          raw->path, n, (int)MOST_HEADER, raw->size - 8);
+                          "file %s: a header of %" PRIu64 " bytes, expected at most %d", raw->path,
+                          n, (int)MOST_HEADER);
+    }
+    if (n > (uint64_t)(raw->size - 8)) {
+        return csim__fail(ctx, CSIM_E_FORMAT,
+                          "file %s: a header of %" PRIu64 " bytes, but the file has only %" PRId64
+                          " behind the first 8",
+                          raw->path, n, raw->size - 8);
     }
     h->data = 8 + (int64_t)n;
     CSIM_TRY(csim__alloc(ctx, (int64_t)n, 1, "header of a safetensors file", &text));
@@ -290,7 +296,15 @@ static csim_status scan(csim_context *ctx, const char *path, csim__catalog *cata
     CSIM_TRY(load_header(ctx, raw, &h));
     for (int64_t i = 0; i < h.count; ++i) {
         const tensor *t = &h.tensor[i];
-        if (t->type->kind != KIND_INTEGER) {
+        int whole_numbers = t->type->kind == KIND_INTEGER;
+        if (strcmp(t->name, "example_id") == 0 && (!whole_numbers || t->ndim != 1)) {
+            char text[64];
+            snprintf(text, sizeof text, "a tensor of %s with %d dimensions", t->type->name,
+                     t->ndim);
+            st = csim__refuse_ids(ctx, path, text);
+            goto done;
+        }
+        if (!whole_numbers) {
             CSIM_TRY(add_tensor(ctx, raw, &h, t, catalog));
         } else if (!csim__is_annotation(t->name)) {
             integers += 1;
@@ -391,10 +405,28 @@ done:
     return st;
 }
 
+static csim_status list_companions(csim_context *ctx, void *handle, int64_t i, char **name)
+{
+    csim_status st = CSIM_OK;
+    const st_file *file = handle;
+    header h = {0};
+    *name = NULL;
+    CSIM_TRY(load_header(ctx, file->raw, &h));
+    for (int64_t k = 0; k < h.count && *name == NULL; ++k) {
+        if (csim__is_annotation(h.tensor[k].name) && i-- == 0) {
+            CSIM_TRY(csim__strdup(ctx, h.tensor[k].name, name));
+        }
+    }
+done:
+    free_header(ctx, &h);
+    return st;
+}
+
 const csim__reader csim__format_safetensors = {.name = "safetensors",
                                                .probe = probe,
                                                .scan = scan,
                                                .open = open_file,
                                                .close = close_file,
                                                .read = read_array,
-                                               .read_ids = read_ids};
+                                               .read_ids = read_ids,
+                                               .list = list_companions};

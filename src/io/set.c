@@ -77,6 +77,9 @@ void csim__set_clear(csim_set *set)
     for (int64_t i = 0; set->site != NULL && i < set->sites; ++i) {
         csim__site_clear(ctx, &set->site[i]);
     }
+    for (int64_t i = 0; set->companion != NULL && i < set->companions; ++i) {
+        csim__site_clear(ctx, &set->companion[i]);
+    }
     for (int64_t i = 0; set->file != NULL && i < set->files; ++i) {
         csim__set_file *f = &set->file[i];
         if (f->handle != NULL) { f->format->close(ctx, &f->handle); }
@@ -89,6 +92,7 @@ void csim__set_clear(csim_set *set)
     csim__free(ctx, &set->strange);
     csim__free(ctx, &set->dropped);
     csim__free(ctx, &set->site);
+    csim__free(ctx, &set->companion);
     csim__free(ctx, &set->file);
     csim__free(ctx, &set->name);
     csim__free(ctx, &set->path);
@@ -155,6 +159,35 @@ static void describe_sites(csim_set *set)
     }
 }
 
+/* Damage must not pass for numbers: formats with checksums are read once, each array by one rank. */
+static csim_status check_sums(csim_set *set)
+{
+    csim_status st = CSIM_OK;
+    int64_t turn = 0;
+    int wanted = 0;
+    for (int64_t i = 0; i < set->files; ++i) {
+        wanted = wanted || set->file[i].format->check != NULL;
+    }
+    if (!wanted) { return CSIM_OK; }
+    csim__phase_begin(set->ctx, "verify");
+    for (int64_t i = 0; i < set->sites; ++i) {
+        for (int64_t k = 0; k < set->site[i].parts; ++k) {
+            const csim__part *p = &set->site[i].part[k];
+            const csim__reader *format = set->file[p->file].format;
+            void *handle;
+            if (format->check == NULL ||
+                turn++ % csim_context_size(set->ctx) != csim_context_rank(set->ctx)) {
+                continue;
+            }
+            CSIM_TRY(csim__set_handle(set, p->file, &handle));
+            CSIM_TRY(format->check(set->ctx, handle, &p->array));
+        }
+    }
+done:
+    csim__phase_end(set->ctx, 0, 0);
+    return csim__vote(set->ctx, st);
+}
+
 csim_status csim_set_open(csim_context *ctx, const char *spec, const csim_input_options *options,
                           csim_set **set)
 {
@@ -175,6 +208,7 @@ csim_status csim_set_open(csim_context *ctx, const char *spec, const csim_input_
     CSIM_TRY(csim__set_share(s));
     describe_sites(s);
     CSIM_TRY(csim__vote(ctx, check_file(s, &s->file[s->site[0].part->file])));
+    CSIM_TRY(check_sums(s));
     *set = s;
     return CSIM_OK;
 done:
@@ -223,6 +257,21 @@ int64_t csim_set_examples(const csim_set *set)
     return set->kept - set->drops;
 }
 
+int64_t csim_set_stored_examples(const csim_set *set)
+{
+    return set->stored;
+}
+
+int csim_set_file_count(const csim_set *set)
+{
+    return (int)set->files;
+}
+
+const char *csim_set_file(const csim_set *set, int i)
+{
+    return i >= 0 && i < set->files ? set->file[i].path : NULL;
+}
+
 int64_t csim_set_bytes(const csim_set *set)
 {
     return set->bytes;
@@ -246,7 +295,7 @@ static int64_t stored_row(const csim_set *set, int64_t row, int64_t *run)
     return set->first + kept;
 }
 
-static csim_status check_rows(const csim_set *set, int64_t site, int64_t row0, int64_t rows)
+csim_status csim__set_check_rows(const csim_set *set, int64_t site, int64_t row0, int64_t rows)
 {
     int64_t n = set->kept - set->drops;
     if (site < 0 || site >= set->sites) {
@@ -261,28 +310,33 @@ static csim_status check_rows(const csim_set *set, int64_t site, int64_t row0, i
     return CSIM_OK;
 }
 
-/* Walk over the parts that hold stored rows; local to the two readers below. */
-typedef struct piece {
-    const csim__part *part;
-    int64_t row0, rows; /* in the part */
-} piece;
-
-static piece piece_at(const csim__site *site, int64_t row, int64_t rows)
+csim__piece csim__set_piece(const csim_set *set, const csim__site *site, int64_t row, int64_t rows)
 {
-    int64_t i = 0, axis = site->view.example_axis;
-    while (row >= site->part[i].array.shape[axis]) { row -= site->part[i++].array.shape[axis]; }
-    return (piece){&site->part[i], row, csim__min64(rows, site->part[i].array.shape[axis] - row)};
+    int64_t i = 0, axis = site->view.example_axis, run, at = stored_row(set, row, &run);
+    rows = csim__min64(rows, run);
+    while (at >= site->part[i].array.shape[axis]) { at -= site->part[i++].array.shape[axis]; }
+    return (csim__piece){&site->part[i], at,
+                         csim__min64(rows, site->part[i].array.shape[axis] - at)};
+}
+
+const char *csim_set_locate(const csim_set *set, int site, int64_t row, int64_t *stored)
+{
+    if (row < 0 || row >= csim_set_examples(set) || csim_set_site(set, site) == NULL) {
+        return NULL;
+    }
+    csim__piece p = csim__set_piece(set, &set->site[site], row, 1);
+    *stored = p.row0;
+    return p.part->array.path;
 }
 
 csim_status csim_set_read(csim_set *set, int site, int64_t row0, int64_t rows, double *out)
 {
     csim_status st = CSIM_OK;
     void *handle;
-    CSIM_TRY(check_rows(set, site, row0, rows));
+    CSIM_TRY(csim__set_check_rows(set, site, row0, rows));
     const csim__site *s = &set->site[site];
     for (int64_t done = 0; done < rows;) {
-        int64_t run, stored = stored_row(set, row0 + done, &run);
-        piece p = piece_at(s, stored, csim__min64(run, rows - done));
+        csim__piece p = csim__set_piece(set, s, row0 + done, rows - done);
         CSIM_TRY(csim__set_handle(set, p.part->file, &handle));
         CSIM_TRY(csim__view_read(set->ctx, set->file[p.part->file].format, handle, &p.part->array,
                                  &s->view, p.row0, p.rows, out + done * s->info.d));
@@ -290,40 +344,6 @@ csim_status csim_set_read(csim_set *set, int site, int64_t row0, int64_t rows, d
     }
 done:
     return st;
-}
-
-csim_status csim__set_site_column(csim_set *set, int64_t site, const char *name, int64_t row0,
-                                  int64_t rows, int64_t *ids, int *has)
-{
-    csim_status st = CSIM_OK;
-    void *handle;
-    *has = 0;
-    CSIM_TRY(check_rows(set, site, row0, rows));
-    const csim__site *s = &set->site[site];
-    int64_t done = 0;
-    do { /* once for no rows too: it tells whether there are ids */
-        int64_t run = 0, stored = rows > 0 ? stored_row(set, row0 + done, &run) : 0;
-        piece p = piece_at(s, stored, csim__min64(run, rows - done));
-        const csim__reader *format = set->file[p.part->file].format;
-        *has = 0;
-        if (format->read_ids == NULL) { return CSIM_OK; }
-        CSIM_TRY(csim__set_handle(set, p.part->file, &handle));
-        CSIM_TRY(format->read_ids(set->ctx, handle, name, p.row0, p.rows, ids + done, has));
-        done += p.rows;
-    } while (*has && done < rows);
-done:
-    return st;
-}
-
-csim_status csim__set_site_ids(csim_set *set, int64_t site, int64_t row0, int64_t rows,
-                               int64_t *ids, int *has)
-{
-    return csim__set_site_column(set, site, "example_id", row0, rows, ids, has);
-}
-
-csim_status csim_set_example_ids(csim_set *set, int64_t row0, int64_t rows, int64_t *ids, int *has)
-{
-    return csim__set_site_ids(set, 0, row0, rows, ids, has);
 }
 
 csim_status csim_set_drop_rows(csim_set *set, const int64_t *rows, int64_t count)

@@ -45,6 +45,8 @@ struct csim_set {
     int64_t files;
     csim__site *site;
     int64_t sites;
+    csim__site *companion; /* whole numbers in files of their own, one-dimensional */
+    int64_t companions;
     int64_t stored;   /* examples in the files */
     int64_t first;    /* first example of --examples */
     int64_t kept;     /* examples of --examples, dropped ones included */
@@ -100,13 +102,27 @@ csim_status csim__view_read(csim_context *ctx, const csim__reader *format, void 
                             const csim__array *a, const csim__view *view, int64_t row0,
                             int64_t rows, double *out);
 
-/** Whole numbers that accompany the examples, `name` = example_id, group or label_…, as the files of
- *  a site hold them. Local; see csim_set_example_ids(). */
-csim_status csim__set_site_column(csim_set *set, int64_t site, const char *name, int64_t row0,
-                                  int64_t rows, int64_t *ids, int *has);
+/** Consecutive stored rows that lie in one part. */
+typedef struct csim__piece {
+    const csim__part *part;
+    int64_t row0, rows; /* in the part */
+} csim__piece;
 
-/** Example ids as the files of a site hold them. Local; see csim_set_example_ids(). */
-csim_status csim__set_site_ids(csim_set *set, int64_t site, int64_t row0, int64_t rows,
-                               int64_t *ids, int *has);
+/** The piece of a site, or of a companion, that begins at row @p row of the present numbering; at
+ *  most @p rows rows. Local. */
+csim__piece csim__set_piece(const csim_set *set, const csim__site *site, int64_t row, int64_t rows);
+
+/** Are these sites and rows of the set? Local. CSIM_OK, CSIM_E_ARG. */
+csim_status csim__set_check_rows(const csim_set *set, int64_t site, int64_t row0, int64_t rows);
+
+/** Whole numbers that accompany the examples, `name` = example_id, group or label_…: as the files of
+ *  a site hold them, else from a file of their own. Local; see csim_set_example_ids().
+ *  @param[out] from  what holds them, for csim__set_piece(); NULL: the set has none */
+csim_status csim__set_column(csim_set *set, int64_t site, const char *name, int64_t row0,
+                             int64_t rows, int64_t *ids, const csim__site **from);
+
+/** Name of the i-th companion beside a site, in its first file or in files of their own, new; NULL
+ *  behind the last. Local. CSIM_OK, CSIM_E_MEM, what reading the file gives. */
+csim_status csim__set_list(csim_set *set, int64_t site, int64_t i, char **name);
 
 #endif

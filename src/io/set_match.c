@@ -68,9 +68,21 @@ static int is_new_file(const csim_set *set, int64_t site)
 /* Ids of a block, compared with those of the first site that had some. */
 typedef struct comparison {
     int64_t reference[BLOCK], ids[BLOCK];
-    const csim_set *set; /* whose the reference is, NULL = none yet */
-    int64_t site;
+    const csim_set *set;    /* whose the reference is, NULL = none yet */
+    const csim__site *from; /* what holds it */
 } comparison;
+
+static csim_status fail_ids(csim_context *ctx, const comparison *c, const csim_set *set,
+                            const csim__site *from, int64_t row0, int64_t r)
+{
+    csim__piece a = csim__set_piece(c->set, c->from, row0 + r, 1);
+    csim__piece b = csim__set_piece(set, from, row0 + r, 1);
+    return csim__fail(ctx, CSIM_E_DATA,
+                      "example_id is %" PRId64 " in set %s (%s, row %" PRId64 ") but %" PRId64
+                      " in set %s (%s, row %" PRId64 "): the rows are not the same examples",
+                      c->reference[r], c->set->name, a.part->array.path, a.row0, c->ids[r],
+                      set->name, b.part->array.path, b.row0);
+}
 
 static csim_status compare_block(csim_context *ctx, comparison *c, csim_set *const *sets, int count,
                                  int64_t row0, int64_t rows)
@@ -79,25 +91,19 @@ static csim_status compare_block(csim_context *ctx, comparison *c, csim_set *con
     c->set = NULL;
     for (int i = 0; i < count; ++i) {
         for (int64_t k = 0; k < sets[i]->sites; ++k) {
-            int has;
+            const csim__site *from;
             if (!is_new_file(sets[i], k)) { continue; }
             int64_t *ids = c->set == NULL ? c->reference : c->ids;
-            CSIM_TRY(csim__set_site_ids(sets[i], k, row0, rows, ids, &has));
-            if (!has) { continue; }
+            CSIM_TRY(csim__set_column(sets[i], k, "example_id", row0, rows, ids, &from));
+            if (from == NULL) { continue; }
             if (c->set == NULL) {
                 c->set = sets[i];
-                c->site = k;
+                c->from = from;
                 continue;
             }
             for (int64_t r = 0; r < rows; ++r) {
                 if (c->ids[r] != c->reference[r]) {
-                    return csim__fail(ctx, CSIM_E_DATA,
-                                      "row %" PRId64 ": example_id is %" PRId64
-                                      " in set %s (%s) but %" PRId64 " in set %s (%s): the rows are"
-                                      " not the same examples",
-                                      row0 + r, c->reference[r], c->set->name,
-                                      c->set->site[c->site].part->array.path, c->ids[r],
-                                      sets[i]->name, sets[i]->site[k].part->array.path);
+                    return fail_ids(ctx, c, sets[i], from, row0, r);
                 }
             }
         }

@@ -1,5 +1,6 @@
 /* From a list of files to sites: names, order, joined parts, how each array is seen. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@ typedef struct scanning {
     csim_set *set;
     const csim_input_options *options;
     int64_t capacity; /* of set->site */
+    int64_t room;     /* of set->companion */
     int64_t left_out; /* arrays and files without anything to compare */
     char *reason;     /* of the first one left out */
 } scanning;
@@ -38,12 +40,11 @@ static csim_status check_name(csim_context *ctx, const char *name, const char *p
                          : csim__fail(ctx, CSIM_E_FORMAT, "file %s: an array has no name", path);
 }
 
-/* Add a site of one part; `name` is copied. */
-static csim_status add_site(scanning *s, int64_t file, const csim__array *a, const char *name,
-                            const csim__view *view)
+/* Make a site of one part; `name` is copied. */
+static csim_status make_site(csim_set *set, int64_t file, const csim__array *a, const char *name,
+                             const csim__view *view, csim__site *made)
 {
     csim_status st = CSIM_OK;
-    csim_set *set = s->set;
     csim_context *ctx = set->ctx;
     csim__site site = {.view = *view, .parts = 1};
     CSIM_TRY(check_name(ctx, name, set->file[file].path));
@@ -54,16 +55,49 @@ static csim_status add_site(scanning *s, int64_t file, const csim__array *a, con
     site.part->array.path = set->file[file].path;
     site.part->array.name = NULL;
     CSIM_TRY(csim__strdup(ctx, a->name, &site.part->array.name));
-    if (set->sites == s->capacity) {
-        int64_t capacity = s->capacity > 0 ? 2 * s->capacity : 16;
-        CSIM_TRY(csim__realloc(ctx, capacity, sizeof *set->site, "list of sites", &set->site));
-        s->capacity = capacity;
-    }
-    set->site[set->sites++] = site;
+    *made = site;
     return CSIM_OK;
 done:
     csim__site_clear(ctx, &site);
     return st;
+}
+
+/* Append to a list of sites. */
+static csim_status append_site(csim_context *ctx, csim__site **list, int64_t *count, int64_t *room,
+                               csim__site *site)
+{
+    csim_status st = CSIM_OK;
+    if (*count == *room) {
+        int64_t more = *room > 0 ? 2 * *room : 16;
+        CSIM_TRY(csim__realloc(ctx, more, sizeof **list, "list of sites", list));
+        *room = more;
+    }
+    (*list)[(*count)++] = *site;
+    return CSIM_OK;
+done:
+    csim__site_clear(ctx, site);
+    return st;
+}
+
+static csim_status add_site(scanning *s, int64_t file, const csim__array *a, const char *name,
+                            const csim__view *view)
+{
+    csim_set *set = s->set;
+    csim__site site;
+    csim_status st = make_site(set, file, a, name, view, &site);
+    if (st != CSIM_OK) { return st; }
+    return append_site(set->ctx, &set->site, &set->sites, &s->capacity, &site);
+}
+
+static csim_status add_companion(scanning *s, int64_t file, const csim__array *a, const char *name)
+{
+    csim_set *set = s->set;
+    csim__site site;
+    const csim__view view = {.layer_axis = -1, .layer = -1};
+    csim_status st = make_site(set, file, a, name, &view, &site);
+    if (st != CSIM_OK) { return st; }
+    site.rank = set->companions;
+    return append_site(set->ctx, &set->companion, &set->companions, &s->room, &site);
 }
 
 /* The layers along an axis of a three-dimensional array. */
@@ -94,33 +128,59 @@ done:
     return st;
 }
 
+/* What is no site: ids and labels are kept, the rest is left out. */
+static csim_status add_other(scanning *s, int64_t file, const csim__array *a, const char *name)
+{
+    csim_status st = CSIM_OK;
+    csim_context *ctx = s->set->ctx;
+    const char *path = s->set->file[file].path;
+    char *reason = NULL;
+    if (a->companion && csim__is_annotation(name)) { return add_companion(s, file, a, name); }
+    CSIM_TRY(csim__format(ctx, &reason,
+                          "file %s, array %s: has %d dimensions%s, expected examples and neurons",
+                          path, name, a->ndim, a->companion ? " of whole numbers" : ""));
+    st = leave_out(s, reason);
+done:
+    csim__free(ctx, &reason);
+    return st;
+}
+
 /* The arrays of one file. A lone array of a sub-folder is a piece of the site the folder names. */
 static csim_status add_arrays(scanning *s, int64_t file, const csim__catalog *found)
 {
     csim_status st = CSIM_OK;
     const csim__set_file *f = &s->set->file[file];
     const csim__view view = {.layer_axis = -1, .layer = -1, .neuron_axis = 1};
-    char *reason = NULL;
     for (int64_t i = 0; i < found->count; ++i) {
         const csim__array *a = &found->array[i];
+        int piece = f->part_of != NULL && found->count == 1;
+        const char *name = piece ? f->part_of : a->name;
+        if (strcmp(name, "example_id") == 0 && !a->companion) {
+            char text[64];
+            snprintf(text, sizeof text, "an array of %s with %d dimensions",
+                     csim_dtype_name(a->dtype), a->ndim);
+            return csim__refuse_ids(s->set->ctx, f->path, text);
+        }
         if (a->ndim < 2) {
-            CSIM_TRY(csim__format(s->set->ctx, &reason,
-                                  "file %s, array %s: has %d dimensions,"
-                                  " expected examples and neurons",
-                                  f->path, a->name, a->ndim));
-            CSIM_TRY(leave_out(s, reason));
-            csim__free(s->set->ctx, &reason);
+            CSIM_TRY(add_other(s, file, a, name));
         } else if (a->ndim == 3 && f->format == &csim__format_npy &&
                    s->options->axis != CSIM_AXIS_NONE) {
             CSIM_TRY(add_layers(s, file, a));
         } else {
-            int piece = f->part_of != NULL && found->count == 1;
-            CSIM_TRY(add_site(s, file, a, piece ? f->part_of : a->name, &view));
+            CSIM_TRY(add_site(s, file, a, name, &view));
         }
     }
 done:
-    csim__free(s->set->ctx, &reason);
     return st;
+}
+
+/* Does the name of a file, or of the sub-folder it is a piece of, say that it holds the ids? */
+static int is_ids_file(const csim__set_file *f)
+{
+    const char *slash = strrchr(f->path, '/'), *base = slash != NULL ? slash + 1 : f->path;
+    return f->format == &csim__format_npy &&
+           (strcmp(base, "example_id.npy") == 0 ||
+            (f->part_of != NULL && strcmp(f->part_of, "example_id") == 0));
 }
 
 static csim_status scan_files(scanning *s)
@@ -130,7 +190,10 @@ static csim_status scan_files(scanning *s)
     for (int64_t i = 0; i < s->set->files; ++i) {
         csim__catalog found = {0};
         st = s->set->file[i].format->scan(ctx, s->set->file[i].path, &found);
-        if (st == CSIM_E_DATA && s->set->files > 1) { /* labels beside the layers, say */
+        if (st == CSIM_E_DATA && is_ids_file(&s->set->file[i])) {
+            csim__forgive(ctx);
+            st = csim__refuse_ids(ctx, s->set->file[i].path, "not an array of whole numbers");
+        } else if (st == CSIM_E_DATA && s->set->files > 1) { /* labels beside the layers, say */
             st = leave_out(s, csim_context_error(ctx));
             if (st == CSIM_OK) { csim__forgive(ctx); }
         } else if (st == CSIM_OK) {
@@ -141,7 +204,9 @@ static csim_status scan_files(scanning *s)
     }
     if (s->set->sites == 0) {
         st = csim__fail(ctx, CSIM_E_DATA, "set %s: holds nothing to compare: %s", s->set->name,
-                        s->reason != NULL ? s->reason : "no arrays");
+                        s->reason != NULL        ? s->reason
+                        : s->set->companions > 0 ? "only ids or labels of the examples"
+                                                 : "no arrays");
     } else if (s->left_out > 0) {
         csim__log(ctx, CSIM_LOG_WARNING, "set %s: %" PRId64 " left out, the first: %s",
                   s->set->name, s->left_out, s->reason);
@@ -260,13 +325,13 @@ static csim_status fail_twice(const csim_set *set, const csim__site *one, const 
 }
 
 /* Sites of one name: parts of one with --concat rows, else an error. */
-static csim_status join_sites(csim_set *set, int concat)
+static csim_status join_sites(csim_set *set, csim__site *list, int64_t *count, int concat)
 {
     csim_status st = CSIM_OK;
     int64_t kept = 0;
-    qsort(set->site, (size_t)set->sites, sizeof *set->site, by_site);
-    for (int64_t i = 0; i < set->sites; ++i) {
-        csim__site *site = &set->site[i], *last = kept > 0 ? &set->site[kept - 1] : NULL;
+    if (*count > 0) { qsort(list, (size_t)*count, sizeof *list, by_site); }
+    for (int64_t i = 0; i < *count; ++i) {
+        csim__site *site = &list[i], *last = kept > 0 ? &list[kept - 1] : NULL;
         if (st == CSIM_OK && last != NULL && strcmp(site->name, last->name) == 0) {
             if (concat && last->part[last->parts - 1].file != site->part->file) {
                 st = join(set, last, site);
@@ -276,14 +341,14 @@ static csim_status join_sites(csim_set *set, int concat)
             if (st == CSIM_OK) { continue; }
         }
         if (kept != i) {
-            set->site[kept] = *site;
+            list[kept] = *site;
             *site = (csim__site){0};
         }
         kept += 1;
     }
     /* After a failure the rest is still in the list, so that it is freed with it. */
-    set->sites = kept;
-    qsort(set->site, (size_t)set->sites, sizeof *set->site, by_rank);
+    *count = kept;
+    if (kept > 0) { qsort(list, (size_t)kept, sizeof *list, by_rank); }
     return st;
 }
 
@@ -386,6 +451,34 @@ done:
     return st;
 }
 
+/* One number for each example. Ids must fit, labels that do not are left out. */
+static csim_status check_companions(csim_set *set)
+{
+    int64_t kept = 0;
+    for (int64_t i = 0; i < set->companions; ++i) {
+        csim__site *c = &set->companion[i];
+        int64_t n = 0;
+        for (int64_t k = 0; k < c->parts; ++k) { n += c->part[k].array.shape[0]; }
+        if (n == set->stored) {
+            csim__site moved = *c;
+            *c = (csim__site){0};
+            set->companion[kept++] = moved;
+            continue;
+        }
+        if (strcmp(c->name, "example_id") == 0) {
+            return csim__fail(set->ctx, CSIM_E_SHAPE,
+                              "file %s: has %" PRId64 " ids, but the set has %" PRId64 " examples",
+                              c->part->array.path, n, set->stored);
+        }
+        csim__log(set->ctx, CSIM_LOG_WARNING,
+                  "file %s: left out, it has %" PRId64 " elements for %" PRId64 " examples",
+                  c->part->array.path, n, set->stored);
+        csim__site_clear(set->ctx, c);
+    }
+    set->companions = kept;
+    return CSIM_OK;
+}
+
 csim_status csim__set_scan(csim_set *set, const csim_input_options *options)
 {
     csim_status st = CSIM_OK;
@@ -393,12 +486,14 @@ csim_status csim__set_scan(csim_set *set, const csim_input_options *options)
     CSIM_TRY(scan_files(&s));
     CSIM_TRY(name_by_files(&s));
     order_sites(set);
-    CSIM_TRY(join_sites(set, options->concat_rows));
+    CSIM_TRY(join_sites(set, set->site, &set->sites, options->concat_rows));
+    CSIM_TRY(join_sites(set, set->companion, &set->companions, options->concat_rows));
     CSIM_TRY(pick_sites(set, options));
     for (int64_t i = 0; i < set->sites; ++i) {
         CSIM_TRY(measure_site(set, options, &set->site[i]));
     }
     CSIM_TRY(agree_on_examples(set, options));
+    CSIM_TRY(check_companions(set));
 done:
     csim__free(set->ctx, &s.reason);
     return st;

@@ -96,6 +96,7 @@ static csim_status move_part(packing *p, const csim_set *set, csim__part *part)
     CSIM_TRY(move_int(p, &a->swapped));
     CSIM_TRY(move_int(p, &a->fortran));
     CSIM_TRY(move_int64(p, &a->layer_index));
+    CSIM_TRY(move_int(p, &a->companion));
     a->dtype = (csim_dtype)dtype;
     a->path = set->file[part->file].path;
 done:
@@ -128,6 +129,10 @@ static csim_status move_set(packing *p, csim_set *set)
     for (int64_t i = 0; i < set->files; ++i) { CSIM_TRY(move_file(p, &set->file[i])); }
     CSIM_TRY(move_list(p, &set->sites, sizeof *set->site, &set->site));
     for (int64_t i = 0; i < set->sites; ++i) { CSIM_TRY(move_site(p, set, &set->site[i])); }
+    CSIM_TRY(move_list(p, &set->companions, sizeof *set->companion, &set->companion));
+    for (int64_t i = 0; i < set->companions; ++i) {
+        CSIM_TRY(move_site(p, set, &set->companion[i]));
+    }
     CSIM_TRY(move_list(p, &set->stranges, sizeof *set->strange, &set->strange));
     for (int64_t i = 0; i < set->stranges; ++i) { CSIM_TRY(move_text(p, &set->strange[i])); }
 done:

@@ -10,7 +10,8 @@
 
 enum {
     MOST_INFLATED = 1032, /* bytes that deflate can make of one */
-    LEAST_ARCHIVE = 22    /* bytes of an archive without members */
+    LEAST_ARCHIVE = 22,   /* bytes of an archive without members */
+    CHECK_BLOCK = 1 << 18 /* bytes read at once to compare checksums */
 };
 
 /* An archive: libzip reads the file through zip_bytes() below, which notes where. */
@@ -279,4 +280,39 @@ void csim__zip_close_member(csim_context *ctx, csim__zip_member **member)
     csim__free(ctx, &(*member)->stream);
     csim__free(ctx, &(*member)->name);
     csim__free(ctx, member);
+}
+
+const char *csim__zip_name(const csim__zip *zip, int64_t i)
+{
+    return zip_get_name(zip->archive, (zip_uint64_t)i, 0);
+}
+
+/* libzip compares at the end of a member, and there only. */
+csim_status csim__zip_check(csim_context *ctx, csim__zip *zip, int64_t i)
+{
+    csim_status st = CSIM_OK;
+    zip_stat_t info;
+    char *block = NULL;
+    zip_int64_t n = 0;
+    CSIM_TRY(check_entry(ctx, zip, i, &info));
+    CSIM_TRY(csim__alloc(ctx, CHECK_BLOCK, 1, "block of a member", &block));
+    zip_file_t *file = zip_fopen_index(zip->archive, (zip_uint64_t)i, 0);
+    zip_error_t *error = file != NULL ? zip_file_get_error(file) : zip_get_error(zip->archive);
+    do {
+        n = file != NULL ? zip_fread(file, block, CHECK_BLOCK) : -1;
+    } while (n > 0);
+    int why = n < 0 ? zip_error_code_zip(error) : ZIP_ER_OK;
+    if (n < 0) {
+        st = csim__fail(ctx,
+                        why == ZIP_ER_MEMORY ? CSIM_E_MEM
+                        : why == ZIP_ER_READ ? CSIM_E_IO
+                                             : CSIM_E_FORMAT,
+                        "file %s, member %s: %s", zip->raw->path, info.name,
+                        why == ZIP_ER_CRC ? "is damaged: its CRC-32 is not the one in the directory"
+                                          : zip_error_strerror(error));
+    }
+    if (file != NULL) { zip_fclose(file); }
+done:
+    csim__free(ctx, &block);
+    return st;
 }

@@ -26,6 +26,13 @@ void csim__zip_close(csim_context *ctx, csim__zip **zip);
 int64_t csim__zip_members(const csim__zip *zip);
 int64_t csim__zip_find(const csim__zip *zip, const char *name);
 
+/** Name of member @p i, borrowed; NULL if it has none. */
+const char *csim__zip_name(const csim__zip *zip, int64_t i);
+
+/** Read all of member @p i: do size and CRC-32 fit the directory? CSIM_OK, CSIM_E_FORMAT,
+ *  CSIM_E_IO, CSIM_E_MEM. */
+csim_status csim__zip_check(csim_context *ctx, csim__zip *zip, int64_t i);
+
 /** Open member @p i. CSIM_OK, CSIM_E_FORMAT, CSIM_E_DATA (encrypted, unknown method), CSIM_E_MEM. */
 csim_status csim__zip_open_member(csim_context *ctx, csim__zip *zip, int64_t i,
                                   csim__zip_member **member);

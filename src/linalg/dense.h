@@ -79,6 +79,10 @@ csim_status csim__svd_by_squares(csim_context *ctx, csim__want want, int m, int 
  *  triangular and Q[m,n] with orthonormal rows; A is overwritten by Q. */
 csim_status csim__lq(csim_context *ctx, int m, int n, double *a, double *l);
 
+/** Name and version of the BLAS that is linked, and the processor core that its kernels are for: on
+ *  another core the last bits differ. "unknown" where the library does not tell. */
+void csim__blas_name(char *text, size_t size);
+
 /** Dot product and sum of squares by BLAS-independent loops of fixed order. */
 double csim__dot(int64_t n, const double *x, const double *y);
 

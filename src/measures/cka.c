@@ -116,6 +116,7 @@ const csim_measure csim__measure_cka_debiased = {
         "Song et al. 2012, Feature Selection via Dependence Maximization; Kornblith et al. 2019",
     .needs = CSIM_NEEDS_GRAM | CSIM_NEEDS_DIAGONAL,
     .props = CKA_PROPS,
+    .range = {-1, 1},
     .finish = cka_debiased,
 };
 
@@ -125,6 +126,7 @@ const csim_measure csim__measure_cka_lange = {
     .cite = "Lange et al. 2023, Deep Networks as Paths on the Manifold of Neural Representations",
     .needs = CSIM_NEEDS_GRAM | CSIM_NEEDS_DIAGONAL,
     .props = CKA_PROPS,
+    .range = {-1, 1},
     .finish = cka_lange,
 };
 
@@ -134,5 +136,6 @@ const csim_measure csim__measure_hsic = {
     .cite = "Gretton et al. 2005, Measuring Statistical Dependence with Hilbert-Schmidt Norms",
     .needs = CSIM_NEEDS_GRAM,
     .props = CKA_PROPS & ~(unsigned)CSIM_INVARIANT_SCALING,
+    .range = {0, INFINITY},
     .finish = hsic,
 };

@@ -156,6 +156,7 @@ const csim_measure csim__measure_align_cos = {
     .needs = CSIM_NEEDS_BLOCK | CSIM_NEEDS_UNIT,
     .props = CSIM_SYMMETRIC | CSIM_INVARIANT_ROTATION | CSIM_INVARIANT_SCALING |
              CSIM_INVARIANT_PERMUTATION,
+    .range = {-1, 1},
     .finish = align_cos,
 };
 
@@ -166,6 +167,7 @@ const csim_measure csim__measure_hard_corr = {
     .needs = CSIM_NEEDS_BLOCK,
     .props = CSIM_SYMMETRIC | CSIM_INVARIANT_SCALING | CSIM_INVARIANT_TRANSLATION |
              CSIM_INVARIANT_PERMUTATION,
+    .range = {-1, 1},
     .finish = hard_corr,
 };
 
@@ -176,6 +178,7 @@ const csim_measure csim__measure_soft_corr = {
     .needs = CSIM_NEEDS_BLOCK,
     .props = CSIM_SYMMETRIC | CSIM_INVARIANT_SCALING | CSIM_INVARIANT_TRANSLATION |
              CSIM_INVARIANT_PERMUTATION,
+    .range = {-1, 1},
     .finish = soft_corr,
 };
 

@@ -3,6 +3,9 @@
 
 #include "measures/measures.h"
 
+#define ROOT_2 1.41421356237309504880
+#define HALF_PI 1.57079632679489661923
+
 static csim_status procrustes(csim_pair *pair, const void *options, csim_value *out)
 {
     (void)options;
@@ -84,6 +87,7 @@ const csim_measure csim__measure_ortho_procrustes = {
     .cite = "Ding et al. 2021, Grounding Representation Similarity with Statistical Testing",
     .needs = CSIM_NEEDS_NUCLEAR,
     .props = SHAPE_PROPS | CSIM_DISTANCE | CSIM_INVARIANT_SCALING,
+    .range = {0, ROOT_2},
     .finish = ortho_procrustes,
 };
 
@@ -93,6 +97,7 @@ const csim_measure csim__measure_angular = {
     .cite = "Williams et al. 2021, Generalized Shape Metrics on Neural Representations",
     .needs = CSIM_NEEDS_NUCLEAR,
     .props = SHAPE_PROPS | CSIM_DISTANCE | CSIM_INVARIANT_SCALING,
+    .range = {0, HALF_PI},
     .finish = angular,
 };
 
@@ -120,5 +125,6 @@ const csim_measure csim__measure_norm = {
     .cite = "ContraSim, Rahamim and Belinkov 2024",
     .needs = CSIM_NEEDS_ROWS,
     .props = CSIM_SYMMETRIC | CSIM_EQUAL_WIDTHS | CSIM_INVARIANT_SCALING,
+    .range = {-1, 1},
     .finish = norm,
 };

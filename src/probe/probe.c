@@ -139,7 +139,7 @@ static csim_status read_labels(probing *p, const char *notion, int64_t n, int64_
     char *name = NULL;
     int has = 0;
     csim_status st = csim__format(p->ctx, &name, "label_%s", notion);
-    if (st == CSIM_OK) { st = csim__set_site_column(p->set, 0, name, 0, n, all, &has); }
+    if (st == CSIM_OK) { st = csim__set_column(p->set, 0, name, 0, n, all, &has); }
     if (st == CSIM_OK && !has) {
         st = csim__fail(p->ctx, CSIM_E_DATA, "set %s (%s) has no variable %s",
                         csim_set_name(p->set), csim_set_path(p->set), name);

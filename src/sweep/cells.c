@@ -4,6 +4,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "linalg/dense.h"
 #include "sweep/cells.h"
 #include "sweep/state.h"
 
@@ -261,10 +262,11 @@ static csim_status add_variable(csim_results *results, const csim__cells *cells,
         .long_name = measure->doc,
         .orientation = distance ? "distance" : "similarity",
         .citation = measure->cite,
-        .range = {0, distance                             ? INFINITY
-                     : (measure->props & CSIM_UNIT_RANGE) ? 1
-                                                          : 0},
     };
+    double most = distance ? INFINITY : measure->props & CSIM_UNIT_RANGE ? 1 : 0;
+    bool own = measure->range[0] != 0 || measure->range[1] != 0;
+    variable.range[0] = own ? measure->range[0] : 0;
+    variable.range[1] = own ? measure->range[1] : most;
     csim_status st = csim_results_add(results, &variable);
     if (st != CSIM_OK) { return st; }
     int v = csim_results_find(results, measure->name);
@@ -376,11 +378,11 @@ csim_status csim__cells_results(csim_context *ctx, const csim__cells *cells,
     CSIM_TRY(csim__alloc(ctx, cells->cols, sizeof *cols, "columns", &cols));
     for (int i = 0; i < cells->rows; i++) {
         const csim__site *s = &sites[cells->row[i]];
-        rows[i] = (csim_result_site){s->model, s->layer, s->d};
+        rows[i] = (csim_result_site){s->model, s->layer, s->d, s->rank};
     }
     for (int j = 0; j < cells->cols; j++) {
         const csim__site *s = &sites[cells->col[j]];
-        cols[j] = (csim_result_site){s->model, s->layer, s->d};
+        cols[j] = (csim_result_site){s->model, s->layer, s->d, s->rank};
     }
     CSIM_TRY(csim_results_create(ctx, rows, cells->rows, cols, cells->cols, notes, CSIM_NOTE_COUNT,
                                  results));
@@ -392,6 +394,9 @@ csim_status csim__cells_results(csim_context *ctx, const csim__cells *cells,
     warn_of_cells(ctx, cells, CSIM_CELL_FAILED, "failed");
     CSIM_TRY(add_inputs(ctx, *results, sites, sets, set_count));
     CSIM_TRY(csim_results_set_ints(*results, -1, "examples", &sites[0].n, 1));
+    char blas[256];
+    csim__blas_name(blas, sizeof blas);
+    CSIM_TRY(csim_results_set_text(*results, -1, "blas", blas));
     CSIM_TRY(csim_results_set_text(*results, -1, "precision",
                                    options->precision == CSIM_DOUBLE ? "double" : "single"));
 done:

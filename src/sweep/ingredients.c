@@ -97,7 +97,9 @@ static csim_status basis_ingredients(csim__sweep *w)
         for (int s = 0; st == CSIM_OK && s < w->count; s++) {
             const csim__basis *b = &w->site[s].basis;
             if (!w->plan.basis[s]) { continue; }
+            bool known = !b->failed && w->site[s].unfit == CSIM_NOTE_NONE;
             double gram = 0;
+            w->site[s].rank = known ? b->r : -1;
             for (int i = 0; i < b->q; i++) {
                 double square = b->sigma[i] * b->sigma[i];
                 gram += square * square;

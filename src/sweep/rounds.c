@@ -173,6 +173,7 @@ done:
 csim_status csim__sweep_rounds(csim__sweep *w)
 {
     csim_status st = make_operands(w);
+    w->meter.stage = "pairs"; /* products and decompositions in turn */
     int64_t step = w->plan.round * w->shard.size;
     for (int64_t i = 0; st == CSIM_OK && i < w->plan.selves; i += step) {
         st = one_round(w, i, csim__min64(i + step, w->plan.selves));

@@ -47,7 +47,8 @@ static csim_status list_sites(csim__sweep *w)
                                        .index = i,
                                        .model = csim_set_name(w->sets[s]),
                                        .layer = info->name,
-                                       .d = info->d};
+                                       .d = info->d,
+                                       .rank = -1};
         }
     }
     return st;

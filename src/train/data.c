@@ -472,7 +472,7 @@ static csim_status read_labels(csim__trainer *t, int c, int64_t n, int64_t *all)
     char *name = NULL;
     int has = 0;
     csim_status st = csim__format(t->ctx, &name, "label_%s", t->notion[c]);
-    if (st == CSIM_OK) { st = csim__set_site_column(t->sets[0], 0, name, 0, n, all, &has); }
+    if (st == CSIM_OK) { st = csim__set_column(t->sets[0], 0, name, 0, n, all, &has); }
     if (st == CSIM_OK && !has) {
         st = csim__fail(t->ctx, CSIM_E_DATA, "set %s (%s) has no variable %s",
                         csim_set_name(t->sets[0]), csim_set_path(t->sets[0]), name);

@@ -1,15 +1,16 @@
-/* Uses the installed package as anybody would: prints its version and makes a context. */
+/* Uses the installed package as anybody would: prints its version, makes a context, and finds a
+ * measure. */
 #include <mpi.h>
 #include <stdio.h>
 
-#include <contrasim/context.h>
-#include <contrasim/status.h>
+#include <contrasim/contrasim.h>
 
 int main(int argc, char **argv)
 {
     csim_context *ctx = NULL;
     MPI_Init(&argc, &argv);
     csim_status st = csim_context_create(MPI_COMM_WORLD, &ctx);
+    if (st == CSIM_OK && csim_measure_find("cka") == NULL) { st = CSIM_E_INTERNAL; }
     if (st == CSIM_OK) {
         printf("contrasim %s, rank %d of %d\n", csim_version(), csim_context_rank(ctx),
                csim_context_size(ctx));

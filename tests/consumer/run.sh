@@ -24,6 +24,12 @@ cmake -S "$CONTRASIM_SOURCE/tests/consumer" -B cmake -DCMAKE_PREFIX_PATH="$prefi
 cmake --build cmake >>cmake.log
 expect "contrasim $version, rank 1 of 2" "$CONTRASIM_MPIEXEC" 2 cmake/consumer
 
+for header in "$CONTRASIM_SOURCE"/include/contrasim/*.h; do # contrasim.h is all of them
+  name=$(basename "$header")
+  [ "$name" = contrasim.h ] || grep -q "^#include \"contrasim/$name\"" \
+    "$prefix/include/contrasim/contrasim.h" || fail "contrasim.h lacks $name"
+done
+
 libdir=$(dirname "$(find "$prefix" -name contrasim.pc)")
 export PKG_CONFIG_PATH=$libdir${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}
 [ "$(pkg-config --modversion contrasim)" = "$version" ] || fail "wrong version in contrasim.pc"

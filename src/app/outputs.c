@@ -1,0 +1,70 @@
+/* What may be written: no output takes away an input or another output. */
+#define _POSIX_C_SOURCE 200809L
+#include <sys/stat.h>
+
+#include "app/app.h"
+#include "io/file.h"
+
+/* An output against another file; @p set is the name of the other's set, NULL if it is in none. */
+static csim_status check_apart(csim_context *ctx, const char *kind, const char *path,
+                               const char *other_kind, const char *other, const char *set)
+{
+    int same = 0;
+    csim_status st = csim__file_same(ctx, path, other, &same);
+    if (st != CSIM_OK || !same) { return st; }
+    return csim__fail(ctx, CSIM_E_USAGE, "%s %s is %s %s%s%s, which it would replace", kind, path,
+                      other_kind, other, set != NULL ? " of set " : "", set != NULL ? set : "");
+}
+
+/* An output against all that is read: run file, other file, files of the sets. */
+static csim_status check_inputs(const csim__app *app, const char *kind, const char *path,
+                                const csim__outputs *o)
+{
+    csim_context *ctx = app->ctx;
+    csim_status st = CSIM_OK;
+    if (app->common.config != NULL) {
+        CSIM_TRY(check_apart(ctx, kind, path, "run file", app->common.config, NULL));
+    }
+    if (o->input != NULL) { CSIM_TRY(check_apart(ctx, kind, path, "input", o->input, NULL)); }
+    for (int i = 0; i < o->count; i++) {
+        for (int k = 0; o->sets[i] != NULL && k < csim_set_file_count(o->sets[i]); k++) {
+            CSIM_TRY(check_apart(ctx, kind, path, "file", csim_set_file(o->sets[i], k),
+                                 csim_set_name(o->sets[i])));
+        }
+    }
+done:
+    return st;
+}
+
+/* The profile replaces an older one, and may go to a device or a pipe. */
+static csim_status check_profile(csim_context *ctx, const char *path)
+{
+    struct stat s;
+    if (stat(path, &s) == 0 && !S_ISREG(s.st_mode) && !S_ISDIR(s.st_mode)) { return CSIM_OK; }
+    return csim__file_check_output(ctx, path, 1);
+}
+
+static csim_status check(const csim__app *app, const csim__outputs *o)
+{
+    csim_context *ctx = app->ctx;
+    const char *profile = app->common.profile_json;
+    csim_status st = CSIM_OK;
+    if (o->output != NULL) {
+        CSIM_TRY(check_inputs(app, "output", o->output, o));
+        CSIM_TRY(csim__file_check_output(ctx, o->output, o->overwrite));
+    }
+    if (profile != NULL) {
+        CSIM_TRY(check_inputs(app, "--profile-json", profile, o));
+        CSIM_TRY(check_profile(ctx, profile));
+    }
+    if (profile != NULL && o->output != NULL) {
+        CSIM_TRY(check_apart(ctx, "--profile-json", profile, "output", o->output, NULL));
+    }
+done:
+    return st;
+}
+
+csim_status csim__check_outputs(const csim__app *app, const csim__outputs *outputs)
+{
+    return csim_context_rank(app->ctx) == 0 ? check(app, outputs) : CSIM_OK;
+}
