@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Unit rows nearer than this to their mean are equal to the digits of floats (docs/measures.md). */

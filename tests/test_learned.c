@@ -544,7 +544,7 @@ static void provenance(void **state)
             if (own) {
                 assert_string_equal(sum->text, name[0] == 'c' ? "case cont" : "case deep");
                 assert_int_equal(inits->count, 1);
-                assert_int_equal(inits->ints[0], c.inits);
+                assert_int_equal(inits->integers[0], c.inits);
                 assert_string_equal(csim_results_variable(r, v)->orientation, "similarity");
             }
         }

@@ -125,6 +125,13 @@ int64_t csim_set_bytes(const csim_set *set);
  *  @param[out] has  1 if the set carries example_id, else 0 and ids untouched */
 csim_status csim_set_example_ids(csim_set *set, int64_t row0, int64_t rows, int64_t *ids, int *has);
 
+/** Labels of examples [row0, row0+rows): variable label_<label> of the set, below 0 = missing. Local.
+ *  @param[out] values  [rows], the caller's
+ *  @return CSIM_OK, CSIM_E_DATA (the set has no such variable), CSIM_E_IO, CSIM_E_FORMAT,
+ *          CSIM_E_MEM */
+csim_status csim_set_labels(csim_set *set, const char *label, int64_t row0, int64_t rows,
+                            int64_t *values);
+
 /** Check that sets can be compared: distinct names, the same number of examples, example ids equal
  *  row by row where both carry them. Collective.
  *  @return CSIM_OK, CSIM_E_ARG, CSIM_E_SHAPE, CSIM_E_DATA with a message that names files and rows */

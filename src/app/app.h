@@ -103,8 +103,9 @@ csim_status csim__command_line(const csim__app *app, char **text);
 typedef struct csim__outputs {
     const char *output; /**< NULL = none */
     int overwrite;
-    const char *input;     /**< a file that is no set, NULL = none */
-    csim_set *const *sets; /**< [count], NULL where not opened yet */
+    const char *input;          /**< a file that is no set, NULL = none */
+    const csim_texts *encoders; /**< checkpoints that are read, NULL = none */
+    csim_set *const *sets;      /**< [count], NULL where not opened yet */
     int count;
 } csim__outputs;
 

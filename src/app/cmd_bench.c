@@ -1,13 +1,11 @@
 /* contrasim bench: how often measures find what belongs together. */
 #define _POSIX_C_SOURCE 200809L
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include "app/app.h"
 #include "contrasim/bench.h"
 #include "core/text.h"
-#include "io/file.h"
 
 /* What changes a result, and what does not, apart: only the first is written into it. */
 typedef struct bench_options {
@@ -243,32 +241,9 @@ static csim_status check_options(csim__app *app, const bench_options *o)
         return csim__fail(ctx, CSIM_E_USAGE, "retrieval needs two sets or more, found %d",
                           o->sets.count);
     }
-    if (csim_context_rank(ctx) != 0 || o->output == NULL) { return CSIM_OK; }
-    return csim__file_check_output(ctx, o->output, o->overwrite);
-}
-
-static csim_status refuse_same_file(csim_context *ctx, const char *output, const char *path,
-                                    const char *what, const char *name)
-{
-    struct stat a, b;
-    if (stat(output, &a) != 0 || stat(path, &b) != 0) { return CSIM_OK; }
-    if (a.st_dev != b.st_dev || a.st_ino != b.st_ino) { return CSIM_OK; }
-    return csim__fail(ctx, CSIM_E_USAGE, "output %s is %s %s itself", output, what, name);
-}
-
-/* --overwrite must not take away what is read. Rank 0 asks the file system. */
-static csim_status check_not_input(csim_context *ctx, const bench_options *o, csim_set *const *sets)
-{
-    csim_status st = CSIM_OK;
-    if (csim_context_rank(ctx) != 0 || o->output == NULL) { return CSIM_OK; }
-    for (int s = 0; st == CSIM_OK && s < o->sets.count; s++) {
-        st =
-            refuse_same_file(ctx, o->output, csim_set_path(sets[s]), "set", csim_set_name(sets[s]));
-    }
-    for (int e = 0; st == CSIM_OK && e < o->encoders.count; e++) {
-        st = refuse_same_file(ctx, o->output, o->encoders.text[e], "encoder", o->encoders.text[e]);
-    }
-    return st;
+    csim__outputs outputs = {
+        .output = o->output, .overwrite = o->overwrite, .encoders = &o->encoders};
+    return csim__check_outputs(app, &outputs);
 }
 
 /* Write the file and print. Collective. */
@@ -309,7 +284,12 @@ static csim_status bench_run(csim__app *app, void *target)
     for (int i = 0; i < o->sets.count; i++) {
         CSIM_TRY(csim_set_open(ctx, o->sets.text[i], &o->input, &sets[i]));
     }
-    CSIM_TRY(csim__vote(ctx, check_not_input(ctx, o, sets)));
+    csim__outputs outputs = {.output = o->output,
+                             .overwrite = o->overwrite,
+                             .encoders = &o->encoders,
+                             .sets = sets,
+                             .count = o->sets.count};
+    CSIM_TRY(csim__vote(ctx, csim__check_outputs(app, &outputs)));
     CSIM_TRY(csim_bench_retrieval(
         ctx, sets, o->sets.count, c.measure, c.count, &o->retrieval, o->input.nan_drop_rows,
         app->common.quiet ? NULL : csim__logger_progress, &app->log, &bench));

@@ -220,6 +220,7 @@ static csim_status open_sets(csim__app *app, const sweep_options *options, csim_
     csim_context *ctx = app->ctx;
     csim__outputs outputs = {.output = options->output,
                              .overwrite = options->overwrite,
+                             .encoders = &options->encoders,
                              .sets = sets,
                              .count = options->sets.count};
     csim_status st = CSIM_OK;

@@ -98,11 +98,17 @@ static csim_status train_run(csim__app *app, void *target)
                           .progress = app->common.quiet ? NULL : csim__logger_progress,
                           .progress_user = &app->log};
     if (st == CSIM_OK) { st = csim__calloc(ctx, options->sets.count, sizeof *sets, "sets", &sets); }
+    csim__outputs outputs = {.output = options->output,
+                             .overwrite = options->overwrite || options->resume,
+                             .sets = sets,
+                             .count = sets != NULL ? options->sets.count : 0};
+    if (st == CSIM_OK) { st = csim__check_outputs(app, &outputs); }
     CSIM_TRY(csim__vote(ctx, st));
     csim__stop_listen();
     for (int i = 0; i < options->sets.count; i++) {
         CSIM_TRY(csim_set_open(ctx, options->sets.text[i], &options->input, &sets[i]));
     }
+    CSIM_TRY(csim__vote(ctx, csim__check_outputs(app, &outputs)));
     CSIM_TRY(csim_train(ctx, sets, options->sets.count, &options->train, &run));
     if (csim_context_rank(ctx) == 0) {
         csim__logger_clear(&app->log);

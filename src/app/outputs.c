@@ -26,6 +26,9 @@ static csim_status check_inputs(const csim__app *app, const char *kind, const ch
         CSIM_TRY(check_apart(ctx, kind, path, "run file", app->common.config, NULL));
     }
     if (o->input != NULL) { CSIM_TRY(check_apart(ctx, kind, path, "input", o->input, NULL)); }
+    for (int i = 0; o->encoders != NULL && i < o->encoders->count; i++) {
+        CSIM_TRY(check_apart(ctx, kind, path, "encoder", o->encoders->text[i], NULL));
+    }
     for (int i = 0; i < o->count; i++) {
         for (int k = 0; o->sets[i] != NULL && k < csim_set_file_count(o->sets[i]); k++) {
             CSIM_TRY(check_apart(ctx, kind, path, "file", csim_set_file(o->sets[i], k),

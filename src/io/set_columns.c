@@ -73,3 +73,18 @@ csim_status csim_set_example_ids(csim_set *set, int64_t row0, int64_t rows, int6
     *has = from != NULL;
     return st;
 }
+
+csim_status csim_set_labels(csim_set *set, const char *label, int64_t row0, int64_t rows,
+                            int64_t *values)
+{
+    const csim__site *from = NULL;
+    char *name = NULL;
+    csim_status st = csim__format(set->ctx, &name, "label_%s", label);
+    if (st == CSIM_OK) { st = csim__set_column(set, 0, name, row0, rows, values, &from); }
+    if (st == CSIM_OK && from == NULL) {
+        st = csim__fail(set->ctx, CSIM_E_DATA, "set %s (%s) has no variable %s", set->name,
+                        set->path, name);
+    }
+    csim__free(set->ctx, &name);
+    return st;
+}

@@ -133,21 +133,6 @@ done:
     return st;
 }
 
-/* Rank 0 reads the labels of all examples. */
-static csim_status read_labels(probing *p, const char *notion, int64_t n, int64_t *all)
-{
-    char *name = NULL;
-    int has = 0;
-    csim_status st = csim__format(p->ctx, &name, "label_%s", notion);
-    if (st == CSIM_OK) { st = csim__set_column(p->set, 0, name, 0, n, all, &has); }
-    if (st == CSIM_OK && !has) {
-        st = csim__fail(p->ctx, CSIM_E_DATA, "set %s (%s) has no variable %s",
-                        csim_set_name(p->set), csim_set_path(p->set), name);
-    }
-    csim__free(p->ctx, &name);
-    return st;
-}
-
 static csim_status share_labels(probing *p, int c, int64_t *all)
 {
     csim_probe_notion *notion = &p->result->notion[c];
@@ -155,7 +140,7 @@ static csim_status share_labels(probing *p, int c, int64_t *all)
     int64_t n = p->task.shard.n;
     int count = 0;
     csim_status st =
-        csim_context_rank(p->ctx) == 0 ? read_labels(p, notion->name, n, all) : CSIM_OK;
+        csim_context_rank(p->ctx) == 0 ? csim_set_labels(p->set, notion->name, 0, n, all) : CSIM_OK;
     if (st == CSIM_OK) { st = csim__int(p->ctx, n, "examples with labels", &count); }
     CSIM_TRY(csim__vote(p->ctx, st));
     CSIM_TRY(csim__vote(

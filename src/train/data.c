@@ -466,24 +466,11 @@ static csim_status list_notions(csim__trainer *t)
     return st;
 }
 
-/* Rank 0 reads the labels of all examples. */
-static csim_status read_labels(csim__trainer *t, int c, int64_t n, int64_t *all)
-{
-    char *name = NULL;
-    int has = 0;
-    csim_status st = csim__format(t->ctx, &name, "label_%s", t->notion[c]);
-    if (st == CSIM_OK) { st = csim__set_column(t->sets[0], 0, name, 0, n, all, &has); }
-    if (st == CSIM_OK && !has) {
-        st = csim__fail(t->ctx, CSIM_E_DATA, "set %s (%s) has no variable %s",
-                        csim_set_name(t->sets[0]), csim_set_path(t->sets[0]), name);
-    }
-    csim__free(t->ctx, &name);
-    return st;
-}
-
 static csim_status share_labels(csim__trainer *t, int c, int64_t n, int64_t *all)
 {
-    csim_status st = csim_context_rank(t->ctx) == 0 ? read_labels(t, c, n, all) : CSIM_OK;
+    csim_status st = csim_context_rank(t->ctx) == 0
+                         ? csim_set_labels(t->sets[0], t->notion[c], 0, n, all)
+                         : CSIM_OK;
     int piece;
     CSIM_TRY(csim__vote(t->ctx, st));
     CSIM_TRY(csim__int(t->ctx, n, "examples with labels", &piece));

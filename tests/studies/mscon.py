@@ -118,6 +118,9 @@ def synthetic(folder, correlation, noises, singles):
                            f"shape,colour,texture_n{noise:02d}",
                            singles if noise == noises[0] else [])
         rows.append([f"{noise / 100:g}", *show_weights(found["learned"])])
+        found["learned, early stop"] = train(
+            data, "0:2000", f"{stem}-n{noise:02d}-early.enc", f"shape,colour,texture_n{noise:02d}",
+            "--early-stop")
         course.append([f"{noise / 100:g}", *(show_weights(found["learned"], e)[2]
                                              for e in (2, 5, 10, 20, 40))])
         later.append((noise, found, probe(data, "2000:5000", found.values(),
