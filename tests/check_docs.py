@@ -110,7 +110,15 @@ class Documents(unittest.TestCase):
         os.symlink(os.path.join(SOURCE, "inputs"), "inputs")
         rng = np.random.default_rng(3)
         np.savez("tiny.npz", a=rng.standard_normal((80, 4)), b=rng.standard_normal((80, 4)))
-        cls.result = json.loads(run("sweep", "tiny.npz", "-m", "all", "--format", "json", "-q"))
+        learned = ["contrasim", "deepdot", "deepcka", "mscon"]
+        for loss in ("contrastive", "deepdot", "deepcka", "mscon"):
+            run("train", "inputs/tiny/net00.nc", "--layers", "0", "--views", "2", "--loss", loss,
+                *(["--notions", "class"] if loss == "mscon" else []), "--epochs", "0", "-o",
+                f"{loss}.nc", "-q")
+        encoders = [w for loss in ("contrastive", "deepdot", "deepcka", "mscon")
+                    for w in ("--encoder", f"{loss}.nc")]
+        cls.result = json.loads(run("sweep", "inputs/tiny/net00.nc", "--layers", "0,1", "-m",
+                                    ",".join(["all", *learned]), *encoders, "--format", "json", "-q"))
         cls.variables = {v["name"]: v for v in cls.result["variables"]}
         cls.help = run("sweep", "--help")
         cls.commands = commands()

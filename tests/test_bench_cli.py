@@ -144,9 +144,9 @@ class Bench(unittest.TestCase):
         self.fails(1, "expected 242 examples or more", "retrieval", "a.npz", "b.npz", "--group",
                    "121")
         self.fails(1, "enc.nc", "retrieval", "a.npz", "b.npz", "-o", "enc.nc")
-        self.fails(2, "is encoder enc.nc itself", "retrieval", "a.npz", "b.npz", "--encoder",
+        self.fails(2, "is encoder enc.nc, which it would replace", "retrieval", "a.npz", "b.npz", "--encoder",
                    "enc.nc", "-o", "enc.nc", "--overwrite")
-        self.fails(2, "is set a itself", "retrieval", "a.npz", "b.npz", "-o", "a.npz",
+        self.fails(2, "is file a.npz of set a, which it would replace", "retrieval", "a.npz", "b.npz", "-o", "a.npz",
                    "--overwrite")
 
     def test_help_names_no_choice_without_effect(self):

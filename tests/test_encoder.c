@@ -109,7 +109,8 @@ static void rows_may_be_cut(void **state)
     assert_memory_equal(whole, again, (size_t)(60 * out) * sizeof *whole);
     for (int r = 0, many = 1; r < 60; r += many, many = 1 + r % 7) {
         int rows = many < 60 - r ? many : 60 - r;
-        train_ok(ctx, csim_encoder_encode(ctx, e, 0, input, rows, c.x[0][0] + r * 8, cut + r * out));
+        train_ok(ctx,
+                 csim_encoder_encode(ctx, e, 0, input, rows, c.x[0][0] + r * 8, cut + r * out));
     }
     for (int i = 0; i < 60 * out; i++) { assert_true(fabsf(cut[i] - whole[i]) < 1e-6f); }
     train_ok(ctx, csim_encoder_encode(ctx, e, 0, input, 0, NULL, NULL));
@@ -257,8 +258,8 @@ static void contradictions_are_refused(void **state)
     static const struct {
         const char *name;
         int64_t value;
-    } ints[] = {{"out", 0},        {"out", 5},      {"out", -1},          {"out", INT64_MAX},
-                {"heads", -1},     {"heads", 1},    {"heads", INT64_MAX}, {"head_out", -1},
+    } ints[] = {{"out", 0},          {"out", 5},         {"out", -1},          {"out", INT64_MAX},
+                {"heads", -1},       {"heads", 1},       {"heads", INT64_MAX}, {"head_out", -1},
                 {"head_weights", 1}, {"head_weights", 2}};
     static const char *const texts[] = {"activation", "input_layer", "input_models"};
     csim_context *ctx = harness_context();

@@ -420,9 +420,8 @@ static void train_files(csim_context *ctx, const char *const *path, int count, c
                         const char *examples, csim_train_options o, const char *output)
 {
     csim_set *sets[TRAIN_SETS] = {NULL};
-    csim_input_options input = {.neuron_axis = -1,
-                                .layers = {.text = &layers, .count = 1},
-                                .examples = examples};
+    csim_input_options input = {
+        .neuron_axis = -1, .layers = {.text = &layers, .count = 1}, .examples = examples};
     csim_train_run run = {.output = output, .overwrite = 1};
     train_ok(ctx, csim_train_resolve(ctx, &o));
     for (int s = 0; s < count; s++) {

@@ -130,7 +130,9 @@ class Train(unittest.TestCase):
                 self.assertEqual(done.stdout, f"{file}: encoder for measure contrasim\n")
                 self.same(f"{name}None.nc", file)
                 self.same(f"{name}None.nc.prev", file + ".prev")
-        self.assertFalse([s for s in os.listdir(".") if re.search(r"\.nc\.(?!prev$)", s)])
+        ours = tuple(f"{name}{ranks}" for name in cases for ranks in (None, 1, 2, 3, 4))
+        left = [s for s in os.listdir(".") if s.startswith(ours)]
+        self.assertFalse([s for s in left if not re.search(r"\.nc(\.prev)?$", s)])
 
     def test_notions(self):
         for ranks in (None, 3):
@@ -216,7 +218,7 @@ class Train(unittest.TestCase):
         self.expect(self.train("there.nc", "--epochs", "1", "--overwrite", "--seed", "2"), 0)
         self.assertFalse(filecmp.cmp("there.nc", "kept.nc", shallow=False))
         shutil.copy("b.npz", "set.npz")
-        self.expect(self.train("b.npz", "--overwrite"), 2, "output b.npz is set b itself")
+        self.expect(self.train("b.npz", "--overwrite"), 2, "output b.npz is file b.npz of set b, which it would replace")
         self.same("b.npz", "set.npz")
 
     # -- going on -------------------------------------------------------------------------------
@@ -290,7 +292,7 @@ class Train(unittest.TestCase):
 
     def test_signals(self):
         """The launcher hands SIGUSR1 on and gives the ranks' exit code; after SIGTERM it has one of
-        its own. A rank, or the program alone, ends with 85 after either."""
+        its own, and may end before it has printed what they say. A rank, or the program alone, ends with 85 after either."""
         plain = self.undisturbed()
         cases = ((3, signal.SIGUSR1, "launcher", 85), (2, signal.SIGTERM, "launcher", None),
                  (2, signal.SIGTERM, "rank", 85), (None, signal.SIGTERM, "alone", 85),
@@ -307,9 +309,10 @@ class Train(unittest.TestCase):
             wait_for(lambda: not any(map(alive, pids)))
             if code is not None:
                 self.assertEqual(got, code, self.said())
-            self.assertIn("with everything saved in signal.nc; --resume goes on", self.said())
+                self.assertIn("with everything saved in signal.nc; --resume goes on", self.said())
             with netCDF4.Dataset("signal.nc") as data:
-                self.assertEqual(data.state_finished, 0)
+                if code is not None:  # else the launcher may pass it on too late
+                    self.assertEqual(data.state_finished, 0)
                 self.assertGreater(data.state_step, 0)
             process = self.start("signal.nc", (number + 1) % 3 + 1)
             self.assertEqual(process.wait(timeout=60), 0, self.said())
@@ -320,7 +323,7 @@ class Train(unittest.TestCase):
         process = self.start("killed.nc", ranks)
         wait_for(lambda: len(children(process.pid)) == ranks or process.poll() is not None)
         pids = children(process.pid)
-        end = time.monotonic() + rng.uniform(0.05, 0.5)
+        end = time.monotonic() + rng.uniform(0.1, 0.7)
         while time.monotonic() < end and process.poll() is None:
             time.sleep(0.002)
         victims = children(process.pid)
@@ -342,9 +345,9 @@ class Train(unittest.TestCase):
     def test_killed_ranks(self):
         plain = self.undisturbed()
         rng = random.Random(1)
-        kills = whole = late = 0
+        kills = late = 0
         remove("killed.nc")
-        while kills < KILLS or not whole:
+        while kills < KILLS:
             before = self.step()
             if self.kill_one(rng, rng.choice((2, 2, 3, 4))):
                 kills += 1
@@ -352,7 +355,6 @@ class Train(unittest.TestCase):
                 late += before > 0
                 continue
             self.same("killed.nc", plain)
-            whole += 1
             remove("killed.nc")
         self.assertGreater(late, KILLS // 4)
         process = self.start("killed.nc", 2)

@@ -80,7 +80,7 @@ static void faults_end_in_one_status(void **state)
         train_case c = make(k);
         train_write(ctx, &c, "f");
         for (size_t e = 0; e < sizeof every / sizeof *every; e++) {
-            for (uint64_t seed = 1; seed <= 6; seed++) {
+            for (uint64_t seed = 1; seed <= 4; seed++) {
                 csim_status st = strike(ctx, &c, every[e], seed, &(train_how){.overwrite = 1});
                 fell += st != CSIM_OK;
                 passed += st == CSIM_OK;
@@ -88,7 +88,7 @@ static void faults_end_in_one_status(void **state)
         }
         train_clear(&c);
     }
-    assert_true(fell > 60 && passed > 0);
+    assert_true(fell > 40 && passed > 0);
     harness_context_free(&ctx);
 }
 
@@ -177,8 +177,8 @@ static void memory_runs_out(void **state)
         train_case c = make(k);
         c.o.epochs = 1;
         train_write(ctx, &c, "f");
-        for (int victim = 0; victim < size; victim += size > 1 ? size - 1 : 1) {
-            long at = 1 + k + victim, stride = size > 1 ? 11 : 5;
+        for (int victim = 0; victim<size; victim += size> 1 ? size - 1 : 1) {
+            long at = 1 + k + victim, stride = size > 1 ? 17 : 7;
             while (fail_at(ctx, &c, victim, at, &(train_how){.overwrite = 1})) { at += stride; }
             most = at > most ? at : most;
         }

@@ -192,7 +192,8 @@ static void large_batches(void **state)
         train_must(ctx, &c, "m", "m.nc");
         train_ok(ctx, csim__checkpoint_read(ctx, "m.nc", &got[k]));
     }
-    const csim__field *p = train_field(got[0], "parameters"), *q = train_field(got[1], "parameters");
+    const csim__field *p = train_field(got[0], "parameters"),
+                      *q = train_field(got[1], "parameters");
     assert_memory_equal(p->data, q->data, (size_t)p->size[1] * sizeof(float));
     for (int k = 0; k < 2; k++) { csim__checkpoint_free(ctx, &got[k]); }
     train_clear(&c);
@@ -214,7 +215,8 @@ static void no_epochs(void **state)
         train_must(ctx, &c, "m", "m.nc");
         train_ok(ctx, csim__checkpoint_read(ctx, "m.nc", &got[k]));
     }
-    const csim__field *p = train_field(got[0], "parameters"), *q = train_field(got[1], "parameters");
+    const csim__field *p = train_field(got[0], "parameters"),
+                      *q = train_field(got[1], "parameters");
     const float *a = p->data, *b = q->data;
     int64_t n = p->size[1];
     assert_int_equal(p->size[0], 3);
@@ -272,9 +274,11 @@ static void sets_that_do_not_fit(void **state)
 static void hidden_layers(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"", ",", "5,", ",5", "0", "-3", "5,,5", "5 5", "many", "5;5",
-                                      "65537", "99999999999999999999", "nonee", "1e3",
-                                      "1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1"};
+    static const char *const bad[] = {"",      ",",     "5,",
+                                      ",5",    "0",     "-3",
+                                      "5,,5",  "5 5",   "many",
+                                      "5;5",   "65537", "99999999999999999999",
+                                      "nonee", "1e3",   "1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1"};
     csim_context *ctx = harness_context();
     train_case c = two(40);
     for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
@@ -304,7 +308,9 @@ static void notions(void **state)
     train_add_notion(&c, 4, 2);
     static const struct {
         const char *list, *part;
-    } bad[] = {{NULL, "--notions"}, {",", "no label variable"}, {"n0,nine", "label_nine"},
+    } bad[] = {{NULL, "--notions"},
+               {",", "no label variable"},
+               {"n0,nine", "label_nine"},
                {"label_n0", "label_label_n0"}};
     const char *all = c.o.notions;
     for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
@@ -345,10 +351,14 @@ int main(int argc, char **argv)
 {
     MPI_Init(&argc, &argv);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(diverging_losses),  cmocka_unit_test(values_that_are_no_numbers),
-        cmocka_unit_test(dull_rows),         cmocka_unit_test(few_examples),
-        cmocka_unit_test(large_batches),     cmocka_unit_test(no_epochs),
-        cmocka_unit_test(sets_that_do_not_fit), cmocka_unit_test(hidden_layers),
+        cmocka_unit_test(diverging_losses),
+        cmocka_unit_test(values_that_are_no_numbers),
+        cmocka_unit_test(dull_rows),
+        cmocka_unit_test(few_examples),
+        cmocka_unit_test(large_batches),
+        cmocka_unit_test(no_epochs),
+        cmocka_unit_test(sets_that_do_not_fit),
+        cmocka_unit_test(hidden_layers),
         cmocka_unit_test(notions),
     };
     return harness_finish(cmocka_run_group_tests_name("train_misuse", tests, NULL, NULL));

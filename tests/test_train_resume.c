@@ -80,7 +80,8 @@ static void existing_outputs_are_kept(void **state)
     train_copy("r_b.nc", "set.nc");
     for (int k = 0; k < 2; k++) {
         train_how how = {.overwrite = k == 0, .resume = k == 1};
-        refused(ctx, train_run(ctx, &c, "r", "r_b.nc", &how), CSIM_E_USAGE, "r_b.nc is set b itself");
+        refused(ctx, train_run(ctx, &c, "r", "r_b.nc", &how), CSIM_E_USAGE,
+                "r_b.nc is set b itself");
         refused(ctx, train_run(ctx, &c, "r", "./r_a.nc", &how), CSIM_E_USAGE, "is set a itself");
     }
     same("r_b.nc", "set.nc");
@@ -88,7 +89,8 @@ static void existing_outputs_are_kept(void **state)
             "no/folder");
     refused(ctx, train_run(ctx, &c, "r", ".", &(train_how){.overwrite = 1}), CSIM_E_IO, "regular");
     refused(ctx, train_run(ctx, &c, "r", "", &(train_how){.overwrite = 1}), CSIM_E_IO, "name");
-    refused(ctx, train_run(ctx, &c, "r", NULL, &(train_how){.overwrite = 1}), CSIM_E_USAGE, "output");
+    refused(ctx, train_run(ctx, &c, "r", NULL, &(train_how){.overwrite = 1}), CSIM_E_USAGE,
+            "output");
     train_clear(&c);
     harness_context_free(&ctx);
 }

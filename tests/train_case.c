@@ -156,9 +156,8 @@ csim_status train_run(csim_context *ctx, const train_case *c, const char *prefix
                       const char *output, const train_how *how)
 {
     csim_set *sets[TRAIN_SETS] = {NULL};
-    csim_input_options input = {.neuron_axis = -1,
-                                .nan_drop_rows = c->drop_rows,
-                                .examples = c->examples};
+    csim_input_options input = {
+        .neuron_axis = -1, .nan_drop_rows = c->drop_rows, .examples = c->examples};
     stopper stop = {.after = how->stop_after,
                     .mine = how->stop_rank < 0 || how->stop_rank == csim_context_rank(ctx)};
     csim_train_run run = {.output = output,

@@ -15,9 +15,9 @@ typedef struct train_ref {
     csim_train_options o; /* resolved */
     csim__net net;
     int input[TRAIN_SETS][TRAIN_LAYERS];
-    int number[TRAIN_SETS][TRAIN_LAYERS];       /* of each site, for the random numbers of views */
+    int number[TRAIN_SETS][TRAIN_LAYERS];        /* of each site, for the random numbers of views */
     double *deviation[TRAIN_SETS][TRAIN_LAYERS]; /* [d], float32 values */
-    int64_t *train, *held;                      /* rows of the sets */
+    int64_t *train, *held;                       /* rows of the sets */
     int64_t trained, held_out;
     double *p, *g, *state1, *state2; /* [parameters] */
     int64_t step;

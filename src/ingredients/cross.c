@@ -82,13 +82,18 @@ static void accumulate(pass *w, const csim__product *p, int64_t *acc, flight *un
     for (int64_t c = 0; c < w->shard->count; c++) {
         int64_t at = c * w->shard->chunk;
         int k = (int)csim__chunk_rows(w->shard, w->shard->first + c);
+        double work = (self ? 1.0 : 2.0) * m * n * k;
         if (l->xf != NULL) {
             const float *a = l->xf + at * m, *b = r->xf + at * n;
+            csim__phase_begin(w->ctx, "products");
             self ? csim__syrk_tn_f(m, k, a, w->part) : csim__gemm_tn_f(m, n, k, a, b, w->part);
+            csim__phase_end(w->ctx, work, 0);
             csim__exact_add_block_f(acc, w->part, m, n, w->factor[0], w->factor[1], self);
         } else {
             const double *a = l->x + at * m, *b = r->x + at * n;
+            csim__phase_begin(w->ctx, "products");
             self ? csim__syrk_tn(m, k, a, w->part) : csim__gemm_tn(m, n, k, a, b, w->part);
+            csim__phase_end(w->ctx, work, 0);
             csim__exact_add_block(acc, w->part, m, n, w->factor[0], w->factor[1], self);
         }
         if (under_way->product != NULL) { /* let the message layer make progress */

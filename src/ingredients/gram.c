@@ -251,15 +251,19 @@ static void make_tiles(ring *w, const side *left, int64_t i, const side *right, 
             const float *b = (const float *)(const void *)right->row[s] + j * d;
             float *tile = w->tile[s];
             spread_f(tile, m, n, l, r, diagonal);
+            csim__phase_begin(w->ctx, "products");
             diagonal ? csim__syrk_nt_add_f(m, d, a, tile)
                      : csim__gemm_nt_add_f(m, n, d, a, b, tile);
+            csim__phase_end(w->ctx, (diagonal ? 1.0 : 2.0) * d * m * n, 0);
             for (int64_t k = 0; diagonal && k < m; k++) { tile[k * (m + 1)] = 0; }
         } else {
             const double *a = (const double *)(const void *)left->row[s] + i * d;
             const double *b = (const double *)(const void *)right->row[s] + j * d;
             double *tile = w->tile[s];
             spread(tile, m, n, l, r, diagonal);
+            csim__phase_begin(w->ctx, "products");
             diagonal ? csim__syrk_nt_add(m, d, a, tile) : csim__gemm_nt_add(m, n, d, a, b, tile);
+            csim__phase_end(w->ctx, (diagonal ? 1.0 : 2.0) * d * m * n, 0);
             for (int64_t k = 0; diagonal && k < m; k++) { tile[k * (m + 1)] = 0; }
         }
     }

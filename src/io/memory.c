@@ -60,6 +60,19 @@ static csim_status read_memory(csim_context *ctx, void *handle, const csim__arra
     return CSIM_OK;
 }
 
+static csim_status no_columns(csim_context *ctx, void *handle, const char *name, int64_t start,
+                              int64_t count, int64_t *out, int *has)
+{
+    (void)ctx;
+    (void)handle;
+    (void)name;
+    (void)start;
+    (void)count;
+    (void)out;
+    *has = 0;
+    return CSIM_OK;
+}
+
 static const csim__reader format_memory = {
     .name = "memory",
     .probe = never,
@@ -67,6 +80,7 @@ static const csim__reader format_memory = {
     .open = open_nothing,
     .close = close_memory,
     .read = read_memory,
+    .read_ids = no_columns,
 };
 
 static csim_status check(csim_context *ctx, const char *name, int64_t n,

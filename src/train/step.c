@@ -22,7 +22,7 @@ typedef struct work {
     int64_t batch;
     const int64_t *row; /* rows of the sets: training or held out */
     bool learn;
-    double factor; /* of the loss, τ/base */
+    double factor;      /* of the loss, τ/base */
     csim_status failed; /* of this rank, until it is agreed on */
 } work;
 
@@ -117,7 +117,7 @@ static csim_status for_pieces(work *w, piece_fn fn)
                        .slot = (int)(c - s->first)};
             if (augmented(t) && fn == NULL) { augment_run(w, run, c, rows, x, copy); }
             if (fn != NULL) { st = fn(w, &p); }
-            copy += p.rows * d;
+            if (copy != NULL) { copy += p.rows * d; }
             x += rows * run->count * d;
             at += p.rows;
         }

@@ -303,6 +303,7 @@ static csim_status find_checkpoint(csim__trainer *t, char **path)
         st = csim__vote(t->ctx, csim__strdup(t->ctx, found == 1 ? output : before, path));
     }
 done:
+    if (st != CSIM_OK) { csim__free(t->ctx, path); }
     csim__free(t->ctx, &before);
     return st;
 }
@@ -311,9 +312,10 @@ done:
 static csim_status resume(csim__trainer *t, bool *resumed)
 {
     char *path = NULL, *before = NULL;
-    csim_status st = find_checkpoint(t, &path);
-    *resumed = st == CSIM_OK && path != NULL;
-    if (!*resumed) { return st; }
+    csim_status st = CSIM_OK;
+    CSIM_TRY(find_checkpoint(t, &path));
+    *resumed = path != NULL;
+    if (!*resumed) { goto done; }
     st = csim__train_restore(t, path);
     if (st == CSIM_E_FORMAT && strcmp(path, t->run->output) == 0) {
         char why[512];
