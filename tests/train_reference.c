@@ -73,11 +73,7 @@ static void divide(train_ref *r)
     r->held = malloc((size_t)r->c->n * sizeof *r->held);
     for (int64_t i = 0; i < r->c->n; i++) {
         bool out = floor((double)(i + 1) * part) > floor((double)i * part);
-        if (out) {
-            r->held[r->held_out++] = i;
-        } else {
-            r->train[r->trained++] = i;
-        }
+        *(out ? &r->held[r->held_out++] : &r->train[r->trained++]) = i;
     }
 }
 

@@ -58,6 +58,7 @@ const csim_measure csim__measure_contrasim = {
             "Contrastive Learning",
     .needs = CSIM_NEEDS_PROJECTION,
     .props = CSIM_SYMMETRIC,
+    .range = {-1, 1},
     .finish = contrasim,
 };
 
@@ -68,6 +69,7 @@ const csim_measure csim__measure_deepdot = {
             "Contrastive Learning",
     .needs = CSIM_NEEDS_PROJECTION,
     .props = CSIM_SYMMETRIC,
+    .range = {-1, 1},
     .finish = deepdot,
 };
 
@@ -78,6 +80,7 @@ const csim_measure csim__measure_mscon = {
     .cite = "Mao et al. 2023, Multi-Similarity Contrastive Learning",
     .needs = CSIM_NEEDS_PROJECTION,
     .props = CSIM_SYMMETRIC,
+    .range = {-1, 1},
     .finish = mscon,
 };
 

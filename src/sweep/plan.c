@@ -126,8 +126,8 @@ static void count_costs(const csim__problem *p, csim__plan *plan)
 {
     int64_t widths = 0, widest = 0, bases = 0, largest = 0, loadings = 0, squares = 0;
     int64_t tiled_sites = 0, tiled_widths = 0;
-    csim_shard s = {.n = 0};
-    for (int r = 0; r < p->size; r++) { /* chunks are dealt so that some rank has most rows */
+    csim_shard s = csim__shard(p->n, 0, p->size);
+    for (int r = 1; r < p->size; r++) { /* chunks are dealt so that some rank has most rows */
         csim_shard t = csim__shard(p->n, r, p->size);
         if (t.rows > s.rows) { s = t; }
     }

@@ -76,6 +76,7 @@ def probe(data, examples, encoders, notions):
         for kind in ("softmax", "knn"):
             about = entry[kind]
             found[entry["features"], entry["notion"], kind] = about["mean"], about["std"]
+            found["runs", entry["features"], entry["notion"], kind] = np.array(about["accuracy"])
         found["chance", entry["notion"]] = entry["chance"]
     return found
 
@@ -101,6 +102,17 @@ def show_probes(title, found, encoders, columns):
         rows.append([name, *("{:.3f} ± {:.3f}".format(*found[(path, *c)]) for c in columns)])
     rows.append(["chance", *(f"{found['chance', c[0]]:.3f}" for c in columns)])
     table(["features", *(f"{n}, {k}" for n, k in columns)], rows)
+
+
+def gain(found, encoders, longer, columns):
+    """Learned less equal weights with steps of the same mean length, run by run."""
+    low, high = [n for n in encoders if ", lr" in n]
+    a, b = (high, "equal") if longer else ("learned", low)
+    cells = []
+    for c in columns:
+        d = found[("runs", encoders[a], *c)] - found[("runs", encoders[b], *c)]
+        cells.append(f"{100 * d.mean():+.1f} ± {100 * d.std(ddof=1):.1f}")
+    return cells
 
 
 CLEAN = [("shape", "softmax"), ("shape", "knn"), ("colour", "softmax"), ("colour", "knn"),
@@ -129,6 +141,12 @@ def synthetic(folder, correlation, noises, singles):
     table(["label noise", "shape", "colour", "texture (noisy)"], rows)
     print(f"\nCorrelation {correlation:g}: w (e^-w) of texture after some epochs")
     table(["label noise", *(f"epoch {e}" for e in (2, 5, 10, 20, 40))], course)
+    for longer in (False, True):
+        print(f"\nCorrelation {correlation:g}: learned less equal, "
+              f"{'long' if longer else 'short'} steps, in points")
+        table(["label noise", *(f"{n}, {k}" for n, k in CLEAN)],
+              [[f"{noise / 100:g}", *gain(accuracy, found, longer, CLEAN)]
+               for noise, found, accuracy in later])
     for noise, found, accuracy in later:
         show_probes(f"Correlation {correlation:g}, label noise {noise / 100:g}", accuracy, found,
                     CLEAN)
@@ -152,6 +170,13 @@ def fashion(folder):
                                             [*names, "baseColour", "subCategory"]])))
     print("\nFashion: w (e^-w) after the last epoch, over 3 seeds")
     table(["first notion", "gender", "season", "usage", "articleType"], rows)
+    columns = [(f"{n}_all", k) for k in ("softmax", "knn")
+               for n in [*names, "baseColour", "subCategory"]]
+    for longer in (False, True):
+        print(f"\nFashion: learned less equal, {'long' if longer else 'short'} steps, in points")
+        table(["first notion", *(f"{n}, {k}" for n, k in columns)],
+              [[gender, *gain(accuracy, found, longer, columns)] for gender, found, accuracy in
+               later])
     for gender, found, accuracy in later:
         show_probes(f"Fashion, {gender}: softmax", accuracy, found,
                     [(f"{n}_all", "softmax") for n in [*names, "baseColour", "subCategory"]])
