@@ -127,6 +127,18 @@ typedef struct csim__trainer {
     double *notion_loss; /* [3·notions] losses, weights, gradients of the weights */
 } csim__trainer;
 
+/** Are whole layers compared, not rows? Are rows copied with noise or dropout? */
+static inline bool csim__by_sets(const csim__trainer *t)
+{
+    return t->options->item == CSIM_ITEM_SET;
+}
+
+static inline bool csim__augmented(const csim__trainer *t)
+{
+    const csim_train_options *o = t->options;
+    return o->views > 1 || o->view_noise > 0 || o->view_dropout > 0;
+}
+
 /** Options as text, `key = value` lines, but for what may change when a training goes on. Local. */
 csim_status csim__train_describe(csim_context *ctx, const csim_train_options *options, char **text);
 
@@ -140,6 +152,11 @@ csim_status csim__train_hidden(csim_context *ctx, const char *text, int **list, 
 /** List sites, lay out the encoder and the batches, read the rows. Collective; agreed. */
 csim_status csim__train_data(csim__trainer *t);
 void csim__train_data_clear(csim__trainer *t);
+
+/** Its second half: the rows and their checksums; the deviations of the neurons, for noisy views.
+ *  Collective; agreed. */
+csim_status csim__train_read(csim__trainer *t);
+csim_status csim__train_deviations(csim__trainer *t);
 
 /** Room for steps. Local. */
 csim_status csim__train_room(csim__trainer *t);
