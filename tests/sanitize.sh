@@ -18,7 +18,7 @@ case $1 in
     cmake --build "$folder" --parallel 2
     ;;
   run)
-    ctest --test-dir "$folder" --output-on-failure --no-tests=error --parallel 2 -R '_np[13]$' -LE slow
+    ctest --test-dir "$folder" --output-on-failure --no-tests=error -R '_np[13]$' -LE slow
     ;;
   *)
     echo "usage: sanitize.sh build|run FOLDER" >&2
