@@ -86,7 +86,7 @@ def fastest_program_env(ranks):
     env = found[rates.index(max(rates))]
     text, _, _ = timed([program(), "--version"], env)
     blas = [line.split() for line in text.splitlines() if line.startswith("BLAS")]
-    return env, " ".join(blas[0][1:3] + blas[0][-2:-1]) if blas else "BLAS unknown"
+    return env, " ".join(blas[0][1:]) if blas else "BLAS unknown"
 
 
 def run_sweep(folder, measures, ranks, *more, env=None):
