@@ -62,9 +62,10 @@ int64_t csim__gram_tile(int64_t chunk)
     return csim__min64(chunk, TILE) * csim__min64(chunk, TILE);
 }
 
-/* Half way round two ranks meet the same pairs of chunks. The lower one takes the first of them, the
- * higher rank's chunks in turn, until it has half of the work, its own triangle included: so it
- * need not see all chunks of the other. Both deal alike; who makes a tile does not change it. */
+/* Half way round two ranks meet the same pairs of chunks. The lower one takes the higher
+ * rank's chunks in turn, until it has half of the work, its own triangle included: so it need not
+ * see all chunks of the other. The last chunk, which may be short, comes first: that balances best.
+ * Both deal alike; who makes a tile does not change it. */
 static csim_status make_deal(ring *w)
 {
     const csim_shard *me = w->shard;
@@ -77,7 +78,7 @@ static csim_status make_deal(ring *w)
     CSIM_TRY(csim__calloc(w->ctx, me->count * theirs.count, 1, "a deal of tiles", &d->mine));
     CSIM_TRY(csim__calloc(w->ctx, theirs.count, 1, "a deal of tiles", &d->wanted));
     CSIM_TRY(csim__calloc(w->ctx, me->count, 1, "a deal of tiles", &d->offered));
-    for (int64_t j = 0; j < high->count; j++) {
+    for (int64_t j = high->count - 1; j >= 0; j--) {
         for (int64_t i = 0; i < low->count; i++) {
             double work = (double)csim__chunk_rows(low, low->first + i) *
                           (double)csim__chunk_rows(high, high->first + j);
@@ -291,7 +292,7 @@ static const deal *deal_of(const ring *w, int step)
     return step > 0 && 2 * step == w->shard->size ? &w->half : NULL;
 }
 
-/* Send all own chunks that the rank @p step before us uses: they need no other memory, and each is
+/* Send, from the last to the first, all own chunks that the rank @p step before us uses: they need no other memory, and each is
  * taken as soon as there is room for it. */
 static csim_status send_chunks(ring *w, int step)
 {
@@ -301,7 +302,7 @@ static csim_status send_chunks(ring *w, int step)
     MPI_Comm comm = csim_context_comm(w->ctx);
     int to = (me->rank - step + me->size) % me->size, code = MPI_SUCCESS;
     int lifts = (int)(w->count * me->chunk);
-    for (int64_t c = 0; c < me->count; c++) {
+    for (int64_t c = me->count - 1; c >= 0; c--) {
         int64_t rows = csim__chunk_rows(me, me->first + c);
         if (d != NULL && !d->offered[c]) { continue; }
         own_side(w, c, &w->left);
@@ -327,10 +328,11 @@ static csim_status expect_chunk(ring *w, int step, int64_t c)
     MPI_Comm comm = csim_context_comm(w->ctx);
     int from = (me->rank + step) % me->size, code = MPI_SUCCESS;
     csim_shard theirs = csim__shard(me->n, from, me->size);
-    visitor *v = &w->slot[c % SLOTS];
     MPI_Datatype type = w->single ? MPI_FLOAT : MPI_DOUBLE;
+    if (c < 0) { return CSIM_OK; } /* there is no further one */
+    visitor *v = &w->slot[c % SLOTS];
     v->in.count = 0;
-    if (c >= theirs.count || (d != NULL && !d->wanted[c])) { return CSIM_OK; }
+    if (d != NULL && !d->wanted[c]) { return CSIM_OK; }
     int64_t rows = csim__chunk_rows(&theirs, theirs.first + c);
     for (int s = 0; code == MPI_SUCCESS && s < w->count; s++) {
         char *at = v->rows + (size_t)(w->offset[s] * me->chunk) * w->element;
@@ -366,7 +368,7 @@ static csim_status receive(ring *w, int step, const csim_shard *theirs, int64_t 
 {
     const csim_shard *me = w->shard;
     const deal *d = deal_of(w, step);
-    visitor *v = &w->slot[c % SLOTS], *next = &w->slot[(c + 1) % SLOTS];
+    visitor *v = &w->slot[c % SLOTS], *next = &w->slot[(c + SLOTS - 1) % SLOTS];
     csim_status st = complete(w, &v->in);
     if (before != CSIM_OK) { return st; } /* only the messages are taken in */
     for (int s = 0; s < w->count; s++) {
@@ -393,12 +395,13 @@ static void own_tiles(ring *w)
             own_side(w, i, &w->left);
             own_side(w, j, &w->right);
             chunk_pair(w, &w->left, &w->right, i == j);
-            nudge(&w->slot[0].in);
+            for (int k = 0; k < SLOTS; k++) { nudge(&w->slot[k].in); }
         }
     }
 }
 
-/* Every step meets another rank. A failure does not end the exchange: the others would wait. */
+/* Every step meets another rank, its chunks from the last to the first. A failure does not end the
+ * exchange: the others would wait. */
 static csim_status go_round(ring *w)
 {
     const csim_shard *me = w->shard;
@@ -406,10 +409,8 @@ static csim_status go_round(ring *w)
     for (int step = 0; step <= me->size / 2; step++) {
         csim_shard theirs = csim__shard(me->n, (me->rank + step) % me->size, me->size);
         csim_status posted = CSIM_OK;
-        for (int64_t c = 0; step > 0 && c < theirs.count; c++) {
-            if (c + 1 < theirs.count && posted == CSIM_OK) {
-                posted = expect_chunk(w, step, c + 1);
-            }
+        for (int64_t c = theirs.count - 1; step > 0 && c >= 0; c--) {
+            if (posted == CSIM_OK) { posted = expect_chunk(w, step, c - 1); }
             done = receive(w, step, &theirs, c, st);
             st = st == CSIM_OK ? done : st;
         }
@@ -417,7 +418,8 @@ static csim_status go_round(ring *w)
         st = st == CSIM_OK ? done : st;
         st = st == CSIM_OK ? posted : st;
         if (step < me->size / 2) {
-            done = expect_chunk(w, step + 1, 0);
+            csim_shard next = csim__shard(me->n, (me->rank + step + 1) % me->size, me->size);
+            done = expect_chunk(w, step + 1, next.count - 1);
             st = st == CSIM_OK ? done : st;
             done = send_chunks(w, step + 1);
             st = st == CSIM_OK ? done : st;

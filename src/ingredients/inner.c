@@ -5,29 +5,42 @@
 
 #include "ingredients/gram.h"
 
-enum { LANES = 4, ROWS = 2, COLS = 4, GROUP = ROWS * COLS, STRIP = 1024 };
+enum { LANES = 8, SIDE = 4, GROUP = SIDE * SIDE, STRIP = 512 };
 
 /* Unaligned vectors that may be read from arrays of their elements. */
-typedef double vec __attribute__((vector_size(4 * sizeof(double)), aligned(8), may_alias));
-typedef float vecf __attribute__((vector_size(8 * sizeof(float)), aligned(4), may_alias));
+typedef double vec __attribute__((vector_size(LANES * sizeof(double)), aligned(8), may_alias));
+typedef float vecf __attribute__((vector_size(2 * LANES * sizeof(float)), aligned(4), may_alias));
 
 #if defined(__x86_64__)
+#define KERNEL(name) name##_avx512
+#define KERNEL_TARGET __attribute__((target("avx512f")))
+#define BLOCK 4
+#include "ingredients/inner_kernel.h"
+
 #define KERNEL(name) name##_avx2
 #define KERNEL_TARGET __attribute__((target("avx2")))
+#define BLOCK 2
 #include "ingredients/inner_kernel.h"
 #endif
 
 #define KERNEL(name) name##_plain
 #define KERNEL_TARGET
+#define BLOCK 1
 #include "ingredients/inner_kernel.h"
 
-static bool has_avx2(void)
+/* The kernels that this processor runs fastest. */
+typedef struct kernels {
+    void (*strip)(const double *const *a, const double *const *b, int64_t length, vec *acc);
+    void (*strip_f)(const float *const *a, const float *const *b, int64_t length, vec *acc);
+} kernels;
+
+static kernels choose_kernels(void)
 {
 #if defined(__x86_64__)
-    return __builtin_cpu_supports("avx2") != 0;
-#else
-    return false;
+    if (__builtin_cpu_supports("avx512f")) { return (kernels){strip_avx512, strip_f_avx512}; }
+    if (__builtin_cpu_supports("avx2")) { return (kernels){strip_avx2, strip_f_avx2}; }
 #endif
+    return (kernels){strip_plain, strip_f_plain};
 }
 
 /* One list of tiles, double or float. */
@@ -36,12 +49,13 @@ typedef struct tiles {
     const float *const *f;
     int count;
     const unsigned char *wanted;
+    kernels kernel;
 } tiles;
 
 static bool any_wanted(const tiles *t, int a, int b)
 {
-    for (int r = a; r < a + ROWS && r < t->count; r++) {
-        for (int c = b > r ? b : r; c < b + COLS && c < t->count; c++) {
+    for (int r = a; r < a + SIDE && r < t->count; r++) {
+        for (int c = b > r ? b : r; c < b + SIDE && c < t->count; c++) {
             if (t->wanted[r * t->count + c]) { return true; }
         }
     }
@@ -49,31 +63,25 @@ static bool any_wanted(const tiles *t, int a, int b)
 }
 
 /* One strip for one group of pairs; beyond the list the last tile stands in and is ignored. */
-static void group_strip(const tiles *t, int a, int b, int64_t at, int64_t length, double *acc)
+static void group_strip(const tiles *t, int a, int b, int64_t at, int64_t length, vec *acc)
 {
     int last = t->count - 1;
+    const double *x[SIDE], *y[SIDE];
+    const float *xf[SIDE], *yf[SIDE];
+    for (int i = 0; i < SIDE; i++) {
+        int row = a + i < last ? a + i : last, col = b + i < last ? b + i : last;
+        if (t->d != NULL) {
+            x[i] = t->d[row] + at;
+            y[i] = t->d[col] + at;
+        } else {
+            xf[i] = t->f[row] + at;
+            yf[i] = t->f[col] + at;
+        }
+    }
     if (t->d != NULL) {
-        const double *x[ROWS], *y[COLS];
-        for (int r = 0; r < ROWS; r++) { x[r] = t->d[a + r < last ? a + r : last] + at; }
-        for (int c = 0; c < COLS; c++) { y[c] = t->d[b + c < last ? b + c : last] + at; }
-#if defined(__x86_64__)
-        if (has_avx2()) {
-            strip_avx2(x, y, length, acc);
-            return;
-        }
-#endif
-        strip_plain(x, y, length, acc);
+        t->kernel.strip(x, y, length, acc);
     } else {
-        const float *x[ROWS], *y[COLS];
-        for (int r = 0; r < ROWS; r++) { x[r] = t->f[a + r < last ? a + r : last] + at; }
-        for (int c = 0; c < COLS; c++) { y[c] = t->f[b + c < last ? b + c : last] + at; }
-#if defined(__x86_64__)
-        if (has_avx2()) {
-            strip_f_avx2(x, y, length, acc);
-            return;
-        }
-#endif
-        strip_f_plain(x, y, length, acc);
+        t->kernel.strip_f(xf, yf, length, acc);
     }
 }
 
@@ -87,13 +95,18 @@ static double tail(const tiles *t, int a, int b, int64_t at, int64_t length)
     return sum;
 }
 
-static void collect(const tiles *t, int a, int b, int64_t whole, int64_t length, const double *acc,
+static double across(vec s)
+{
+    return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+}
+
+static void collect(const tiles *t, int a, int b, int64_t whole, int64_t length, const vec *acc,
                     double *out)
 {
-    for (int r = a; r < a + ROWS && r < t->count; r++) {
-        for (int c = b > r ? b : r; c < b + COLS && c < t->count; c++) {
-            const double *s = acc + ((r - a) * COLS + (c - b)) * LANES;
-            out[r * t->count + c] = ((s[0] + s[2]) + (s[1] + s[3])) + tail(t, r, c, whole, length);
+    for (int r = a; r < a + SIDE && r < t->count; r++) {
+        for (int c = b > r ? b : r; c < b + SIDE && c < t->count; c++) {
+            out[r * t->count + c] =
+                across(acc[(r - a) * SIDE + (c - b)]) + tail(t, r, c, whole, length);
         }
     }
 }
@@ -102,13 +115,13 @@ static void collect(const tiles *t, int a, int b, int64_t whole, int64_t length,
  * groups as fit on the stack go along. */
 static void inner_products(const tiles *t, int64_t length, double *out)
 {
-    enum { BATCH = 64 };
-    double acc[BATCH][GROUP * LANES];
+    enum { BATCH = 32 };
+    vec acc[BATCH][GROUP];
     int first[BATCH][2], groups = 0;
     int64_t whole = length - length % (2 * LANES);
-    for (int a = 0; a < t->count; a += ROWS) {
-        for (int b = a / COLS * COLS; b < t->count; b += COLS) {
-            bool last = a + ROWS >= t->count && b + COLS >= t->count;
+    for (int a = 0; a < t->count; a += SIDE) {
+        for (int b = a; b < t->count; b += SIDE) {
+            bool last = a + SIDE >= t->count && b + SIDE >= t->count;
             if (any_wanted(t, a, b)) {
                 first[groups][0] = a;
                 first[groups++][1] = b;
@@ -132,13 +145,13 @@ static void inner_products(const tiles *t, int64_t length, double *out)
 void csim__inner_products(const double *const *tile, int count, int64_t length,
                           const unsigned char *wanted, double *out)
 {
-    tiles t = {.d = tile, .count = count, .wanted = wanted};
+    tiles t = {.d = tile, .count = count, .wanted = wanted, .kernel = choose_kernels()};
     inner_products(&t, length, out);
 }
 
 void csim__inner_products_f(const float *const *tile, int count, int64_t length,
                             const unsigned char *wanted, double *out)
 {
-    tiles t = {.f = tile, .count = count, .wanted = wanted};
+    tiles t = {.f = tile, .count = count, .wanted = wanted, .kernel = choose_kernels()};
     inner_products(&t, length, out);
 }

@@ -18,7 +18,8 @@ import time
 import numpy as np
 
 # Set on some machines for old versions of OpenBLAS; often it chooses better by itself. Each side of
-# a comparison runs with or without them, whichever is faster on a small problem.
+# a comparison runs with or without them, whichever is faster on a small problem, unless --as-is
+# leaves them alone.
 KERNEL_VARIABLES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
 
@@ -72,10 +73,10 @@ def program_env():
     return env
 
 
-def fastest_program_env(ranks):
+def fastest_program_env(ranks, as_is=False):
     """The environment in which the program's GEMM is fastest, and the kernel it then uses."""
     found = [program_env()]
-    if any(name in found[0] for name in KERNEL_VARIABLES):
+    if not as_is and any(name in found[0] for name in KERNEL_VARIABLES):
         found.append(free_kernel(found[0]))
     rates = []
     for env in found:
@@ -115,14 +116,14 @@ def run_baseline(choice, script, task, folder):
             "cpu": cpu, "values": values, "about": out["about"]}
 
 
-def choices(pythons, threads):
+def choices(pythons, threads, as_is=False):
     """Every Python, with the environment as it is and without the variables that choose a kernel."""
     found = []
     for python in pythons:
         env = dict(os.environ, OPENBLAS_NUM_THREADS=str(threads), OMP_NUM_THREADS=str(threads),
                    MKL_NUM_THREADS=str(threads))
         found.append({"python": python, "env": env})
-        if any(name in env for name in KERNEL_VARIABLES):
+        if not as_is and any(name in env for name in KERNEL_VARIABLES):
             found.append({"python": python, "env": free_kernel(env)})
     return found
 
@@ -181,6 +182,8 @@ def options(text, **defaults):
     parser.add_argument("--ranks", type=int, default=2, help="also the threads of the baseline")
     parser.add_argument("--rounds", type=int, default=defaults.get("rounds", 5))
     parser.add_argument("--markdown", action="store_true", help="print rows of a table only")
+    parser.add_argument("--as-is", action="store_true",
+                        help=f"leave {' and '.join(KERNEL_VARIABLES)} as they are on both sides")
     parser.add_argument("--python", action="append", default=[], metavar="PATH",
                         help="a Python to try as the baseline; may be repeated")
     return parser
@@ -192,10 +195,10 @@ def say(line):
 
 def compare(title, script, task, measures, target, args):
     """A B A B on one problem; prints a line or a row. Returns whether the values agree."""
-    found = choices(args.python or [sys.executable], args.ranks)
+    found = choices(args.python or [sys.executable], args.ranks, args.as_is)
     small = args.examples < 1000  # a check of the values: any baseline will do
     choice = found[0] if small else fastest(found, script, task, say)
-    env, blas = (program_env(), "") if small else fastest_program_env(args.ranks)
+    env, blas = (program_env(), "") if small else fastest_program_env(args.ranks, args.as_is)
     say(f"program: {blas}")
     rounds = []
     with tempfile.TemporaryDirectory(prefix="contrasim-bench-") as folder:

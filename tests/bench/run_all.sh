@@ -31,6 +31,7 @@ echo "$("$CONTRASIM_BIN" --version | head -1), $(date -u +%Y-%m-%d), $model, $(n
 echo
 "$python" -B -c "import sys; sys.path.insert(0, '$here'); import bench; print(bench.table_head())"
 run compare_numpy "${all[@]}" --python "$python" --python "$venv/numpy/bin/python" || status=1
+run compare_numpy "${all[@]}" --task cka --as-is --python "$venv/numpy/bin/python" || status=1
 run compare_torch "${all[@]}" --python "$venv/torch/bin/python" || status=1
 echo
 echo "| quantity | measured | target |"
