@@ -3,11 +3,13 @@
 
 #include "io/results_private.h"
 
-/* Attributes that may differ between the parts of a sweep. */
+/* Attributes that may differ between the parts of a sweep. Inputs may lie elsewhere on another node:
+ * their checksums tell. */
 static bool may_differ(const char *name)
 {
     return strcmp(name, "history") == 0 || strncmp(name, "run_", 4) == 0 ||
-           strcmp(name, CSIM__RESULTS_PART) == 0 || strcmp(name, "checksum") == 0;
+           strcmp(name, "input_names") == 0 || strcmp(name, CSIM__RESULTS_PART) == 0 ||
+           strcmp(name, "checksum") == 0;
 }
 
 static bool same_attribute(const csim_attribute *a, const csim_attribute *b)
