@@ -156,6 +156,9 @@ static csim_status next_record(csim_context *ctx, csim__journal *j, int64_t end,
         get(j, at + padded(r->bytes), &seal, sizeof seal) != (int64_t)sizeof seal) {
         return refuse(ctx, j->path, "read");
     }
+    for (int64_t i = r->bytes; i < padded(r->bytes); i++) {
+        if (((const char *)*data)[i] != 0) { return CSIM_OK; }
+    }
     if (seal != seal_of(j->seal, r, *data)) { return CSIM_OK; }
     j->seal = seal;
     j->size = at + padded(r->bytes) + (int64_t)sizeof seal;

@@ -213,6 +213,10 @@ csim_status csim__cells_results(csim_context *ctx, const csim__cells *cells,
     CSIM_TRY(csim_results_set_text(*results, -1, "blas", blas));
     CSIM_TRY(csim_results_set_text(*results, -1, "precision",
                                    options->precision == CSIM_DOUBLE ? "double" : "single"));
+    if (options->parts > 0) {
+        const int64_t part[2] = {options->part, options->parts};
+        CSIM_TRY(csim_results_set_ints(*results, -1, "part", part, 2));
+    }
 done:
     csim__free(ctx, &cols);
     csim__free(ctx, &rows);

@@ -184,9 +184,11 @@ static csim_status rounds(csim__sweep *w, int64_t first, int64_t last)
     }
     for (int64_t i = first; st == CSIM_OK && i < last; i += step) {
         int64_t end = csim__min64(i + step, last);
+        int64_t before = w->saved;
         st = one_round(w, i, end);
         if (st == CSIM_OK) { st = csim__saved_pairs(w, i, end); }
-        if (st == CSIM_OK) { st = csim__saved_stop(w); }
+        /* not before something is saved: a sweep that is stopped again and again comes to its end */
+        if (st == CSIM_OK && w->saved > before) { st = csim__saved_stop(w); }
     }
     return st;
 }
