@@ -3,7 +3,8 @@
  *     none         nothing; the calls are counted
  *     kill         the process is killed before the call
  *     torn         it is killed in the midst of a write, else after the call
- *     full         from this call on, the disk is full: half of the first write, then ENOSPC
+ *     full         from this call on, the disk is full: half of the first write, then ENOSPC;
+ *                  files that are there can be opened and cut
  *     broken       EIO, once
  *     short        from this call on, writes take one byte or half of what they are given
  *     interrupted  EINTR, once, if it is a write
@@ -207,7 +208,7 @@ static int open_file(const char *path, int flags, mode_t mode)
         return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
     }
     action a = meet("open", path, 0);
-    if (a == FULL) { return fail(ENOSPC); }
+    if (a == FULL && access(path, F_OK) != 0) { return fail(ENOSPC); }
     DO(a, (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode));
 }
 

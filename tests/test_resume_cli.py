@@ -6,13 +6,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import unittest
 
 import numpy as np
 
 import resume_case as case
-from resume_case import GRAM, LARGE, SMALL, Run, digest, journal, run, sweep
+from resume_case import GRAM, LARGE, LOW, SMALL, digest, journal, run, sweep
 
 
 class ResumeCli(case.Resume):
@@ -42,26 +41,25 @@ class ResumeCli(case.Resume):
         """A job of four ranks that was asked to stop is finished by one, and the other way round."""
         for first, second in ((4, None), (None, 4), (3, 2)):
             self.stop(first, signal.SIGTERM)
-            self.expect(sweep(LARGE, self.output, "--resume", *self.low(LARGE, second),
+            self.expect(sweep(LARGE, self.output, "--resume",
                               ranks=second), 0)
             self.same(LARGE)
 
     def test_saved_work_is_used(self):
-        """What is saved is not written anew: a job that goes on appends the rest."""
-        self.saved(SMALL, self.output)
-        kept = case.size(journal(self.output))
-        written = []
+        """What is saved is not made anew: a job that goes on appends the rest."""
+        ends = self.saved(SMALL, self.output)
         shutil.move(journal(self.output), "kept.journal")
-        for before in (False, True):
-            if before:
+        written = []
+        for begun in (False, True):
+            if begun:
                 shutil.move("kept.journal", journal(self.output))
-            done = sweep(SMALL, self.output, "--resume", *self.low(SMALL),
+            done = sweep(SMALL, self.output, "--resume", *LOW[SMALL],
                          env=case.faulty("none:1", self.output))
             self.expect(done, 0)
             self.same(SMALL)
             os.remove(self.output)
-            written.append(sum(n for _, n in case.journal_writes()))
-        self.assertLess(written[1], written[0] - 0.8 * kept)
+            written.append(case.journal_records()[-1][1])
+        self.assertLess(written[1], written[0] - 0.8 * ends[-1])
 
     def test_finished(self):
         self.expect(sweep(SMALL, self.output), 0)
@@ -87,7 +85,7 @@ class ResumeCli(case.Resume):
         for seed in range(1, 4):
             case.remove(self.output)
             for attempt in range(4):
-                done = sweep(SMALL, self.output, "--resume", *self.low(SMALL, 3), ranks=3,
+                done = sweep(SMALL, self.output, "--resume", *LOW[SMALL], ranks=3,
                              env={"CONTRASIM_FAULT": f"25:{10 * seed + attempt}"})
                 self.assertNotIn("leak", done.stderr, done.text)
                 self.expect(done, (0, 1))
@@ -117,16 +115,16 @@ class ResumeCli(case.Resume):
                 ((*base, measures + ",eos"), "eos|measures"),
                 ((*base, "svcca"), "measures"),
                 ((*SMALL, "--svcca.variance", "0.5"), "variance"),
-                ((*SMALL, "--rank-floor", "1e-6"), "rank-floor"),
+                ((*SMALL, "--rank-floor", "1e-6"), "rank.floor"),
                 ((*SMALL, "--examples", "0:150"), "examples"),
-                ((*SMALL, "--layers", "l00,l01,l02"), "layers"),
+                ((*SMALL, "--layers", "l00,l01,l02"), "layer"),
                 ((a, b, "--pairs", "cross", "--measures", measures), "pairs|cross"),
                 ((b, a, *SMALL[2:]), "small_[ab]"),
                 ((a, *SMALL[2:]), "small_b|set"),
                 (("other=" + a, b, *SMALL[2:]), "other|small_a")):
             with self.subTest(words=words):
                 self.refused(words, *parts, ranks=(None,))
-        self.refused((*SMALL, "--rank-floor", "1e-7"), "rank-floor", ranks=(1, 3))
+        self.refused((*SMALL, "--rank-floor", "1e-7"), "rank.floor", ranks=(1, 3))
         self.expect(sweep(SMALL, self.output, "--resume", ranks=2), 0)
         self.same(SMALL)
 
@@ -137,25 +135,60 @@ class ResumeCli(case.Resume):
         self.same(GRAM)
 
     def test_other_data(self):
-        """One number of one layer, a layer more, other names of layers, fewer examples."""
+        """One number of one layer is another one. It is refused; but where no saved pair is of that
+        layer, going on may also give what a sweep of the new data gives."""
+        made = case.layers(2, 200, (9, 24, 16, 40))
+        shutil.copy("small_b.npz", "kept_b.npz")
+        self.addCleanup(shutil.move, "kept_b.npz", "small_b.npz")
+        refusals = 0
+        for share in (0.3, 0.7, 0.97):
+            self.saved(SMALL, self.output, share)
+            kept = case.read(journal(self.output))
+            for at, layer in enumerate(made):
+                changed = [x.copy() for x in made]
+                changed[at][199, -1] = np.nextafter(layer[199, -1], np.float32(9))
+                case.write_set("small_b.npz", changed)
+                for ranks in (None, 3):
+                    done = sweep(SMALL, self.output, "--resume", ranks=ranks)
+                    if done.returncode != 0:
+                        self.expect(done, (1, 2), "small_b", f"l{at:02d}")
+                        self.assertEqual(case.read(journal(self.output)), kept)
+                        refusals += 1
+                        continue
+                    self.expect(sweep(SMALL, "changed.nc", "--overwrite"), 0)
+                    different = case.differences(self.output, "changed.nc")
+                    self.assertEqual(different, [], f"share {share}, layer {at}, {done.text}")
+                    os.remove(self.output)
+                    case.write(journal(self.output), kept)
+            shutil.copy("kept_b.npz", "small_b.npz")
+            self.expect(sweep(SMALL, self.output, "--resume"), 0)
+            self.same(SMALL)
+        self.assertGreater(refusals, 20)
+
+    def test_other_layers(self):
         self.saved(SMALL, self.output)
         shutil.copy("small_b.npz", "kept_b.npz")
         made = case.layers(2, 200, (9, 24, 16, 40))
-        changed = [x.copy() for x in made]
-        changed[3][199, 39] = np.nextafter(changed[3][199, 39], np.float32(9))
         try:
-            for other in (changed, made[:-1], [*made, made[0]], made[::-1],
-                          [x[:199] for x in made]):
-                case.write_set("small_b.npz", other)
+            for other in (made[:-1], [*made, made[0]], made[::-1], [x[:199] for x in made]):
                 with self.subTest(shapes=[x.shape for x in other]):
-                    if other[0].shape[0] == 199:  # does not match the other set either
-                        self.refused(SMALL, "199")
-                    else:
-                        self.refused(SMALL, "small_b")
+                    case.write_set("small_b.npz", other)
+                    self.refused(SMALL, "small_b", ranks=(None,))
         finally:
             shutil.move("kept_b.npz", "small_b.npz")
         self.expect(sweep(SMALL, self.output, "--resume"), 0)
         self.same(SMALL)
+
+    def test_other_examples(self):
+        """As many examples, but others."""
+        for share in (0.3, 0.97):
+            words = (*SMALL, "--examples", "0:150")
+            done = sweep(words, "examples.nc", "--overwrite")
+            self.expect(done, 0)
+            self.saved(words, self.output, share)
+            self.refused((*SMALL, "--examples", "50:200"), "examples|small_a")
+            self.expect(sweep(words, self.output, "--resume", ranks=2), 0)
+            self.assertEqual(case.differences(self.output, "examples.nc"), [])
 
     def test_other_blas_core(self):
         text = subprocess.run([case.BIN, "--version"], env={**os.environ, **case.ALONE}, text=True,
@@ -190,20 +223,31 @@ class ResumeCli(case.Resume):
             self.same(SMALL)
 
     def test_killed_overwrite(self):
-        """Until the new results are there the old ones are; the killed job's command works again."""
+        """Until the new results are there the old ones are, and they are not taken for the new ones."""
         self.expect(sweep(GRAM, self.output), 0)
         before = digest(self.output)
-        started = Run(("sweep", *LARGE, "-o", self.output, "--overwrite", *self.low(LARGE)), 2)
-        started.wait_for_ranks()
-        time.sleep(0.7)
-        case.kill(started.pids())
-        started.end()
-        started.gone()
-        started.close()
-        if started.returncode != 0:
+        done = sweep(SMALL, self.output, "--overwrite", *LOW[SMALL],
+                     env=case.faulty("none:1", self.output))
+        self.expect(done, 0)
+        self.same(SMALL)
+        records = case.journal_records()
+        for how in ("--overwrite", "--resume"):
+            shutil.copy(self.plain[GRAM], self.output)
+            before = digest(self.output)
+            done = sweep(SMALL, self.output, "--overwrite", *LOW[SMALL],
+                         env=case.faulty(f"kill:{records[-3][0]}", journal(self.output)))
+            self.assertEqual(done.returncode, -signal.SIGKILL, done.text)
             self.assertEqual(digest(self.output), before)
-        self.expect(sweep(LARGE, self.output, "--overwrite"), 0)
-        self.same(LARGE)
+            saved = digest(journal(self.output))
+            self.assertIsNotNone(saved)
+            done = sweep(SMALL, self.output, how)
+            if how == "--resume" and done.returncode != 0:
+                self.expect(done, (1, 2))
+                self.assertEqual(digest(self.output), before)
+                self.assertEqual(digest(journal(self.output)), saved)
+            else:
+                self.expect(done, 0)
+                self.same(SMALL)
 
     def test_usage(self):
         self.expect(run("sweep", *SMALL, "--resume", "--format", "csv"), 2, "--output|resume")

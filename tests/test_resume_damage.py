@@ -4,28 +4,26 @@ the damage are used, the rest is made anew, and the result has the same bits.
 test_resume_damage.py [--every]: at every byte of the last two records, else at a choice of them."""
 import os
 import random
+import re
 import sys
 import unittest
 
 import resume_case as case
-from resume_case import SMALL, journal, read, sweep, write
+from resume_case import LOW, SMALL, journal, read, sweep, write
 
 EVERY = "--every" in sys.argv
 MOST = 30  # damages of a kind without --every
 
 
 class ResumeDamage(case.Resume):
-    """whole is the journal of a job that was killed, ends are the sizes after each of its writes, rest
-    is how many bytes a job that goes on from there writes to it."""
+    """whole is the journal of a job that was killed, ends are the sizes after each of its records."""
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         cls.ends = cls.saved(SMALL, "made.nc")
         cls.whole = read(journal("made.nc"))
-        done = sweep(SMALL, "made.nc", "--resume", *cls.low(SMALL), env=case.faulty("none:1", "made.nc"))
-        assert done.returncode == 0, done.text
-        cls.rest = sum(n for _, n in case.journal_writes())
+        cls.pairs = {0: 0}  # in the records up to an end, once asked for
         cls.rng = random.Random(11)
 
     def pick(self, places):
@@ -33,15 +31,27 @@ class ResumeDamage(case.Resume):
         return places if EVERY or len(places) <= MOST else sorted(self.rng.sample(places, MOST))
 
     def before(self, place):
-        """The bytes of whole writes in front of a place."""
+        """The bytes of whole records in front of a place."""
         return max((e for e in self.ends if e <= place), default=0)
+
+    def sweep(self, data, ranks=None):
+        """Go on with a journal of these bytes; how many pairs the program found in it."""
+        case.remove(self.output)
+        write(journal(self.output), data)
+        done = sweep(SMALL, self.output, "--resume", *LOW[SMALL], ranks=ranks)
+        found = re.search(r"(\d+) pairs were saved", done.stderr)
+        return done, int(found[1]) if found else 0
+
+    def pairs_before(self, end):
+        if end not in self.pairs:
+            done, self.pairs[end] = self.sweep(self.whole[:end])
+            self.assertEqual(done.returncode, 0, done.text)
+        return self.pairs[end]
 
     def go_on(self, data, kept, text, codes=(0,), ranks=None):
         """Finish the job of a journal with these bytes, of which the first kept are to be used."""
-        case.remove(self.output)
-        write(journal(self.output), data)
-        done = sweep(SMALL, self.output, "--resume", *self.low(SMALL, ranks), ranks=ranks,
-                     env=case.faulty("none:1", self.output))
+        want = self.pairs_before(kept)
+        done, found = self.sweep(data, ranks)
         self.assertIn(done.returncode, codes, f"{text}\n{done.text}")
         if done.returncode != 0:
             self.assertEqual(len(done.errors), 1, f"{text}\n{done.text}")
@@ -51,16 +61,15 @@ class ResumeDamage(case.Resume):
             return done
         self.assertEqual(case.differences(self.output, self.plain[SMALL]), [], text)
         self.assertEqual(case.leftovers(self.output), [], text)
-        if kept and ranks is None:
-            appended = sum(n for _, n in case.journal_writes())
-            # rounds may fall differently, and each write may have a head of its own
-            most = 1.2 * (len(self.whole) - kept + self.rest) + 200
-            self.assertLessEqual(appended, most, f"{text}: saved work was made anew")
+        self.assertEqual(found, want, f"{text}: pairs that were used\n{done.text}")
         return done
 
     # -- cut ------------------------------------------------------------------------------------
 
     def test_whole(self):
+        counts = [self.pairs_before(end) for end in self.ends]
+        self.assertEqual(counts, sorted(counts))
+        self.assertGreater(counts[-1], 10)
         for ranks in (None, 1, 2, 3, 4):
             self.go_on(self.whole, len(self.whole), f"{ranks} ranks", ranks=ranks)
 

@@ -38,14 +38,13 @@ class Killer:
         self.ranks = [None] + list(range(1, options.most + 1))
         self.seen = collections.Counter()
         self.story = []  # what happened to the output at hand
-        self.memory = {r: case.least_memory(case.LARGE, r) for r in self.ranks}
         self.seconds, self.sizes = {}, [0]
 
     def measure(self):
         """Sweeps left alone: how long they take, that they agree, and how their journals grow."""
         for ranks in self.ranks:
             case.remove(OUTPUT)
-            run = self.start(ranks, low=True)
+            run = self.start(ranks, low=False)
             sizes = set()
             while run.running():
                 sizes.add(case.size(JOURNAL))
@@ -64,7 +63,7 @@ class Killer:
 
     def start(self, ranks, low):
         words = ["sweep", *case.LARGE, "-o", OUTPUT, "--resume"]
-        return case.Run(words + (["--memory", self.memory[ranks]] if low else []), ranks)
+        return case.Run([*words, *(case.LOW[case.LARGE] if low else ())], ranks)
 
     # -- what must hold -------------------------------------------------------------------------
 
@@ -157,7 +156,7 @@ class Killer:
         """One run that is struck, or comes to its end before. Whether it was struck."""
         rng = self.rng
         ranks, moment, victim = rng.choice(self.ranks), rng.choice(MOMENTS), rng.choice(VICTIMS)
-        low = rng.random() < 0.8
+        low = rng.random() < 0.3
         had = case.read(JOURNAL) if os.path.exists(JOURNAL) else b""
         run = self.start(ranks, low)
         self.wait(run, moment)
@@ -214,7 +213,7 @@ class Killer:
                 return struck
         ranks = self.rng.choice(self.ranks)
         self.story.append(f"ranks {ranks}, left alone")
-        run = self.start(ranks, low=True)
+        run = self.start(ranks, low=False)
         self.finish(run, 0)
         self.check_done(run)
         return struck

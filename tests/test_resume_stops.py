@@ -11,7 +11,7 @@ import time
 import unittest
 
 import resume_case as case
-from resume_case import LARGE, SMALL, Run, digest, journal, sweep
+from resume_case import LARGE, LOW, SMALL, Run, digest, journal, sweep
 
 
 def own_mounts():
@@ -61,8 +61,7 @@ class ResumeStops(case.Resume):
             case.remove(self.output)
             codes, sizes = [], []
             while len(codes) < 40 and (not codes or codes[-1] != 0):
-                done = sweep(LARGE, self.output, "--resume", "--walltime", "1",
-                             *self.low(LARGE, ranks), ranks=ranks)
+                done = sweep(LARGE, self.output, "--resume", "--walltime", "0:01", ranks=ranks)
                 codes.append(done.returncode)
                 sizes.append(case.size(journal(self.output)))
                 self.expect(done, (0, 85))
@@ -77,7 +76,7 @@ class ResumeStops(case.Resume):
 
     def test_walltime_stops(self):
         """A limit that cannot be kept stops the job early; nothing is lost, nothing is said done."""
-        done = sweep(LARGE, self.output, "--resume", "--walltime", "1", *self.low(LARGE, 4),
+        done = sweep(LARGE, self.output, "--resume", "--walltime", "0:01",
                      ranks=4)
         self.expect(done, (0, 85))
         self.assertEqual(os.path.exists(self.output), done.returncode == 0)
@@ -86,7 +85,7 @@ class ResumeStops(case.Resume):
 
     def test_two_jobs(self):
         """The second waits ten seconds for the first, here one that stands still, and gives up."""
-        first = Run(("sweep", *LARGE, "-o", self.output, "--resume", *self.low(LARGE)))
+        first = Run(("sweep", *LARGE, "-o", self.output, "--resume"))
         case.wait_for(lambda: case.size(journal(self.output)) > 0 or not first.running())
         os.kill(first.process.pid, signal.SIGSTOP)
         try:
@@ -109,7 +108,7 @@ class ResumeStops(case.Resume):
         """A job that waits goes on as soon as the other one has ended, or was killed."""
         for death in (signal.SIGKILL, signal.SIGTERM):
             case.remove(self.output)
-            first = Run(("sweep", *LARGE, "-o", self.output, "--resume", *self.low(LARGE)))
+            first = Run(("sweep", *LARGE, "-o", self.output, "--resume"))
             case.wait_for(lambda: case.size(journal(self.output)) > 0)
             os.kill(first.process.pid, signal.SIGSTOP)
             second = Run(("sweep", *LARGE, "-o", self.output, "--resume"))
@@ -141,7 +140,7 @@ class ResumeStops(case.Resume):
         for more in (0, 1, 50, 1000):
             size = len(had) + more
             case.write(journal(self.output), had)
-            done = sweep(SMALL, self.output, "--resume", *self.low(SMALL),
+            done = sweep(SMALL, self.output, "--resume", *LOW[SMALL],
                          before=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)))
             self.expect(done, 1, re.escape(self.output))
             self.assertEqual(case.read(journal(self.output))[:len(had)], had, done.text)
@@ -159,7 +158,7 @@ class ResumeStops(case.Resume):
                 for name in os.listdir(folder):
                     os.remove(os.path.join(folder, name))
                 case.write(filler, b"1" * filled)
-                done = sweep(SMALL, output, "--resume", *self.low(SMALL, ranks), ranks=ranks)
+                done = sweep(SMALL, output, "--resume", *LOW[SMALL], ranks=ranks)
                 self.expect(done, 1, "[Ss]pace")
                 self.assertFalse(os.path.exists(output))
             self.assertGreater(case.size(journal(output)), 0)
