@@ -112,7 +112,7 @@ done:
     return st;
 }
 
-/* All that is checked before the first byte is read; the same on every rank but for the output. */
+/* What the options say, checked before the first byte is read; the same on every rank. */
 static csim_status check_options(csim__app *app, const sweep_options *options, int *chosen)
 {
     csim__config *config = app->config;
@@ -128,8 +128,6 @@ static csim_status check_options(csim__app *app, const sweep_options *options, i
             csim__config_record(config, csim_measure_get(i)->name, chosen[i]);
         }
     }
-    csim__outputs outputs = {.output = options->output, .overwrite = options->overwrite};
-    CSIM_TRY(csim__check_outputs(app, &outputs));
 done:
     return st;
 }
@@ -264,9 +262,12 @@ static csim_status sweep_run(csim__app *app, void *target)
     csim_sweep_measure *measures = NULL;
     csim_encoder **encoders = NULL;
     csim_results *results = NULL;
+    csim__outputs outputs = {.output = options->output, .overwrite = options->overwrite};
+    csim__lock lock = {.path = NULL};
     int measure_count = 0;
     csim_status st = prepare_sweep(app, options, &sets, &measures, &measure_count);
     CSIM_TRY(csim__vote(ctx, st));
+    CSIM_TRY(csim__claim_output(app, &outputs, &lock));
     if (memory == 0) { CSIM_TRY(csim__default_memory(ctx, &memory)); }
     CSIM_TRY(csim__read_encoders(ctx, &options->encoders, &encoders));
     CSIM_TRY(open_sets(app, options, sets));
@@ -291,6 +292,7 @@ done:
     csim__free_encoders(ctx, options->encoders.count, &encoders);
     csim__free(ctx, &sets);
     csim__free(ctx, &measures);
+    csim__lock_release(ctx, &lock);
     return st;
 }
 

@@ -89,6 +89,7 @@ static csim_status train_run(csim__app *app, void *target)
     train_options *options = target;
     csim_context *ctx = app->ctx;
     csim_set **sets = NULL;
+    csim__lock lock = {.path = NULL};
     csim_status st = check_options(app, options);
     csim_train_run run = {.output = options->output,
                           .resume = options->resume,
@@ -102,8 +103,8 @@ static csim_status train_run(csim__app *app, void *target)
                              .overwrite = options->overwrite || options->resume,
                              .sets = sets,
                              .count = sets != NULL ? options->sets.count : 0};
-    if (st == CSIM_OK) { st = csim__check_outputs(app, &outputs); }
     CSIM_TRY(csim__vote(ctx, st));
+    CSIM_TRY(csim__claim_output(app, &outputs, &lock));
     csim__stop_listen();
     for (int i = 0; i < options->sets.count; i++) {
         CSIM_TRY(csim_set_open(ctx, options->sets.text[i], &options->input, &sets[i]));
@@ -118,6 +119,7 @@ static csim_status train_run(csim__app *app, void *target)
 done:
     for (int i = 0; sets != NULL && i < options->sets.count; i++) { csim_set_free(&sets[i]); }
     csim__free(ctx, &sets);
+    csim__lock_release(ctx, &lock);
     return st;
 }
 
