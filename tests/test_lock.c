@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "contrasim/reps.h"
 #include "io/lock.h"
 
 /* ---- what comes in between ---- */
@@ -347,6 +348,60 @@ static void links(void **unused)
     harness_context_free(&ctx);
 }
 
+/* 6 × 2 float32, as .npy. */
+static void put_array(const char *path)
+{
+    static const char head[] = "\x93NUMPY\x01\x00\x46\x00";
+    static const float data[12] = {1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233};
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(head, 1, sizeof head - 1, file), 10);
+    assert_int_equal(
+        fprintf(file, "%-69s\n", "{'descr': '<f4', 'fortran_order': False, 'shape': (6, 2), }"),
+        70);
+    assert_int_equal(fwrite(data, sizeof data, 1, file), 1);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* Could a process of its own lock the file? */
+static int is_free(const char *path)
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct flock want = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        int fd = open(path, O_RDWR);
+        _exit(fd < 0 || __real_fcntl(fd, F_SETLK, &want) != 0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* The lock lies among the files of a set, whose reading must not let it go. */
+static void beside_inputs(void **unused)
+{
+    (void)unused;
+    static const char *const specs[] = {"mixed", "mixed/*"};
+    csim_context *ctx = harness_context();
+    csim__lock lock = {.path = NULL};
+    csim_set *set = NULL;
+    if (is_root()) {
+        assert_true(mkdir("mixed", 0777) == 0 || errno == EEXIST);
+        put_array("mixed/layer.npy");
+    }
+    meet();
+    must(ctx, csim__lock_take(ctx, "mixed/out.nc", &lock));
+    for (int i = 0; i < 2; i++) {
+        csim_input_options options = {.neuron_axis = -1};
+        must(ctx, csim_set_open(ctx, specs[i], &options, &set));
+        assert_int_equal(csim_set_file_count(set), 1);
+        if (is_root()) { assert_false(is_free("mixed/out.nc.lock")); }
+        csim_set_free(&set);
+    }
+    csim__lock_release(ctx, &lock);
+    harness_context_free(&ctx);
+}
+
 /* Nothing that is not the lock's is touched. */
 static void in_the_way(void **unused)
 {
@@ -424,6 +479,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(links),
         cmocka_unit_test(in_the_way),
         cmocka_unit_test(faults),
+        cmocka_unit_test(beside_inputs),
     };
     MPI_Init(&argc, &argv);
     return harness_finish(cmocka_run_group_tests(tests, NULL, NULL));

@@ -39,7 +39,8 @@ static const csim_option how_table[] = {
     {.name = "resume",
      .kind = CSIM_OPTION_FLAG,
      .offset = offsetof(train_options, resume),
-     .help = "go on from the checkpoint, or start where there is none; --epochs may have grown"},
+     .help = "go on from the checkpoint, or from FILE.prev where it is damaged, or start where "
+             "there is none; --epochs may have grown"},
     {.name = NULL},
 };
 
@@ -131,7 +132,8 @@ const csim__command csim__command_train = {
         "Train an encoder on the rows of the sets and write it to a checkpoint, which --encoder of "
         "the other commands takes. The default loss draws the rows of one example together and "
         "pushes all others apart; --item set does so with whole layers. Row i is the same example "
-        "in all sets, and layers are paired by their place.",
+        "in all sets, and layers are paired by their place. FILE.lock keeps other jobs off the "
+        "output.",
     .options_size = sizeof(train_options),
     .groups = train_groups,
     .run = train_run,
