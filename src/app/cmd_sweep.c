@@ -130,7 +130,7 @@ done:
     return st;
 }
 
-/* All that is checked before the first byte is read; the same on every rank but for the output. */
+/* What the options say, checked before the first byte is read; the same on every rank. */
 static csim_status check_options(csim__app *app, const sweep_options *options, int *chosen)
 {
     csim__config *config = app->config;
@@ -156,9 +156,6 @@ static csim_status check_options(csim__app *app, const sweep_options *options, i
         st = csim__fail(app->ctx, CSIM_E_USAGE, "--resume and --overwrite contradict each other");
         goto done;
     }
-    csim__outputs outputs = {.output = options->output,
-                             .overwrite = options->overwrite || options->resume};
-    CSIM_TRY(csim__check_outputs(app, &outputs));
 done:
     return st;
 }
@@ -210,7 +207,11 @@ done:
 
 static csim_status journal_of(csim_context *ctx, const sweep_options *options, char **journal)
 {
-    return csim__format(ctx, journal, "%s.journal", options->output);
+    char *file = NULL;
+    csim_status st = csim__file_target(ctx, options->output, &file);
+    if (st == CSIM_OK) { st = csim__format(ctx, journal, "%s.journal", file); }
+    csim__free(ctx, &file);
+    return st;
 }
 
 /* The work that was saved is not needed, or not wanted. Collective. */
@@ -371,9 +372,13 @@ static csim_status sweep_run(csim__app *app, void *target)
     csim_sweep_measure *measures = NULL;
     csim_encoder **encoders = NULL;
     csim_results *results = NULL;
+    csim__outputs outputs = {.output = options->output,
+                             .overwrite = options->overwrite || options->resume};
+    csim__lock lock = {.path = NULL};
     int measure_count = 0;
     csim_status st = prepare_sweep(app, options, &sets, &measures, &measure_count);
     CSIM_TRY(csim__vote(ctx, st));
+    CSIM_TRY(csim__claim_output(app, &outputs, &lock));
     if (options->resume) { CSIM_TRY(look_for_finished(app, options, &finished)); }
     if (finished) { goto done; }
     if (memory == 0) { CSIM_TRY(csim__default_memory(ctx, &memory)); }
@@ -402,6 +407,7 @@ done:
     csim__free_encoders(ctx, options->encoders.count, &encoders);
     csim__free(ctx, &sets);
     csim__free(ctx, &measures);
+    csim__lock_release(ctx, &lock);
     return st;
 }
 
