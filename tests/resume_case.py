@@ -1,5 +1,5 @@
-"""What the tests of sweeps that stop and go on have in common: sets, runs with a watchdog, deaths, and
-the comparison of results."""
+"""What the tests of sweeps that stop and go on have in common: sets, runs with a watchdog, and the
+comparison of results."""
 import hashlib
 import itertools
 import os
@@ -22,7 +22,8 @@ NOISE = re.compile(r"^(-+|)$|mpi(run|exec)|Primary job|a non-zero exit code|the 
 TAG = "CONTRASIM_TEST_RUN"  # marks the processes of one run, orphans too
 HANG = 60  # seconds after which a run hangs that should take a few
 SMALL = ("small_a.npz", "small_b.npz", "--pairs", "all", "--measures",
-         "cka,cka_debiased,cka_lange,hsic,cca_mean,svcca,pwcca,linreg,procrustes,nbs,gulp,norm,soft_corr")
+         "cka,cka_debiased,cka_lange,hsic,cca_mean,svcca,pwcca,linreg,procrustes,nbs,gulp,norm,"
+         "soft_corr")
 LARGE = ("large_a.npz", "large_b.npz", "--pairs", "all", "--measures",
          "cka,cka_debiased,svcca,pwcca,linreg,procrustes")
 GRAM = ("small_a.npz", "small_b.npz", "--pairs", "all", "--measures", "cka,hsic")
@@ -39,7 +40,7 @@ class Hang(AssertionError):
 
 
 def layers(seed, rows, widths, flat=True):
-    """Layers with something in common; the last one is constant, which most measures cannot take."""
+    """Layers with something in common; the last one is constant: most measures cannot take it."""
     rng = np.random.default_rng(seed)
     common = np.random.default_rng(0).standard_normal((rows, 24))
     made = [(common @ rng.standard_normal((24, d)) + 0.3 * rng.standard_normal((rows, d)))
@@ -208,7 +209,7 @@ class Run:
         return self.returncode
 
     def gone(self, seconds=30):
-        """Wait until no process of the run is left; ranks that outlive their launcher are an error."""
+        """Wait until no process of the run is left; ranks that stay are an error."""
         if not wait_for(lambda: not self.pids(), seconds):
             raise Hang(f"ranks live {seconds} s after the end of {' '.join(self.words)}\n"
                        f"{self.say()}")
@@ -250,7 +251,7 @@ def journal(output):
 
 
 def faulty(fault, name):
-    """The environment in which a call on files whose names begin with name fails: see io_fault.c."""
+    """The environment in which a call on files named name… fails: see io_fault.c."""
     if os.path.exists("calls.log"):
         os.remove("calls.log")
     return {"LD_PRELOAD": IO_FAULT, "CSIM_IO_FAULT": f"{fault}:{name}",
@@ -266,7 +267,7 @@ def calls():
 
 
 def journal_records():
-    """What is written to the journal between two syncs is a record: number of the call, size then."""
+    """What is written to the journal between two syncs is a record: number of the call, size."""
     found, total = [], 0
     for number, call, n, path in calls():
         if path.endswith(".journal"):
@@ -314,8 +315,8 @@ class Resume(unittest.TestCase):
 
     @classmethod
     def saved(cls, words, output, share=0.6):
-        """Leave a job's work behind: killed when that share of the records is in the journal. The sizes
-        of the journal after each record."""
+        """Leave a job's work behind: killed when that share of the records is in the journal. The
+        sizes of the journal after each record."""
         remove(output)
         how = ("--resume", *LOW.get(words, LOW[SMALL]))
         done = sweep(words, output, *how, env=faulty("none:1", output))

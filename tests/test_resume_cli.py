@@ -1,5 +1,5 @@
-"""sweep --resume as its users meet it: going on, finished work, other options and data, files that are
-in the way. Nothing here is left to chance."""
+"""sweep --resume as its users meet it: going on, finished work, other options and data, files that
+are in the way. Nothing here is left to chance."""
 import os
 import re
 import shutil
@@ -38,7 +38,7 @@ class ResumeCli(case.Resume):
             self.same(SMALL)
 
     def test_work_of_many_ranks(self):
-        """A job of four ranks that was asked to stop is finished by one, and the other way round."""
+        """A job of four ranks that was asked to stop is finished by one, and conversely."""
         for first, second in ((4, None), (None, 4), (3, 2)):
             self.stop(first, signal.SIGTERM)
             self.expect(sweep(LARGE, self.output, "--resume",
@@ -223,7 +223,7 @@ class ResumeCli(case.Resume):
             self.same(SMALL)
 
     def test_killed_overwrite(self):
-        """Until the new results are there the old ones are, and they are not taken for the new ones."""
+        """The old results stay until the new ones are there, and are not taken for them."""
         self.expect(sweep(GRAM, self.output), 0)
         before = digest(self.output)
         done = sweep(SMALL, self.output, "--overwrite", *LOW[SMALL],

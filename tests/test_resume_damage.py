@@ -1,5 +1,5 @@
-"""The journal as others may find it: cut at any byte, bits turned over, bytes added. Whole records before
-the damage are used, the rest is made anew, and the result has the same bits.
+"""The journal as others may find it: cut at any byte, bits turned over, bytes added. Whole records
+before the damage are used, the rest is made anew, and the result has the same bits.
 
 test_resume_damage.py [--every]: at every byte of the last two records, else at a choice of them."""
 import os
@@ -16,7 +16,7 @@ MOST = 30  # damages of a kind without --every
 
 
 class ResumeDamage(case.Resume):
-    """whole is the journal of a job that was killed, ends are the sizes after each of its records."""
+    """whole is the journal of a job that was killed, ends are the sizes after its records."""
 
     @classmethod
     def setUpClass(cls):
@@ -83,7 +83,7 @@ class ResumeDamage(case.Resume):
             self.go_on(self.whole[:cut], self.before(cut), f"cut at {cut} of {len(self.whole)}")
 
     def test_cut_in_the_head(self):
-        """A job that is killed in its first write leaves as little as this; nothing is saved in it."""
+        """A job that is killed in its first write leaves as little; nothing is saved in it."""
         for cut in self.pick([0, 1, 2, 3, 7, 8, 9, *range(10, self.ends[0] + 1)]):
             self.go_on(self.whole[:cut], 0, f"cut at {cut}, the first write ends at {self.ends[0]}")
 
@@ -106,7 +106,8 @@ class ResumeDamage(case.Resume):
 
     def test_every_bit_of_the_last_byte(self):
         for bit in range(8):
-            self.go_on(self.flipped(len(self.whole) - 1, bit), self.ends[-2], f"bit {bit} of the last byte")
+            self.go_on(self.flipped(len(self.whole) - 1, bit), self.ends[-2],
+                       f"bit {bit} of the last byte")
 
     def test_flips_anywhere(self):
         """In the midst of the records the rest of the file is either made anew or refused, never
@@ -118,7 +119,7 @@ class ResumeDamage(case.Resume):
 
     def test_flips_in_the_head(self):
         """Refused, as a version that is unknown or a job that is another one, or made anew."""
-        codes = [self.go_on(self.flipped(place), 0, f"a bit of byte {place}", codes=(0, 1, 2)).returncode
+        codes = [self.go_on(self.flipped(place), 0, f"a bit of byte {place}", (0, 1, 2)).returncode
                  for place in self.pick(range(self.ends[0]))]
         self.assertGreater(len(codes) - codes.count(0), 0, "no damage of the head is noticed")
         done = self.go_on(self.flipped(0), 0, "a bit of byte 0", codes=(1,), ranks=3)
@@ -133,7 +134,8 @@ class ResumeDamage(case.Resume):
                 ("one zero added", self.whole + b"\0", len(self.whole)),
                 ("noise added", self.whole + self.rng.randbytes(333), len(self.whole)),
                 ("the last record twice", self.whole + last, len(self.whole)),
-                ("the end is zeros", self.whole[:half] + bytes(len(self.whole) - half), self.ends[-2]),
+                ("the end is zeros", self.whole[:half] + bytes(len(self.whole) - half),
+                 self.ends[-2]),
                 ("the last record is zeros", self.whole[:self.ends[-2]] + bytes(len(last)),
                  self.ends[-2]),
                 ("a record is missing", self.whole[:self.ends[-3]] + last, self.ends[-3]),

@@ -1,5 +1,5 @@
-"""A sweep that goes on, and every call it makes on its files: killed before it, in its midst or after it,
-a full disk, errors, short writes. io_fault.c says how calls are made to fail.
+"""A sweep that goes on, and every call it makes on its files: killed before it, in its midst or
+after it, a full disk, errors, short writes. io_fault.c says how calls are made to fail.
 
 test_resume_io.py [--every]: at every call, else at a choice of them."""
 import os
@@ -86,8 +86,8 @@ class ResumeIo(case.Resume):
             self.go_on(f"torn at call {self.last()} of {many}, three ranks", 2)
 
     def test_killed_again_and_again(self):
-        """Each run is killed some calls after it has begun, until one comes to its end. None finds fewer
-        pairs than the one before it."""
+        """Each run is killed some calls after it has begun, until one comes to its end. None finds
+        fewer pairs than the one before it."""
         rng = random.Random(7)
         for _ in range(20 if EVERY else 3):
             case.remove(self.output)
@@ -114,7 +114,7 @@ class ResumeIo(case.Resume):
     # -- errors ---------------------------------------------------------------------------------
 
     def errors(self, how, ranks, most, *parts):
-        """The fault at many calls: an error that names the file, or none where the call matters little."""
+        """The fault at many calls: an error that names the file, or none where it matters less."""
         many = self.count(ranks)
         codes = []
         for at in self.choice(many, most):

@@ -1,5 +1,5 @@
-"""A sweep that is killed again and again, and goes on: ranks, the launcher or all of them, at random
-moments, with any number of ranks, and the result is that of a sweep left alone, bit by bit.
+"""A sweep that is killed again and again, and goes on: ranks, the launcher or all of them, at
+random moments, with any number of ranks. The result is that of a sweep left alone, bit by bit.
 
 test_resume_kills.py [--kills N] [--seed S] [--most RANKS]"""
 import argparse
@@ -74,8 +74,8 @@ class Killer:
             if name.startswith(OUTPUT):
                 shutil.copy(name, keep)
         story = "\n  ".join(self.story)
-        raise Failure(f"{text}\nfiles in {os.path.abspath(keep)}\nstory of this output:\n  {story}\n"
-                      f"{run.text if run is not None else ''}")
+        raise Failure(f"{text}\nfiles in {os.path.abspath(keep)}\nstory of this output:\n  {story}"
+                      f"\n{run.text if run is not None else ''}")
 
     def check_same(self, run=None):
         different = case.differences(OUTPUT, PLAIN)

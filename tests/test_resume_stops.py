@@ -1,5 +1,5 @@
-"""Sweeps that stop before their end, and go on: signals, time limits, two jobs on one output, disks that
-are full or may not be written."""
+"""Sweeps that stop before their end, and go on: signals, time limits, two jobs on one output, disks
+that are full or may not be written."""
 import ctypes
 import os
 import re
@@ -39,7 +39,7 @@ class ResumeStops(case.Resume):
     # -- stopping -------------------------------------------------------------------------------
 
     def test_signals(self):
-        """SIGUSR1 comes through the launcher; after SIGTERM the launcher has an exit code of its own."""
+        """SIGUSR1 comes through the launcher; after SIGTERM the launcher's exit code is its own."""
         for ranks, number, whom, code in (
                 (None, signal.SIGTERM, "alone", 85), (None, signal.SIGUSR1, "alone", 85),
                 (2, signal.SIGTERM, "rank", 85), (4, signal.SIGUSR1, "rank", 85),
@@ -74,7 +74,7 @@ class ResumeStops(case.Resume):
         self.expect(sweep(SMALL, self.output, "--overwrite", "--walltime", "1:00:00"), 0)
 
     def test_walltime_stops(self):
-        """A limit that cannot be kept stops the job early; nothing is lost, nothing is said done."""
+        """Exit code 85 and no results, or 0 and results."""
         done = sweep(LARGE, self.output, "--resume", "--walltime", "0:01",
                      ranks=4)
         self.expect(done, (0, 85))
