@@ -76,6 +76,7 @@ SchedulerParameters=sched_interval=2,bf_interval=2
 MpiDefault=none
 ReturnToService=2
 KillWait=5
+MessageTimeout=3
 SlurmdTimeout=6
 END
   for ((i = 0; i < nodes; i++)); do
