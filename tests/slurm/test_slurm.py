@@ -147,6 +147,49 @@ class Train(Case):
         self.assertIn("this job has 2 tasks, but the program runs as one rank", job.log())
 
 
+class Sweep(Case):
+    words = ("a.npz", "b.npz", "--measures", "cka,svcca,procrustes")
+
+    @classmethod
+    def setUpClass(cls):
+        make_sets(24, (320, 320), 800)
+        cls.plain = alone("sweep", *cls.words, "-o", "plain.nc", background=True)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.plain.kill()
+        cls.plain.wait()
+
+    def same_values(self, file):
+        """All variables of the two files, bit by bit."""
+        with netCDF4.Dataset(file) as ours, netCDF4.Dataset("plain.nc") as plain:
+            self.assertEqual(list(ours.variables), list(plain.variables))
+            for name, variable in plain.variables.items():
+                values = [v[:].tobytes() if v.dtype != str else list(v[:])
+                          for v in (variable, ours[name])]
+                self.assertEqual(*values, name)
+            self.assertEqual(ours["svcca"].shape, (24, 24))
+
+    def test_warning_and_lost_node(self):
+        job = slurm.submit("sweep.sbatch", *self.words, "-o", "results.nc")
+        saved = "results.nc.journal"
+        job.wait("finished pairs", lambda: os.path.exists(saved))
+        job.warn()
+        job.wait("the second start", lambda: "start 2, by srun" in job.log())
+        self.assertIn("back into the queue", job.log())
+        self.assertFalse(os.path.exists("results.nc"))
+        size = os.path.getsize(saved)
+        job.wait("more pairs", lambda: os.path.getsize(saved) > size)
+        job.lose_node("n1")
+        self.done(job, 2)
+        self.assertIn("results.nc: 3 measures, 1728 values, 0 undefined, 0 failed", job.log())
+        self.assertEqual(self.plain.wait(timeout=120), 0)
+        self.same_values("results.nc")
+        job = slurm.submit("sweep.sbatch", *self.words, "-o", "results.nc")
+        self.done(job, 0)
+        self.assertIn("results.nc is finished", job.log())
+
+
 class Scripts(unittest.TestCase):
     def test_same_but_for_their_heads(self):
         parts = []
