@@ -60,12 +60,13 @@ class Cluster:
         assert done.returncode == 0, (words, done.stdout)
         return done.stdout
 
-    def submit(self, script, *words, minutes=10, lead=60, ranks=2, env=None):
-        """A job of as many nodes as ranks; a warning comes lead seconds before its limit."""
+    def submit(self, script, *words, minutes=10, lead=60, array=None, env=None):
+        """A job on two nodes; a warning comes lead seconds before its limit."""
         path = script if os.path.isabs(script) else os.path.join(JOBS, script)
-        number = self.run("sbatch", "--parsable", f"--nodes={ranks}", f"--ntasks={ranks}",
-                          "--ntasks-per-node=1", "--mem-per-cpu=500M", f"--time={minutes}",
-                          f"--signal=B:USR1@{lead}", "--output=%j.log", path, *words, env=env)
+        number = self.run("sbatch", "--parsable", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1",
+                          "--mem-per-cpu=500M", f"--time={minutes}", f"--signal=B:USR1@{lead}",
+                          *([f"--array={array}"] if array else []), "--output=%j.log", path, *words,
+                          env=env)
         return Job(self, number.strip())
 
     def wait_before_tick(self, seconds):

@@ -148,30 +148,41 @@ class Train(Case):
 
 
 class Sweep(Case):
-    words = ("a.npz", "b.npz", "--measures", "cka,svcca,procrustes")
-
     @classmethod
     def setUpClass(cls):
-        make_sets(24, (320, 320), 800)
-        cls.plain = alone("sweep", *cls.words, "-o", "plain.nc", background=True)
+        make_sets(64, (400, 400), 800)
+        times = []
+        for layers in (2, 8):
+            start = time.monotonic()
+            alone("sweep", *cls.words(layers), "-o", "clock.nc", "--overwrite")
+            times.append(time.monotonic() - start)
+        a_pair = max(times[1] - times[0], 0.1) / (8 * 8 - 2 * 2)
+        cls.layers = min(64, max(16, round((2 * UNDISTURBED_S / a_pair) ** 0.5)))
+        cls.plain = alone("sweep", *cls.words(cls.layers), "-o", "plain.nc", background=True)
 
     @classmethod
     def tearDownClass(cls):
         cls.plain.kill()
         cls.plain.wait()
 
-    def same_values(self, file):
+    @staticmethod
+    def words(layers):
+        return ("a.npz", "b.npz", "--layers", f"0:{layers}", "--measures", "cka,svcca,procrustes")
+
+    def same_values(self, file, other, shape):
         """All variables of the two files, bit by bit."""
-        with netCDF4.Dataset(file) as ours, netCDF4.Dataset("plain.nc") as plain:
-            self.assertEqual(list(ours.variables), list(plain.variables))
-            for name, variable in plain.variables.items():
+        with netCDF4.Dataset(file) as one, netCDF4.Dataset(other) as two:
+            self.assertEqual(list(one.variables), list(two.variables))
+            for name in one.variables:
                 values = [v[:].tobytes() if v.dtype != str else list(v[:])
-                          for v in (variable, ours[name])]
+                          for v in (one[name], two[name])]
                 self.assertEqual(*values, name)
-            self.assertEqual(ours["svcca"].shape, (24, 24))
+            self.assertEqual(one["svcca"].shape, shape)
+            self.assertTrue(np.isfinite(one["svcca"][:].filled(np.nan)).all())
 
     def test_warning_and_lost_node(self):
-        job = slurm.submit("sweep.sbatch", *self.words, "-o", "results.nc")
+        words = (*self.words(self.layers), "-o", "results.nc")
+        job = slurm.submit("sweep.sbatch", *words)
         saved = "results.nc.journal"
         job.wait("finished pairs", lambda: os.path.exists(saved))
         job.warn()
@@ -182,12 +193,21 @@ class Sweep(Case):
         job.wait("more pairs", lambda: os.path.getsize(saved) > size)
         job.lose_node("n1")
         self.done(job, 2)
-        self.assertIn("results.nc: 3 measures, 1728 values, 0 undefined, 0 failed", job.log())
-        self.assertEqual(self.plain.wait(timeout=120), 0)
-        self.same_values("results.nc")
-        job = slurm.submit("sweep.sbatch", *self.words, "-o", "results.nc")
+        self.assertRegex(job.log(), r"results\.nc: 3 measures, \d+ values, 0 undefined, 0 failed")
+        self.assertEqual(self.plain.wait(timeout=200), 0)
+        self.same_values("results.nc", "plain.nc", (self.layers, self.layers))
+        job = slurm.submit("sweep.sbatch", *words)
         self.done(job, 0)
         self.assertIn("results.nc is finished", job.log())
+
+    def test_array(self):
+        """The parts of a sweep, each a job; %a is the number of a job."""
+        words = self.words(3)
+        job = slurm.submit("sweep.sbatch", *words, "--part", "%a/2", "-o", "part%a.nc", array="1-2")
+        job.wait("both parts", lambda: os.path.exists("part1.nc") and os.path.exists("part2.nc"))
+        alone("merge", "part1.nc", "part2.nc", "-o", "joined.nc")
+        alone("sweep", *words, "-o", "single.nc")
+        self.same_values("joined.nc", "single.nc", (3, 3))
 
 
 class Scripts(unittest.TestCase):
