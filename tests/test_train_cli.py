@@ -249,6 +249,8 @@ class Train(unittest.TestCase):
                     "hurt.nc.prev: going on after epoch 2")
         self.assertNotIn("hurt.nc: going on", done.stderr)
         self.same("hurt.nc", "whole.nc")
+        self.same("hurt.nc.prev", "whole.nc.prev")  # not what was damaged
+        self.assertTrue(os.path.exists("hurt.nc.damaged"))
         os.remove("hurt.nc")
         shutil.copy("whole.nc.prev", "hurt.nc.prev")
         done = self.train("hurt.nc", "--epochs", "3", "--resume", ranks=2)

@@ -102,7 +102,9 @@ csim_status csim__command_line(const csim__app *app, char **text);
 
 /** What a command writes, beside the profile, and what it reads, beside the run file. */
 typedef struct csim__outputs {
-    const char *output; /**< NULL = none */
+    const char *output;        /**< NULL = none */
+    const char *const *beside; /**< endings of the files that a command keeps beside it, the last
+                                    NULL; NULL = none */
     int overwrite;
     const char *input;          /**< a file that is no set, NULL = none */
     const csim_texts *encoders; /**< checkpoints that are read, NULL = none */

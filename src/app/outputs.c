@@ -33,6 +33,24 @@ static csim_status check_profile(csim_context *ctx, const char *path)
     return csim__file_check_output(ctx, path, 1);
 }
 
+/* A file beside the output is an output, too. */
+static csim_status check_beside(const csim__app *app, const csim__outputs *o, const char *ending)
+{
+    char *path = NULL, *file = NULL;
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__file_target(app->ctx, o->output, &file));
+    CSIM_TRY(csim__format(app->ctx, &path, "%s%s", file, ending));
+    CSIM_TRY(check_inputs(app, "file beside the output", path, o));
+    if (app->common.profile_json != NULL) {
+        st = csim__file_check_apart(app->ctx, "--profile-json", app->common.profile_json,
+                                    "file beside the output", path, NULL);
+    }
+done:
+    csim__free(app->ctx, &path);
+    csim__free(app->ctx, &file);
+    return st;
+}
+
 static csim_status check(const csim__app *app, const csim__outputs *o)
 {
     csim_context *ctx = app->ctx;
@@ -41,6 +59,9 @@ static csim_status check(const csim__app *app, const csim__outputs *o)
     if (o->output != NULL) {
         CSIM_TRY(check_inputs(app, "output", o->output, o));
         CSIM_TRY(csim__file_check_output(ctx, o->output, o->overwrite));
+        for (int i = 0; o->beside != NULL && o->beside[i] != NULL; i++) {
+            CSIM_TRY(check_beside(app, o, o->beside[i]));
+        }
     }
     if (profile != NULL) {
         CSIM_TRY(check_inputs(app, "--profile-json", profile, o));

@@ -310,6 +310,19 @@ done:
     return csim__file_sync_folder(ctx, path);
 }
 
+csim_status csim__file_set_aside(csim_context *ctx, const char *path)
+{
+    char *file = NULL, *aside = NULL;
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__file_target(ctx, path, &file));
+    CSIM_TRY(csim__format(ctx, &aside, "%s.damaged", file));
+    if (rename(file, aside) != 0) { st = refuse(ctx, path, "set the damaged file aside"); }
+done:
+    csim__free(ctx, &aside);
+    csim__free(ctx, &file);
+    return st;
+}
+
 csim_status csim__file_remove(csim_context *ctx, const char *path)
 {
     if (unlink(path) == 0 || errno == ENOENT) { return CSIM_OK; }

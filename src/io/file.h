@@ -58,6 +58,10 @@ csim_status csim__file_sync(csim_context *ctx, const char *path);
  *  let be: the file itself is safe. CSIM_OK, CSIM_E_IO, CSIM_E_MEM. */
 csim_status csim__file_sync_folder(csim_context *ctx, const char *path);
 
+/** Call a damaged file PATH.damaged, so that nothing takes it for what it should be; a symbolic link
+ *  stands for its target. CSIM_OK, CSIM_E_IO, CSIM_E_MEM. */
+csim_status csim__file_set_aside(csim_context *ctx, const char *path);
+
 /** Remove a file, if it is there. CSIM_OK, CSIM_E_IO. */
 csim_status csim__file_remove(csim_context *ctx, const char *path);
 

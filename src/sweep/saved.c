@@ -3,9 +3,11 @@
  * sweep of something else can name the difference. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "contrasim/status.h"
+#include "core/text.h"
 #include "ingredients/basis.h"
 #include "linalg/dense.h"
 #include "sweep/state.h"
@@ -43,6 +45,13 @@ static csim_status add_measures(csim_context *ctx, char **text, const csim_sweep
     return add_line(ctx, text, line);
 }
 
+/* As short as it can be without being another number. */
+static void print_real(char *text, size_t size, double value)
+{
+    snprintf(text, size, "%.15g", value);
+    if (strtod(text, NULL) != value) { snprintf(text, size, "%.17g", value); }
+}
+
 static csim_status add_options(csim_context *ctx, char **text, const csim_sweep_measure *m)
 {
     char line[256];
@@ -54,7 +63,7 @@ static csim_status add_options(csim_context *ctx, char **text, const csim_sweep_
         char *value = line + at;
         size_t room = sizeof line - (size_t)at;
         if (o->kind == CSIM_OPTION_REAL) {
-            snprintf(value, room, "%.17g", *(const double *)field);
+            print_real(value, room, *(const double *)field);
         } else if (o->kind == CSIM_OPTION_INT || o->kind == CSIM_OPTION_SIZE) {
             snprintf(value, room, "%" PRId64, *(const int64_t *)field);
         } else {
@@ -98,34 +107,22 @@ static csim_status describe(csim__sweep *w, char **text)
     snprintf(line, sizeof line, "precision: %s",
              o->precision == CSIM_SINGLE_PRECISION ? "single" : "double");
     if (st == CSIM_OK) { st = add_line(w->ctx, text, line); }
-    snprintf(line, sizeof line, "rank floor: %.17g", csim__rank_floor(o));
+    snprintf(line, sizeof line, "rank floor: ");
+    print_real(line + strlen(line), sizeof line - strlen(line), csim__rank_floor(o));
     if (st == CSIM_OK) { st = add_line(w->ctx, text, line); }
     snprintf(line, sizeof line, "NaN: %s", o->nan_drop_rows ? "rows dropped" : "refused");
     return st == CSIM_OK ? add_line(w->ctx, text, line) : st;
 }
 
-/* Length of the line that starts here. */
-static int line_length(const char *text)
-{
-    return (int)strcspn(text, "\n");
-}
-
 /* The first line in which two requests differ. */
 static csim_status compare(csim__sweep *w, const char *saved, const char *now)
 {
-    while (*saved != 0 || *now != 0) {
-        int a = line_length(saved), b = line_length(now);
-        if (a != b || memcmp(saved, now, (size_t)a) != 0) {
-            return csim__fail(w->ctx, CSIM_E_DATA,
-                              "%s holds the work of another sweep: saved with '%.*s', now '%.*s' "
-                              "(--overwrite starts afresh)",
-                              w->options->journal, a, a > 0 ? saved : "nothing more", b,
-                              b > 0 ? now : "nothing more");
-        }
-        saved += a + (saved[a] == '\n');
-        now += b + (now[b] == '\n');
-    }
-    return CSIM_OK;
+    int a, b;
+    if (!csim__text_difference(&saved, &a, &now, &b)) { return CSIM_OK; }
+    return csim__fail(w->ctx, CSIM_E_DATA,
+                      "--resume: %s holds the work of another sweep: '%.*s' there, '%.*s' here "
+                      "(--overwrite starts afresh)",
+                      w->options->journal, a, saved, b, now);
 }
 
 /* ---- what was saved ---- */

@@ -333,7 +333,11 @@ static csim_status resume(csim__trainer *t, bool *resumed)
         }
         CSIM_TRY(st);
     }
+    bool damaged = csim__file_exists(output) && found == 2;
     if (found == 2) { CSIM_TRY(fall_back(t, before, why)); }
+    /* else the next checkpoint would make it the one before, in the place of the good one */
+    if (damaged && csim_context_rank(t->ctx) == 0) { st = csim__file_set_aside(t->ctx, output); }
+    CSIM_TRY(csim__vote(t->ctx, st));
     t->finished = t->finished && (t->epoch == t->options->epochs || is_late(t));
     csim__log(t->ctx, CSIM_LOG_INFO, "%s: going on after epoch %" PRId64 ", step %" PRId64,
               found == 1 ? output : before, t->epoch, t->step);
