@@ -181,7 +181,7 @@ class ResumeCli(case.Resume):
 
     def test_other_examples(self):
         """As many examples, but others."""
-        for share in (0.3, 0.97):
+        for share in (0.5, 0.97):
             words = (*SMALL, "--examples", "0:150")
             done = sweep(words, "examples.nc", "--overwrite")
             self.expect(done, 0)
