@@ -6,6 +6,7 @@ import argparse
 import collections
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -194,7 +195,7 @@ class Killer:
                 self.fail("exit 85 without a word on --resume", run)
         if os.path.exists(OUTPUT):
             self.check_same(run)  # whole or not there
-        elif had:
+        elif re.search(r"[1-9]\d* pairs were saved", run.stderr):
             now = case.read(JOURNAL) if os.path.exists(JOURNAL) else b""
             # what was saved stays, but for a torn record at the end
             torn = max((b - a for a, b in zip(self.sizes, self.sizes[1:])), default=0)
