@@ -4,6 +4,7 @@
 
 #include "ingredients/pair.h"
 #include "ingredients/rows.h"
+#include "sweep/room.h"
 
 /** What the planner is told. */
 typedef struct csim__problem {
@@ -13,6 +14,7 @@ typedef struct csim__problem {
     int rows, cols;                 /* cells of the result */
     const int *row, *col;           /* [rows], [cols] sites */
     const unsigned char *requested; /* [rows, cols] */
+    int measures;                   /* values of a cell */
     unsigned needs;                 /* union over the measures */
     const unsigned char *heavy;     /* [sites] few examples outweigh all others; NULL: not known */
     bool single;
@@ -39,8 +41,11 @@ typedef struct csim__plan {
     unsigned char *tiled; /* [sites] the site has Gram tiles */
     bool any_tiles, any_cross, any_basis, unit, raw_basis, loading, row_sums, raw_rows;
     int64_t round;       /* pairs whose blocks an owner holds at once */
-    int64_t shard_bytes; /* of the rank with most examples: rows, and row norms */
-    int64_t tile_bytes;  /* of the same rank: everything else that is large */
+    int64_t passes;      /* over the files */
+    int room_rank;       /* the rank that takes most memory */
+    csim__room room;     /* its memory */
+    int64_t shard_bytes; /* of it: rows, and row norms */
+    int64_t tile_bytes;  /* of it: everything else that is there at the peak */
     double flops;        /* of all ranks */
 } csim__plan;
 

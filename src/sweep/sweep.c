@@ -68,6 +68,7 @@ static csim_status make_plan(csim__sweep *w, int64_t n, const unsigned char *hea
                            .row = w->cells.row,
                            .col = w->cells.col,
                            .requested = w->cells.requested,
+                           .measures = w->options->measure_count,
                            .needs = w->needs,
                            .heavy = heavy,
                            .single = w->options->precision == CSIM_SINGLE_PRECISION,
