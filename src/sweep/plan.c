@@ -90,6 +90,19 @@ static double decompositions(const csim__problem *p, const csim__planned *q)
     return times * unit;
 }
 
+csim__products csim__plan_products(const csim__problem *p, const csim__plan *plan,
+                                   const csim__planned *q)
+{
+    int64_t da = p->width[q->couple.left], db = p->width[q->couple.right];
+    int64_t qa = csim__min64(p->n, da), qb = csim__min64(p->n, db);
+    csim__products out = {0, 0, 0, 0};
+    if (q->route == CSIM__ROUTE_CROSS) { out.cross = da * db; }
+    if (q->route == CSIM__ROUTE_BASIS && q->cell) { out.basis = qa * qb; }
+    if (q->cell && plan->raw_basis) { out.raw = qa * qb; }
+    if (q->cell && plan->unit) { out.unit = da * db; }
+    return out;
+}
+
 /* Work of all ranks. */
 static void count_flops(const csim__problem *p, csim__plan *plan)
 {

@@ -14,7 +14,7 @@ typedef struct csim__problem {
     int rows, cols;                 /* cells of the result */
     const int *row, *col;           /* [rows], [cols] sites */
     const unsigned char *requested; /* [rows, cols] */
-    int measures;                   /* values of a cell */
+    int64_t values;                 /* cells of the result times measures */
     unsigned needs;                 /* union over the measures */
     const unsigned char *heavy;     /* [sites] few examples outweigh all others; NULL: not known */
     bool single;
@@ -33,6 +33,12 @@ typedef struct csim__planned {
     int owner;
     double finish; /* work of its decompositions, in flops of a GEMM that takes as long */
 } csim__planned;
+
+/** Numbers in the products of a pair: X̃ᵀỸ, UᵀU of the bases and of the raw ones, X̂ᵀŶ of unit rows;
+ *  0 = not made. Of a basis with itself nothing is computed, but the block is there. */
+typedef struct csim__products {
+    int64_t cross, basis, raw, unit;
+} csim__products;
 
 typedef struct csim__plan {
     csim__planned *pairs; /* self-pairs first, then the others in the order of the sites */
@@ -53,6 +59,10 @@ typedef struct csim__plan {
  *  @param[out] plan  free what it holds with csim__plan_clear(), also on error
  *  @return CSIM_OK, CSIM_E_MEM (also when the limit is too small: names what would do) */
 csim_status csim__plan_make(csim_context *ctx, const csim__problem *problem, csim__plan *plan);
+
+/** The products of a pair of a plan. Local, pure. */
+csim__products csim__plan_products(const csim__problem *problem, const csim__plan *plan,
+                                   const csim__planned *pair);
 
 void csim__plan_clear(csim_context *ctx, csim__plan *plan);
 

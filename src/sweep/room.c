@@ -32,24 +32,8 @@ const char *csim__stage_text(csim__stage stage)
     return texts[stage];
 }
 
-/* Numbers in the products of a pair. The overlap of a basis with itself is known without one. */
-typedef struct products {
-    int64_t cross, basis, raw, unit;
-} products;
-
-static products products_of(const csim__problem *p, const csim__plan *plan, const csim__planned *q)
-{
-    int64_t da = p->width[q->couple.left], db = p->width[q->couple.right];
-    int64_t qa = csim__min64(p->n, da), qb = csim__min64(p->n, db);
-    products out = {0, 0, 0, 0};
-    if (q->route == CSIM__ROUTE_CROSS) { out.cross = da * db; }
-    if (q->route == CSIM__ROUTE_BASIS && q->cell) { out.basis = qa * qb; }
-    if (q->cell && plan->raw_basis) { out.raw = qa * qb; }
-    if (q->cell && plan->unit) { out.unit = da * db; }
-    return out;
-}
-
-static int64_t largest_of(const csim__planned *q, const products *s)
+/* The overlap of a basis with itself is known without a product. */
+static int64_t largest_of(const csim__planned *q, const csim__products *s)
 {
     int64_t largest = csim__max64(s->cross, s->unit);
     bool self = q->couple.left == q->couple.right;
@@ -107,7 +91,7 @@ csim__room_survey csim__room_look(const csim__problem *p, const csim__plan *plan
     }
     for (int64_t i = 0; i < plan->count; i++) {
         const csim__planned *q = &plan->pairs[i];
-        products sizes = products_of(p, plan, q);
+        csim__products sizes = csim__plan_products(p, plan, q);
         int64_t largest = largest_of(q, &sizes);
         if (largest > s.largest) {
             s.second = q->owner != s.largest_owner ? s.largest : s.second;
@@ -184,7 +168,7 @@ static void pairs_of(const csim__problem *p, const csim__plan *plan, int rank, i
         int64_t lead = (rank - range[part] % p->size + p->size) % p->size;
         for (int64_t i = range[part] + lead; i < range[part + 1]; i += p->size) {
             const csim__planned *q = &plan->pairs[i];
-            products s = products_of(p, plan, q);
+            csim__products s = csim__plan_products(p, plan, q);
             if (step > 0 && i >= end) {
                 sum = 0;
                 end += step;
@@ -200,7 +184,7 @@ int64_t csim__room_blocks(const csim__problem *p, const csim__plan *plan)
 {
     int64_t most = 0;
     for (int64_t i = 0; i < plan->count; i++) {
-        products s = products_of(p, plan, &plan->pairs[i]);
+        csim__products s = csim__plan_products(p, plan, &plan->pairs[i]);
         most = csim__max64(most, WORD * (s.cross + s.basis + s.raw + s.unit));
     }
     return most;
@@ -219,9 +203,8 @@ static void put_rows(const csim__problem *p, const csim__plan *plan, const csim_
                      const csim_shard *shard, csim__room *room)
 {
     const csim__stage READ = CSIM__STAGE_READ, ROWS = CSIM__STAGE_ROWS, END = CSIM__STAGE_RESULTS;
-    int64_t sites = p->sites, cells = (int64_t)p->rows * p->cols, rows = shard->rows;
-    int64_t cell = WORD + 2 + (p->encoder_count > 0 ? WORD : 0),
-            values = cells * p->measures * cell;
+    int64_t sites = p->sites, rows = shard->rows;
+    int64_t values = p->values * (WORD + 2 + (p->encoder_count > 0 ? WORD : 0));
     int64_t under_way = csim__min64(plan->round * p->size, plan->count) *
                         (int64_t)(sizeof(csim_pair) + 4 * sizeof(csim__product));
     /* examples go once nothing is made of them any more; a basis that is all takes their place */
@@ -233,7 +216,7 @@ static void put_rows(const csim__problem *p, const csim__plan *plan, const csim_
         sites * sites * (int64_t)sizeof(csim__planned) +
             plan->count * (int64_t)(sizeof(csim__row_sums) + sizeof(double)) + under_way,
         READ, END);
-    put(room, CSIM__ROOM_CELLS, cells + values, READ, END);
+    put(room, CSIM__ROOM_CELLS, values, READ, END);
     put(room, CSIM__ROOM_ENCODERS, s->encoders, READ, END);
     put(room, CSIM__ROOM_READING,
         (p->single ? WORD * rows * s->widest : 0) + 60 * s->widest + WORD * shard->chunks, READ,

@@ -5,6 +5,7 @@
 
 #include "contrasim/native.h"
 #include "ingredients/basis.h"
+#include "sweep/forecast.h"
 #include "sweep/state.h"
 
 static csim_status check_options(csim_context *ctx, const csim_sweep_options *o, unsigned *needs)
@@ -54,28 +55,37 @@ static csim_status list_sites(csim__sweep *w)
     return st;
 }
 
+/* What the planner is told; @p width is filled. */
+static csim__problem describe(const csim__sweep *w, int64_t n, const unsigned char *heavy, int size,
+                              int64_t *width)
+{
+    for (int s = 0; s < w->count; s++) { width[s] = w->site[s].d; }
+    return (csim__problem){
+        .n = n,
+        .sites = w->count,
+        .width = width,
+        .rows = w->cells.rows,
+        .cols = w->cells.cols,
+        .row = w->cells.row,
+        .col = w->cells.col,
+        .requested = w->cells.requested,
+        .values = (int64_t)w->cells.rows * w->cells.cols * w->cells.measures,
+        .needs = w->needs,
+        .heavy = heavy,
+        .single = w->options->precision == CSIM_SINGLE_PRECISION,
+        .encoders = w->options->encoders,
+        .encoder_count = w->options->encoder_count,
+        .size = size,
+        .memory = w->options->memory,
+    };
+}
+
 static csim_status make_plan(csim__sweep *w, int64_t n, const unsigned char *heavy)
 {
     int64_t *width = NULL;
     csim_status st = csim__alloc(w->ctx, w->count, sizeof *width, "widths", &width);
-    for (int s = 0; st == CSIM_OK && s < w->count; s++) { width[s] = w->site[s].d; }
     if (st == CSIM_OK) {
-        csim__problem p = {.n = n,
-                           .sites = w->count,
-                           .width = width,
-                           .rows = w->cells.rows,
-                           .cols = w->cells.cols,
-                           .row = w->cells.row,
-                           .col = w->cells.col,
-                           .requested = w->cells.requested,
-                           .measures = w->options->measure_count,
-                           .needs = w->needs,
-                           .heavy = heavy,
-                           .single = w->options->precision == CSIM_SINGLE_PRECISION,
-                           .encoders = w->options->encoders,
-                           .encoder_count = w->options->encoder_count,
-                           .size = csim_context_size(w->ctx),
-                           .memory = w->options->memory};
+        csim__problem p = describe(w, n, heavy, csim_context_size(w->ctx), width);
         csim__plan_clear(w->ctx, &w->plan);
         st = csim__plan_make(w->ctx, &p, &w->plan);
     }
@@ -230,18 +240,46 @@ done:
     return st;
 }
 
+/* All that is known of a sweep before a value is read. Local. */
+static csim_status outline(csim__sweep *w)
+{
+    csim_status st = CSIM_OK;
+    CSIM_TRY(check_options(w->ctx, w->options, &w->needs));
+    CSIM_TRY(list_sites(w));
+    CSIM_TRY(csim__sweep_check_encoders(w));
+    st = csim__cells_make(w->ctx, w->sets, w->set_count, w->options, &w->cells);
+done:
+    return st;
+}
+
 csim_status csim_sweep_plan(csim_context *ctx, csim_set *const *sets, int set_count,
                             const csim_sweep_options *options, csim_sweep_cost *cost)
 {
     csim__sweep w = {.ctx = ctx, .options = options, .sets = sets, .set_count = set_count};
     csim_status st = CSIM_OK;
-    CSIM_TRY(check_options(ctx, options, &w.needs));
-    CSIM_TRY(list_sites(&w));
-    CSIM_TRY(csim__sweep_check_encoders(&w));
-    CSIM_TRY(csim__cells_make(ctx, sets, set_count, options, &w.cells));
+    CSIM_TRY(outline(&w));
     CSIM_TRY(make_plan(&w, csim_set_examples(sets[0]), NULL));
     *cost = (csim_sweep_cost){w.plan.shard_bytes, w.plan.tile_bytes, w.plan.flops};
 done:
+    release(&w);
+    return st;
+}
+
+csim_status csim__sweep_forecast(csim_context *ctx, csim_set *const *sets, int set_count,
+                                 const csim_sweep_options *options, int size,
+                                 const csim__target *target, csim__forecast *forecast)
+{
+    csim__sweep w = {.ctx = ctx, .options = options, .sets = sets, .set_count = set_count};
+    int64_t *width = NULL;
+    csim_status st = CSIM_OK;
+    CSIM_TRY(outline(&w));
+    CSIM_TRY(csim__alloc(ctx, w.count, sizeof *width, "widths", &width));
+    csim__problem p = describe(&w, csim_set_examples(sets[0]), NULL, size, width);
+    CSIM_TRY(csim__plan_make(ctx, &p, &w.plan));
+    *forecast = (csim__forecast){.sites = w.count};
+    csim__forecast_add(&p, &w.plan, target, forecast);
+done:
+    csim__free(ctx, &width);
     release(&w);
     return st;
 }
