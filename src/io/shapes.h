@@ -1,4 +1,4 @@
-/* Sets that have shapes and no values: for plans. */
+/* Sets of which the shapes are enough: for plans. */
 #ifndef CSIM_SHAPES_H
 #define CSIM_SHAPES_H
 
@@ -11,5 +11,14 @@
  *  @return CSIM_OK, CSIM_E_ARG, CSIM_E_MEM */
 csim_status csim__set_of_shapes(csim_context *ctx, const char *name, int64_t n,
                                 const csim_memory_site *sites, int count, csim_set **set);
+
+/** Open a set by its headers alone: as csim_set_open(), but no array is compared with its checksum.
+ *  Collective. */
+csim_status csim__set_headers(csim_context *ctx, const char *spec,
+                              const csim_input_options *options, csim_set **set);
+
+/** What of csim_sets_match() is seen without reading: distinct names, the same number of examples.
+ *  Local. @return CSIM_OK, CSIM_E_ARG, CSIM_E_SHAPE */
+csim_status csim__sets_alike(csim_context *ctx, csim_set *const *sets, int count);
 
 #endif

@@ -71,19 +71,20 @@ static void tree(const model *w, csim__term term, double bytes, double times)
     w->effort->moved += times * (w->p->size - 1) * bytes;
 }
 
+/* Rows of all sites come in, are checked and centred. */
 static void reading(const model *w, double per_number)
 {
-    double widths = 0, n = (double)w->p->n;
+    double widths = 0;
     for (int i = 0; i < w->p->sites; i++) { widths += (double)w->p->width[i]; }
-    double numbers = w->rows * widths * (double)w->plan->passes;
-    w->effort->read += n * widths * (double)w->plan->passes * per_number;
+    double numbers = w->rows * widths;
+    w->effort->read += (double)w->p->n * widths * per_number;
     w->effort->seconds[CSIM__TERM_READ] += numbers * per_number / w->machine->read;
     w->effort->seconds[CSIM__TERM_MOMENTS] += numbers / w->machine->moments;
     if (w->plan->unit) {
-        w->effort->seconds[CSIM__TERM_MOMENTS] += 16 * w->rows * widths / w->machine->memory;
+        w->effort->seconds[CSIM__TERM_MOMENTS] += 16 * numbers / w->machine->memory;
     }
-    /* moments of every site go round once */
-    tree(w, CSIM__TERM_MOMENTS, 100 * widths / w->p->sites, w->p->sites);
+    /* extremes, means and norms of every site go round */
+    tree(w, CSIM__TERM_MOMENTS, 56 * widths / w->p->sites, w->p->sites);
 }
 
 static void encoding(const model *w)
@@ -287,6 +288,16 @@ void csim__effort_add(const csim__problem *p, const csim__plan *plan, const csim
     if (plan->any_basis) { bases(&w, plan->basis, plan->loading); }
     if (plan->raw_basis) { bases(&w, NULL, false); }
     pairs(&w);
+}
+
+void csim__effort_scan(const csim__problem *p, const csim__target *target, csim__effort *effort)
+{
+    double widths = 0, rows = (double)fullest(p).rows;
+    for (int i = 0; i < p->sites; i++) { widths += (double)p->width[i]; }
+    effort->read += (double)p->n * widths * target->bytes_per_number;
+    effort->seconds[CSIM__TERM_READ] +=
+        rows * widths *
+        (target->bytes_per_number / target->machine->read + 16 / target->machine->memory);
 }
 
 double csim__effort_seconds(const csim__effort *effort, csim__term *most)

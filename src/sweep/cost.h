@@ -72,6 +72,10 @@ typedef struct csim__effort {
 void csim__effort_add(const csim__problem *problem, const csim__plan *plan,
                       const csim__target *target, csim__effort *effort);
 
+/** Add one more reading of all sites, which looks for values that are not finite. */
+void csim__effort_scan(const csim__problem *problem, const csim__target *target,
+                       csim__effort *effort);
+
 /** Seconds in all, and the term that takes most. @p most may be NULL. */
 double csim__effort_seconds(const csim__effort *effort, csim__term *most);
 

@@ -45,7 +45,7 @@ void csim__forecast_add(const csim__problem *p, const csim__plan *plan, const cs
     f->chunks = shard.chunks;
     f->size = p->size;
     f->plans++;
-    f->loads += plan->passes * p->sites;
+    f->loads += p->sites;
     f->round = csim__max64(f->round, plan->round);
     f->flops += plan->flops;
     count_pairs(p, plan, f);

@@ -34,7 +34,8 @@ void csim__forecast_add(const csim__problem *problem, const csim__plan *plan,
 
 /** Foretell a sweep on @p size ranks, whatever the number of ranks of the context. Local; the same
  *  on every rank. No values are read, so sets without any will do (io/shapes.h).
- *  @param[out] forecast  untouched on error
+ *  @param[out] forecast  of size 0 on error, but where the memory limit is too small: then what
+ *                        the sweep takes with rounds as short as they can be
  *  @return as csim_sweep_plan() */
 csim_status csim__sweep_forecast(csim_context *ctx, csim_set *const *sets, int set_count,
                                  const csim_sweep_options *options, int size,

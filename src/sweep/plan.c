@@ -198,7 +198,6 @@ csim_status csim__plan_make(csim_context *ctx, const csim__problem *p, csim__pla
     }
     plan->loading = plan->any_basis && (p->needs & (CSIM_NEEDS_LOADING | CSIM_NEEDS_BLOCK)) != 0;
     plan->row_sums = plan->any_tiles || (p->needs & (CSIM_NEEDS_DIAGONAL | CSIM_NEEDS_ROWS)) != 0;
-    plan->passes = 1;
     count_flops(p, plan);
     count_memory(p, plan);
     if (p->memory > 0 && plan->shard_bytes + plan->tile_bytes > p->memory) {

@@ -47,7 +47,6 @@ typedef struct csim__plan {
     unsigned char *tiled; /* [sites] the site has Gram tiles */
     bool any_tiles, any_cross, any_basis, unit, raw_basis, loading, row_sums, raw_rows;
     int64_t round;       /* pairs whose blocks an owner holds at once */
-    int64_t passes;      /* over the files */
     int room_rank;       /* the rank that takes most memory */
     csim__room room;     /* its memory */
     int64_t shard_bytes; /* of it: rows, and row norms */

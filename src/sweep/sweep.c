@@ -272,12 +272,18 @@ csim_status csim__sweep_forecast(csim_context *ctx, csim_set *const *sets, int s
     csim__sweep w = {.ctx = ctx, .options = options, .sets = sets, .set_count = set_count};
     int64_t *width = NULL;
     csim_status st = CSIM_OK;
+    *forecast = (csim__forecast){.size = 0};
     CSIM_TRY(outline(&w));
     CSIM_TRY(csim__alloc(ctx, w.count, sizeof *width, "widths", &width));
     csim__problem p = describe(&w, csim_set_examples(sets[0]), NULL, size, width);
-    CSIM_TRY(csim__plan_make(ctx, &p, &w.plan));
-    *forecast = (csim__forecast){.sites = w.count};
+    st = csim__plan_make(ctx, &p, &w.plan);
+    if (w.plan.round == 0) { goto done; } /* a plan above the limit is whole all the same */
+    forecast->sites = w.count;
     csim__forecast_add(&p, &w.plan, target, forecast);
+    if (options->nan_drop_rows) {
+        csim__effort_scan(&p, target, &forecast->effort);
+        forecast->loads += w.count;
+    }
 done:
     csim__free(ctx, &width);
     release(&w);
