@@ -64,10 +64,12 @@ static double gemm(const model *w, bool single, double flops, double m, double n
     return flops / exp(log(rate[i]) + fmin(t, 1) * (log(rate[i + 1]) - log(rate[i])));
 }
 
-/* Bytes that go from one rank to all, or from all to one, along a tree. */
-static void tree(const model *w, csim__term term, double bytes, double times)
+/* Bytes that go from one rank to all, or from all to one: short ones along a tree, of long ones every
+ * rank passes on its part, which takes the time of two messages on any number of ranks. */
+static void spread(const model *w, csim__term term, double bytes, double times)
 {
-    w->effort->seconds[term] += times * w->steps * (w->latency + bytes / w->bandwidth);
+    double copies = fmin(w->steps, 2);
+    w->effort->seconds[term] += times * (w->steps * w->latency + copies * bytes / w->bandwidth);
     w->effort->moved += times * (w->p->size - 1) * bytes;
 }
 
@@ -84,7 +86,7 @@ static void reading(const model *w, double per_number)
         w->effort->seconds[CSIM__TERM_MOMENTS] += 16 * numbers / w->machine->memory;
     }
     /* extremes, means and norms of every site go round */
-    tree(w, CSIM__TERM_MOMENTS, 56 * widths / w->p->sites, w->p->sites);
+    spread(w, CSIM__TERM_MOMENTS, 56 * widths / w->p->sites, w->p->sites);
 }
 
 static void encoding(const model *w)
@@ -134,7 +136,7 @@ static void basis_rows(const model *w, double d, bool loading)
     double chunks = (double)w->shard.count;
     seconds[CSIM__TERM_BASES] += gemm(w, false, 5 * w->rows * d * d, d, d, chunk);
     seconds[CSIM__TERM_SUMS] += chunks * d * d / w->machine->exact; /* two upper triangles */
-    tree(w, CSIM__TERM_REDUCE, 8 * d * d, loading ? 5 : 4);
+    spread(w, CSIM__TERM_REDUCE, 8 * d * d, loading ? 5 : 4);
 }
 
 /* The small factors of a site with n > d, on its owner. */
@@ -167,8 +169,8 @@ static void bases(const model *w, const unsigned char *marks, bool loading)
                 slowest = fmax(slowest, wide ? small_wide(w, d) : small_tall(w, d));
                 many++;
                 if (wide) {
-                    tree(w, CSIM__TERM_REDUCE, 8 * n * (d + n) / w->p->size, 1);
-                    if (loading) { tree(w, CSIM__TERM_REDUCE, 8 * n * d, 1); }
+                    spread(w, CSIM__TERM_REDUCE, 8 * n * (d + n) / w->p->size, 1);
+                    if (loading) { spread(w, CSIM__TERM_REDUCE, 8 * n * d, 1); }
                 } else {
                     basis_rows(w, d, loading);
                 }
@@ -190,7 +192,7 @@ static void product(const model *w, double m, double n, bool self)
     seconds[CSIM__TERM_CROSS] += gemm(w, w->single, 2 * share * w->rows * m * n, m, n, chunk);
     /* every chunk is added; the memory is cleared before and turned into numbers after */
     seconds[CSIM__TERM_SUMS] += ((double)w->shard.count * share + 1) * m * n / w->machine->exact;
-    tree(w, CSIM__TERM_REDUCE, 8 * m * n, 1);
+    spread(w, CSIM__TERM_REDUCE, 8 * m * n, 1);
 }
 
 /* What the owner of a pair makes of it, and what it costs more when squares are too inexact. */
