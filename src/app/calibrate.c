@@ -144,6 +144,17 @@ static csim_status run_copy(bench *w)
     return CSIM_OK;
 }
 
+/* Pages are made when they are first written to. */
+static csim_status run_fresh(bench *w)
+{
+    double *x = NULL;
+    csim_status st = csim__alloc(w->ctx, COPY, 1, "fresh memory", &x);
+    if (st == CSIM_OK) { memset(x, 1, COPY); }
+    if (st == CSIM_OK) { w->a[0] += x[COPY / (int)sizeof *x - 1] > 0 ? 1e-3 : 0; }
+    csim__free(w->ctx, &x);
+    return st;
+}
+
 static csim_status run_moments(bench *w)
 {
     csim_shard shard;
@@ -218,6 +229,7 @@ static csim_status time_sums(bench *w, csim__machine *m)
     memset(w->b, 0, (size_t)BLOCK * BLOCK * sizeof *w->b);
     CSIM_TRY(rate_of(w, run_exact, (double)BLOCK * BLOCK, 16, &m->exact));
     CSIM_TRY(rate_of(w, run_copy, 2.0 * COPY, 2, &m->memory));
+    CSIM_TRY(rate_of(w, run_fresh, COPY, 2, &m->fresh));
 done:
     return st;
 }

@@ -43,6 +43,7 @@ static const speed speeds[] = {
     {"exact_sums", "exact sums of blocks", "numbers/s", AT(exact), ALWAYS},
     {"moments", "checking and centring", "numbers/s", AT(moments), ALWAYS},
     {"memory", "copies in memory", "bytes/s", AT(memory), ALWAYS},
+    {"fresh_memory", "first use of memory", "bytes/s", AT(fresh), ALWAYS},
     {"read", "reading files", "bytes/s", AT(read), ALWAYS},
     {"latency", "message inside a node", "s", AT(latency), MESSAGES},
     {"bandwidth", "messages inside a node", "bytes/s", AT(bandwidth), MESSAGES},

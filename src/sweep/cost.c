@@ -7,14 +7,15 @@ const int csim__gemm_size[CSIM__GEMM_SIZES] = {64, 256, 1024};
 
 const csim__machine csim__machine_typical = {
     .gemm = {{8e9, 25e9, 35e9}, {14e9, 50e9, 70e9}},
-    .inner = {8e9, 12e9},
+    .inner = {6e9, 8e9},
     .eigen_values = 4e9,
-    .eigen_vectors = 8e9,
+    .eigen_vectors = 12e9,
     .svd_values = 4e9,
-    .svd_vectors = 8e9,
-    .exact = 0.4e9,
-    .moments = 0.15e9,
+    .svd_vectors = 12e9,
+    .exact = 0.6e9,
+    .moments = 0.25e9,
     .memory = 8e9,
+    .fresh = 2e9,
     .read = 0.5e9,
     .latency = 1e-6,
     .bandwidth = 4e9,
@@ -81,9 +82,10 @@ static void reading(const model *w, double per_number)
     double numbers = w->rows * widths;
     w->effort->read += (double)w->p->n * widths * per_number;
     w->effort->seconds[CSIM__TERM_READ] += numbers * per_number / w->machine->read;
-    w->effort->seconds[CSIM__TERM_MOMENTS] += numbers / w->machine->moments;
+    w->effort->seconds[CSIM__TERM_MOMENTS] +=
+        numbers / w->machine->moments + numbers * (w->single ? 12 : 8) / w->machine->fresh;
     if (w->plan->unit) {
-        w->effort->seconds[CSIM__TERM_MOMENTS] += 16 * numbers / w->machine->memory;
+        w->effort->seconds[CSIM__TERM_MOMENTS] += 8 * numbers / w->machine->fresh;
     }
     /* extremes, means and norms of every site go round */
     spread(w, CSIM__TERM_MOMENTS, 56 * widths / w->p->sites, w->p->sites);

@@ -21,6 +21,7 @@ typedef struct csim__machine {
     double exact;                     /* numbers/s that are scaled and added as integers */
     double moments;                   /* numbers/s that are converted, checked, hashed, centred */
     double memory;                    /* bytes/s read and written by a copy */
+    double fresh;                     /* bytes/s of memory that is used for the first time */
     double read;                      /* bytes/s from files */
     double latency, bandwidth;        /* s and bytes/s of a message inside a node */
     double net_latency;               /* s of a message between nodes */
