@@ -1,5 +1,6 @@
 /* A plan as tables for people. */
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "app/plan.h"
@@ -20,11 +21,18 @@ csim__text csim__bytes_text(double bytes)
 csim__text csim__seconds_text(double seconds)
 {
     csim__text text;
-    double value = seconds < 120    ? seconds
-                   : seconds < 7200 ? seconds / 60
-                   : seconds < 2e5  ? seconds / 3600
-                                    : seconds / 86400;
-    const char *unit = seconds < 120 ? "s" : seconds < 7200 ? "min" : seconds < 2e5 ? "h" : "days";
+    static const struct {
+        double below, scale;
+        const char *unit;
+    } units[] = {{0.1, 1e-3, "ms"},
+                 {120, 1, "s"},
+                 {7200, 60, "min"},
+                 {2e5, 3600, "h"},
+                 {INFINITY, 86400, "days"}};
+    int u = 0;
+    while (u < 4 && seconds >= units[u].below) { u++; }
+    double value = seconds / units[u].scale;
+    const char *unit = units[u].unit;
     snprintf(text.s, sizeof text.s, "%.2g %s", value, unit);
     if (value >= 100) { snprintf(text.s, sizeof text.s, "%.0f %s", value, unit); }
     return text;
@@ -42,8 +50,8 @@ static void print_problem(const csim__outlook *w)
     printf("problem\n  %d set%s, %d layers of ", w->count, plural(w->count), f->sites);
     printf(w->least_width == w->most_width ? "%" PRId64 " neurons\n" : "%" PRId64, w->least_width);
     if (w->least_width != w->most_width) { printf(" to %" PRId64 " neurons\n", w->most_width); }
-    printf("  %" PRId64 " examples in %" PRId64 " chunks of %" PRId64 ", %s precision\n", f->n,
-           f->chunks, f->chunk, what->precision == 1 ? "single" : "double");
+    printf("  %" PRId64 " examples in %" PRId64 " chunk%s of %" PRId64 ", %s precision\n", f->n,
+           f->chunks, plural(f->chunks), f->chunk, what->precision == 1 ? "single" : "double");
     printf("  measures %s; pairs %s\n", what->measures,
            what->pairs != NULL ? what->pairs
            : w->count > 1      ? "cross"

@@ -34,7 +34,7 @@ static csim_status take_widths(csim__app *app, const char *text, csim_memory_sit
     for (; *s != '\0' && many < count; many++) {
         char *end;
         int64_t width = whole(s, &end);
-        if (width < 1 || width > WIDEST || (*end != ',' && *end != '\0')) {
+        if (width < 1 || width > WIDEST || (*end != '\0' && (*end != ',' || end[1] == '\0'))) {
             return csim__config_fail(app->config, "", "width",
                                      "found '%.60s', expected whole numbers from 1 to %d joined by "
                                      "','",
