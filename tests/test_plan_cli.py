@@ -83,6 +83,8 @@ class Plan(unittest.TestCase):
         self.assertEqual(p["work"]["files"]["bytes"], int(1e6) * 160 * 8192 * 4)
         self.assertEqual(p["work"]["files"]["bytes_read"], 1e6 * 160 * 8192 * 4)
         self.assertEqual(p["work"]["files"]["count"], 0)
+        # a value, a status and a note for each of two measures
+        self.assertEqual(p["work"]["files"]["results_bytes"], 80 * 80 * 2 * 10)
         products = 2 * 1e6 * 8192 ** 2 * 6400 + 1e6 * 8192 ** 2 * 160
         self.assertAlmostEqual(p["work"]["flops"] / products, 1, delta=1e-6)
         t = p["time"]

@@ -67,8 +67,8 @@ static const csim_option where_table[] = {
      .kind = CSIM_OPTION_SIZE,
      .offset = offsetof(csim__plan_options, memory),
      .metavar = "SIZE",
-     .help = "memory limit of each rank, as sweep takes it; without any limit, --ranks and --nodes "
-             "this machine's"},
+     .help = "memory limit of each rank, as sweep takes it; with neither a limit nor --ranks nor "
+             "--nodes, that of this machine"},
     {.name = "calibration",
      .kind = CSIM_OPTION_TEXT,
      .offset = offsetof(csim__plan_options, calibration),

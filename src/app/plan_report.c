@@ -137,6 +137,8 @@ static void print_work(const csim__outlook *w)
     double times = (double)f->loads / f->sites;
     printf(", read %.3g time%s: %s\n", times, times == 1 ? "" : "s",
            csim__bytes_text(f->effort.read).s);
+    printf("  results of about %s\n",
+           csim__bytes_text((double)f->room.array[CSIM__ROOM_RESULTS].bytes).s);
     printf("work\n  %.3g flops, %s between ranks\n", f->flops, csim__bytes_text(f->effort.moved).s);
 }
 

@@ -9,7 +9,6 @@ static void count_pairs(const csim__problem *p, const csim__plan *plan, csim__fo
     for (int64_t i = 0; i < plan->count; i++) {
         const csim__planned *q = &plan->pairs[i];
         f->routes[q->route]++;
-        f->tiled += q->tiled && q->route != CSIM__ROUTE_GRAM;
         f->decomposed += q->cell && (p->needs & tasks) && q->couple.left != q->couple.right;
     }
 }

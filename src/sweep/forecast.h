@@ -12,7 +12,6 @@ typedef struct csim__forecast {
     int64_t plans;                    /* groups of sites that are held one after the other */
     int64_t loads;                    /* how often a site is read, summed over the sites */
     int64_t pairs, selves, routes[4]; /* [csim__route] */
-    int64_t tiled;                    /* pairs with Gram tiles beside another route */
     int64_t decomposed;               /* pairs that are decomposed */
     int64_t round;                    /* pairs whose blocks an owner holds at once, at most */
     int64_t peak;                     /* bytes of the rank with most */
