@@ -123,6 +123,14 @@ static int64_t sweep_peak(csim_context *ctx, input *in)
     return most;
 }
 
+static void near(double got, double expected)
+{
+    if (fabs(got - expected) > 1e-9 * expected) {
+        print_error("found %.12g, expected %.12g\n", got, expected);
+        fail();
+    }
+}
+
 static void memory_is_as_foretold(void **state)
 {
     (void)state;
@@ -146,7 +154,7 @@ static void memory_is_as_foretold(void **state)
     assert_int_equal(wrong, 0);
 }
 
-/* Under a limit rounds get shorter, and the sweep keeps to it. */
+/* Under a limit rounds get shorter, then fewer layers are held at a time, and the sweep keeps to it. */
 static void limits_are_kept(void **state)
 {
     (void)state;
@@ -163,7 +171,22 @@ static void limits_are_kept(void **state)
     assert_true(tight.round < loose.round);
     assert_true(tight.peak <= in.options.memory);
     assert_true((double)sweep_peak(ctx, &in) < 1.02 * (double)in.options.memory);
-    in.options.memory = loose.room.array[CSIM__ROOM_EXAMPLES].bytes / 2;
+    assert_int_equal(tight.plans, 1);
+    free_input(&in);
+    harness_context_free(&ctx);
+
+    ctx = harness_context(); /* whose peak is that of one sweep */
+    make_input(ctx, &p, true, &in);
+    in.options.memory = loose.peak - loose.room.array[CSIM__ROOM_BLOCKS].bytes -
+                        loose.room.array[CSIM__ROOM_EXAMPLES].bytes / 4;
+    assert_int_equal(foretell(ctx, &in, size, &csim__machine_typical, &tight), CSIM_OK);
+    assert_true(tight.plans > 1 && tight.loads > 8);
+    near(tight.effort.read, 4.0 * 600 * 160 * (double)tight.loads);
+    assert_true(tight.peak <= in.options.memory);
+    int64_t peak = sweep_peak(ctx, &in);
+    assert_true((double)peak < 1.02 * (double)in.options.memory);
+    assert_true((double)peak > 0.9 * (double)tight.peak);
+    in.options.memory = loose.room.array[CSIM__ROOM_EXAMPLES].bytes / 16;
     assert_int_equal(foretell(ctx, &in, size, &csim__machine_typical, &tight), CSIM_E_MEM);
     assert_non_null(strstr(csim_context_error(ctx), "the limit is"));
     assert_int_equal(tight.size, size); /* what it would take is told all the same */
@@ -249,14 +272,6 @@ static double seconds(csim_context *ctx, const problem *p, int size, const csim_
     assert_int_equal(foretell(ctx, &in, size, machine, f), CSIM_OK);
     free_input(&in);
     return csim__effort_seconds(&f->effort, NULL);
-}
-
-static void near(double got, double expected)
-{
-    if (fabs(got - expected) > 1e-9 * expected) {
-        print_error("found %.12g, expected %.12g\n", got, expected);
-        fail();
-    }
 }
 
 /* Sums by hand. 100 neurons are more than the smallest product that is timed, so its rate holds. */

@@ -6,14 +6,17 @@
 
 #include "app/app.h"
 #include "app/machine.h"
+#include "app/stop.h"
 #include "app/sweep_what.h"
+#include "core/text.h"
+#include "io/file.h"
 
 /* What changes a result, and what does not, apart: only the first is written into it. */
 typedef struct sweep_options {
     csim__sweep_what what;
 
-    const char *output;
-    int overwrite, format;
+    const char *output, *part, *walltime;
+    int overwrite, resume, format;
     int64_t memory;
 } sweep_options;
 
@@ -27,7 +30,23 @@ static const csim_option how_table[] = {
     {.name = "overwrite",
      .kind = CSIM_OPTION_FLAG,
      .offset = offsetof(sweep_options, overwrite),
-     .help = "replace an existing results file"},
+     .help = "replace an existing results file, and what a sweep that did not finish has saved"},
+    {.name = "resume",
+     .kind = CSIM_OPTION_FLAG,
+     .offset = offsetof(sweep_options, resume),
+     .help = "go on from FILE.journal, in which finished pairs are kept until the results are "
+             "written, or start where there is none; with a finished file there is nothing to do"},
+    {.name = "walltime",
+     .kind = CSIM_OPTION_TEXT,
+     .offset = offsetof(sweep_options, walltime),
+     .metavar = "TIME",
+     .help = "finish the pairs in hand, save and end with exit code 85 after this time, like "
+             "sbatch --time: minutes, H:MM:SS, D-HH:MM:SS"},
+    {.name = "part",
+     .kind = CSIM_OPTION_TEXT,
+     .offset = offsetof(sweep_options, part),
+     .metavar = "I/N",
+     .help = "compute the I-th of N parts of the pairs, for job arrays; merge joins the files"},
     {.name = "format",
      .kind = CSIM_OPTION_CHOICE,
      .offset = offsetof(sweep_options, format),
@@ -55,19 +74,38 @@ done:
     return st;
 }
 
-/* All that is checked before the first byte is read; the same on every rank but for the output. */
+/* What the options say, checked before the first byte is read; the same on every rank. */
 static csim_status check_options(csim__app *app, const sweep_options *options)
 {
-    csim__config *config = app->config;
     if (options->what.sets.count == 0) {
         return csim__fail(app->ctx, CSIM_E_USAGE, "no set is named");
     }
-    if (options->output == NULL && !csim__config_given(config, "", "format")) {
+    if (options->output == NULL && !csim__config_given(app->config, "", "format")) {
         return csim__fail(app->ctx, CSIM_E_USAGE,
                           "nowhere to put the result: give --output FILE, --format, or both");
     }
-    csim__outputs outputs = {.output = options->output, .overwrite = options->overwrite};
-    return csim__check_outputs(app, &outputs);
+    if ((options->resume || options->walltime != NULL) && options->output == NULL) {
+        return csim__fail(app->ctx, CSIM_E_USAGE,
+                          "%s needs --output: finished pairs are kept beside it",
+                          options->resume ? "--resume" : "--walltime");
+    }
+    if (options->resume && options->overwrite) {
+        return csim__fail(app->ctx, CSIM_E_USAGE, "--resume and --overwrite contradict each other");
+    }
+    return CSIM_OK;
+}
+
+/* "2/8" as part 2 of 8. */
+static csim_status read_part(csim_context *ctx, const char *text, csim_sweep_options *sweep)
+{
+    int end = 0;
+    if (text == NULL) { return CSIM_OK; }
+    if (sscanf(text, "%9d/%9d%n", &sweep->part, &sweep->parts, &end) != 2 || text[end] != 0 ||
+        sweep->part < 1 || sweep->part > sweep->parts) {
+        return csim__fail(ctx, CSIM_E_USAGE,
+                          "--part: found '%s', expected I/N with 1 <= I <= N, such as 2/8", text);
+    }
+    return CSIM_OK;
 }
 
 /* Cells of all measures by status; the number of measures. */
@@ -102,6 +140,94 @@ done:
     return st;
 }
 
+static csim_status journal_of(csim_context *ctx, const sweep_options *options, char **journal)
+{
+    char *file = NULL;
+    csim_status st = csim__file_target(ctx, options->output, &file);
+    if (st == CSIM_OK) { st = csim__format(ctx, journal, "%s.journal", file); }
+    csim__free(ctx, &file);
+    return st;
+}
+
+/* The work that was saved is not needed, or not wanted. Collective. */
+static csim_status forget(csim_context *ctx, const sweep_options *options)
+{
+    char *journal = NULL;
+    csim_status st = CSIM_OK;
+    if (csim_context_rank(ctx) == 0) {
+        st = journal_of(ctx, options, &journal);
+        if (st == CSIM_OK) { st = csim__file_remove(ctx, journal); }
+    }
+    csim__free(ctx, &journal);
+    return csim__vote(ctx, st);
+}
+
+/* Was a finished file made with these options, from inputs of these sizes? Rank 0. */
+static csim_status check_finished(csim__app *app, const sweep_options *options,
+                                  const csim_sweep_options *sweep, csim_set *const *sets,
+                                  const csim_results *results)
+{
+    csim_context *ctx = app->ctx;
+    char *config = NULL;
+    int a = 0, b = 0;
+    const csim_attribute *saved = csim_results_attribute_find(results, -1, "configuration");
+    const csim_attribute *bytes = csim_results_attribute_find(results, -1, "input_bytes");
+    const csim_attribute *part = csim_results_attribute_find(results, -1, "part");
+    csim_status st = csim__config_write(app->config, &config);
+    const char *there = saved != NULL ? saved->text : "", *here = config;
+    if (st == CSIM_OK && csim__text_difference(&there, &a, &here, &b)) {
+        st = csim__fail(ctx, CSIM_E_DATA,
+                        "--resume: %s is finished, with other options: '%.*s' there, '%.*s' here",
+                        options->output, a, there, b, here);
+    }
+    int64_t own[2] = {sweep->part, sweep->parts}, none[2] = {0, 0};
+    const int64_t *other = part != NULL && part->count == 2 ? part->integers : none;
+    if (st == CSIM_OK && memcmp(own, other, sizeof own) != 0) {
+        st = csim__fail(ctx, CSIM_E_DATA,
+                        "--resume: %s is finished, part %" PRId64 " of %" PRId64 " there, part %d "
+                        "of %d here",
+                        options->output, other[0], other[1], sweep->part, sweep->parts);
+    }
+    for (int i = 0; st == CSIM_OK && bytes != NULL && i < options->what.sets.count; i++) {
+        if (i < bytes->count && bytes->integers[i] == csim_set_bytes(sets[i])) { continue; }
+        st = csim__fail(ctx, CSIM_E_DATA,
+                        "--resume: %s is finished, and set %s is of other size now",
+                        options->output, csim_set_name(sets[i]));
+    }
+    csim__free(ctx, &config);
+    return st;
+}
+
+/* Is there nothing left to do? A journal beside the output is of a sweep that is not finished, even
+ * where an earlier one was. Collective; with --resume only. */
+static csim_status look_for_finished(csim__app *app, const sweep_options *options,
+                                     const csim_sweep_options *sweep, csim_set *const *sets,
+                                     bool *finished)
+{
+    csim_context *ctx = app->ctx;
+    csim_results *results = NULL;
+    int there = 0;
+    *finished = false;
+    if (csim_context_rank(ctx) == 0) {
+        there = csim__file_exists(options->output) && !csim__file_exists(sweep->journal);
+    }
+    csim_status st = csim__mpi(ctx, MPI_Bcast(&there, 1, MPI_INT, 0, csim_context_comm(ctx)),
+                               "look at the output");
+    CSIM_TRY(csim__vote(ctx, st));
+    if (!there) { goto done; }
+    CSIM_TRY(csim_results_read(ctx, options->output, &results));
+    if (csim_context_rank(ctx) == 0) { st = check_finished(app, options, sweep, sets, results); }
+    CSIM_TRY(csim__vote(ctx, st));
+    *finished = true;
+    if (csim_context_rank(ctx) == 0) {
+        csim__logger_clear(&app->log);
+        printf("%s is finished: nothing to do\n", options->output);
+    }
+done:
+    csim_results_free(&results);
+    return st;
+}
+
 /* Write the file, print what was asked for, say how it went. Collective. */
 static csim_status deliver(csim__app *app, const sweep_options *options, csim_results *results)
 {
@@ -118,7 +244,9 @@ static csim_status deliver(csim__app *app, const sweep_options *options, csim_re
              count[CSIM_CELL_DONE] == 1 ? "" : "s", count[CSIM_CELL_UNDEFINED],
              count[CSIM_CELL_FAILED]);
     if (options->output != NULL) {
-        CSIM_TRY(csim_results_write(ctx, results, options->output, options->overwrite));
+        CSIM_TRY(csim_results_write(ctx, results, options->output,
+                                    options->overwrite || options->resume));
+        CSIM_TRY(forget(ctx, options));
     }
     if (print) {
         csim__logger_clear(&app->log);
@@ -151,11 +279,15 @@ done:
     return st;
 }
 
+/* What a sweep keeps beside its output. */
+static const char *const beside[] = {".journal", ".lock", NULL};
+
 static csim_status open_sets(csim__app *app, const sweep_options *options, csim_set **sets)
 {
     csim_context *ctx = app->ctx;
     csim__outputs outputs = {.output = options->output,
-                             .overwrite = options->overwrite,
+                             .beside = beside,
+                             .overwrite = options->overwrite || options->resume,
                              .encoders = &options->what.encoders,
                              .sets = sets,
                              .count = options->what.sets.count};
@@ -175,10 +307,30 @@ static csim_status prepare_sweep(csim__app *app, const sweep_options *options, c
 {
     csim_context *ctx = app->ctx;
     csim_status st = CSIM_OK;
-    const csim__sweep_what *what = &options->what;
-    CSIM_TRY(csim__calloc(ctx, what->sets.count, sizeof **sets, "sets", sets));
+    CSIM_TRY(csim__calloc(ctx, options->what.sets.count, sizeof **sets, "sets", sets));
     CSIM_TRY(check_options(app, options));
-    CSIM_TRY(csim__sweep_what_measures(app, what, measures, measure_count));
+    st = csim__sweep_what_measures(app, &options->what, measures, measure_count);
+done:
+    return st;
+}
+
+/* What is saved as the sweep goes on, and when it stops. Collective. */
+static csim_status prepare_saving(csim__app *app, const sweep_options *options,
+                                  csim_sweep_options *sweep, char **journal)
+{
+    csim_context *ctx = app->ctx;
+    csim_status st = read_part(ctx, options->part, sweep);
+    if (st == CSIM_OK && options->output != NULL) { st = journal_of(ctx, options, journal); }
+    if (st == CSIM_OK && options->walltime != NULL) {
+        st = csim__stop_after(ctx, options->walltime);
+    }
+    CSIM_TRY(csim__vote(ctx, st));
+    if (*journal == NULL) { goto done; }
+    csim__stop_listen();
+    sweep->journal = *journal;
+    sweep->resume = options->resume;
+    sweep->stop = csim__stop_asked;
+    if (options->overwrite) { CSIM_TRY(forget(ctx, options)); }
 done:
     return st;
 }
@@ -187,14 +339,20 @@ static csim_status sweep_run(csim__app *app, void *target)
 {
     sweep_options *options = target;
     csim_context *ctx = app->ctx;
+    char *journal = NULL;
+    bool finished = false;
     int64_t start = (int64_t)time(NULL), memory = options->memory;
     csim_set **sets = NULL;
     csim_sweep_measure *measures = NULL;
     csim_encoder **encoders = NULL;
     csim_results *results = NULL;
+    csim__outputs outputs = {.output = options->output,
+                             .overwrite = options->overwrite || options->resume};
+    csim__lock lock = {.path = NULL};
     int measure_count = 0;
     csim_status st = prepare_sweep(app, options, &sets, &measures, &measure_count);
     CSIM_TRY(csim__vote(ctx, st));
+    CSIM_TRY(csim__claim_output(app, &outputs, &lock));
     if (memory == 0) { CSIM_TRY(csim__default_memory(ctx, &memory)); }
     CSIM_TRY(csim__read_encoders(ctx, &options->what.encoders, &encoders));
     CSIM_TRY(open_sets(app, options, sets));
@@ -204,15 +362,20 @@ static csim_status sweep_run(csim__app *app, void *target)
     sweep.encoder_count = options->what.encoders.count;
     sweep.progress = app->common.quiet ? NULL : csim__logger_progress;
     sweep.progress_user = &app->log;
+    CSIM_TRY(prepare_saving(app, options, &sweep, &journal));
+    if (options->resume) { CSIM_TRY(look_for_finished(app, options, &sweep, sets, &finished)); }
+    if (finished) { goto done; }
     CSIM_TRY(csim_sweep(ctx, sets, options->what.sets.count, &sweep, &results));
     CSIM_TRY(csim__vote(ctx, describe_run(app, results, start)));
     CSIM_TRY(deliver(app, options, results));
 done:
+    csim__free(ctx, &journal);
     csim_results_free(&results);
     for (int i = 0; sets != NULL && i < options->what.sets.count; i++) { csim_set_free(&sets[i]); }
     csim__free_encoders(ctx, options->what.encoders.count, &encoders);
     csim__free(ctx, &sets);
     csim__free(ctx, &measures);
+    csim__lock_release(ctx, &lock);
     return st;
 }
 

@@ -10,7 +10,7 @@ typedef struct train_options {
     csim_texts sets;
     csim_input_options input;
     csim_train_options train;
-    const char *output;
+    const char *output, *walltime;
     int overwrite, resume;
 } train_options;
 
@@ -39,7 +39,14 @@ static const csim_option how_table[] = {
     {.name = "resume",
      .kind = CSIM_OPTION_FLAG,
      .offset = offsetof(train_options, resume),
-     .help = "go on from the checkpoint, or start where there is none; --epochs may have grown"},
+     .help = "go on from the checkpoint, or from FILE.prev where it is damaged, or start where "
+             "there is none; --epochs may have grown"},
+    {.name = "walltime",
+     .kind = CSIM_OPTION_TEXT,
+     .offset = offsetof(train_options, walltime),
+     .metavar = "TIME",
+     .help = "finish the step in hand, save and end with exit code 85 after this time, like sbatch "
+             "--time: minutes, H:MM:SS, D-HH:MM:SS"},
     {.name = NULL},
 };
 
@@ -80,6 +87,10 @@ static csim_status check_options(csim__app *app, train_options *o)
     if (o->output == NULL) {
         return csim__fail(app->ctx, CSIM_E_USAGE, "--output is needed: the checkpoint to write");
     }
+    if (o->walltime != NULL) {
+        csim_status st = csim__stop_after(app->ctx, o->walltime);
+        if (st != CSIM_OK) { return st; }
+    }
     leave_to_recipe(app->config, &o->train);
     return csim_train_resolve(app->ctx, &o->train);
 }
@@ -89,6 +100,7 @@ static csim_status train_run(csim__app *app, void *target)
     train_options *options = target;
     csim_context *ctx = app->ctx;
     csim_set **sets = NULL;
+    csim__lock lock = {.path = NULL};
     csim_status st = check_options(app, options);
     csim_train_run run = {.output = options->output,
                           .resume = options->resume,
@@ -98,12 +110,14 @@ static csim_status train_run(csim__app *app, void *target)
                           .progress = app->common.quiet ? NULL : csim__logger_progress,
                           .progress_user = &app->log};
     if (st == CSIM_OK) { st = csim__calloc(ctx, options->sets.count, sizeof *sets, "sets", &sets); }
+    static const char *const beside[] = {".prev", ".lock", NULL};
     csim__outputs outputs = {.output = options->output,
+                             .beside = beside,
                              .overwrite = options->overwrite || options->resume,
                              .sets = sets,
                              .count = sets != NULL ? options->sets.count : 0};
-    if (st == CSIM_OK) { st = csim__check_outputs(app, &outputs); }
     CSIM_TRY(csim__vote(ctx, st));
+    CSIM_TRY(csim__claim_output(app, &outputs, &lock));
     csim__stop_listen();
     for (int i = 0; i < options->sets.count; i++) {
         CSIM_TRY(csim_set_open(ctx, options->sets.text[i], &options->input, &sets[i]));
@@ -118,6 +132,7 @@ static csim_status train_run(csim__app *app, void *target)
 done:
     for (int i = 0; sets != NULL && i < options->sets.count; i++) { csim_set_free(&sets[i]); }
     csim__free(ctx, &sets);
+    csim__lock_release(ctx, &lock);
     return st;
 }
 
@@ -129,7 +144,8 @@ const csim__command csim__command_train = {
         "Train an encoder on the rows of the sets and write it to a checkpoint, which --encoder of "
         "the other commands takes. The default loss draws the rows of one example together and "
         "pushes all others apart; --item set does so with whole layers. Row i is the same example "
-        "in all sets, and layers are paired by their place.",
+        "in all sets, and layers are paired by their place. FILE.lock keeps other jobs off the "
+        "output.",
     .options_size = sizeof(train_options),
     .groups = train_groups,
     .run = train_run,

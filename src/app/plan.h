@@ -50,7 +50,8 @@ typedef struct csim__outlook {
     int64_t node_room;   /* what all ranks of a node may take together; 0 = not known */
     const char *limit;   /* where the limit comes from */
     bool fits;
-    csim__forecast forecast; /* without the limit where it does not fit */
+    csim__forecast forecast; /* without a limit where it does not fit */
+    int64_t least;           /* bytes of a rank with as few layers at a time as can be, then */
     csim__shape shape[CSIM__SHAPES];
     int shapes;
 } csim__outlook;

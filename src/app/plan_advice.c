@@ -29,13 +29,13 @@ void csim__outlook_range(const csim__outlook *w, const csim__forecast *f, double
     *high = (seconds + f->effort.again) * (measured ? 1.35 : 3);
 }
 
-/* One forecast under the limit that holds there; that it does not fit is no failure. */
-static csim_status foretell(csim_context *ctx, const csim__outlook *w, int ranks, int nodes,
-                            csim__forecast *f, bool *fits)
+/* One forecast; that it does not fit is no failure. */
+static csim_status foretell_under(csim_context *ctx, const csim__outlook *w, int ranks, int nodes,
+                                  int64_t limit, csim__forecast *f, bool *fits)
 {
     csim_sweep_options sweep = w->sweep;
     csim__target target = w->target;
-    sweep.memory = csim__outlook_limit(w, ranks, nodes);
+    sweep.memory = limit;
     target.nodes = nodes;
     csim_status st = csim__sweep_forecast(ctx, w->set, w->count, &sweep, ranks, &target, f);
     *fits = st == CSIM_OK;
@@ -43,6 +43,17 @@ static csim_status foretell(csim_context *ctx, const csim__outlook *w, int ranks
         csim__forgive(ctx);
         st = CSIM_OK;
     }
+    return st;
+}
+
+/* Under the limit that holds there. Where the sweep fits at all, another shape is only good if it
+ * holds all layers at once. */
+static csim_status foretell(csim_context *ctx, const csim__outlook *w, int ranks, int nodes,
+                            csim__forecast *f, bool *good)
+{
+    csim_status st =
+        foretell_under(ctx, w, ranks, nodes, csim__outlook_limit(w, ranks, nodes), f, good);
+    *good = *good && (!w->fits || f->plans == 1);
     return st;
 }
 
@@ -73,38 +84,41 @@ static csim_status add_even(csim_context *ctx, csim__outlook *w, int64_t chunks_
     return st;
 }
 
-/* The fewest nodes in [low, high] that fit with as many ranks on each; 0 if even high does not.
- * More ranks never take more memory each but for a few rows, so the search halves. */
-static csim_status fewest_nodes(csim_context *ctx, const csim__outlook *w, int each, int low,
-                                int high, int *nodes)
+/* The k-th step of a search for the fewest: nodes with as many ranks on each where they share the
+ * memory of a node; where each rank has a limit of its own, ranks. */
+static void shape_at(const csim__outlook *w, int k, int *ranks, int *nodes)
 {
-    csim__forecast f;
-    bool fits = false;
-    csim_status st = foretell(ctx, w, each * high, high, &f, &fits);
-    *nodes = fits ? high : 0;
-    while (st == CSIM_OK && *nodes > low) {
-        int middle = low + (*nodes - low) / 2;
-        st = foretell(ctx, w, each * middle, middle, &f, &fits);
-        if (fits) {
-            *nodes = middle;
-        } else {
-            low = middle + 1;
-        }
-    }
-    return st;
+    int each = csim__per_node(w->ranks, w->target.nodes);
+    *ranks = w->node_room > 0 ? each * k : k;
+    *nodes = w->node_room > 0 ? k : w->target.nodes == 1 ? 1 : csim__per_node(k, each);
 }
 
-static csim_status add_nodes(csim_context *ctx, csim__outlook *w, int low, int high,
-                             const char *key, const char *why)
+/* Add the first good shape of steps [low, high], if even the last is good. More ranks never take more
+ * memory each but for a few rows, so the search halves. */
+static csim_status add_fewest(csim_context *ctx, csim__outlook *w, int low, int high,
+                              const char *key, const char *why)
 {
-    int each = csim__per_node(w->ranks, w->target.nodes), nodes = 0;
-    csim__forecast f;
-    bool fits = false;
-    if (low > high) { return CSIM_OK; }
-    csim_status st = fewest_nodes(ctx, w, each, low, high, &nodes);
-    if (st != CSIM_OK || nodes == 0 || nodes == w->target.nodes) { return st; }
-    st = foretell(ctx, w, each * nodes, nodes, &f, &fits);
-    if (st == CSIM_OK && fits) { add_shape(w, each * nodes, nodes, key, why, &f); }
+    csim__forecast f, found = {0};
+    int ranks, nodes, best = 0, next = high;
+    bool good = false;
+    csim_status st = CSIM_OK;
+    while (st == CSIM_OK && low <= high) {
+        shape_at(w, next, &ranks, &nodes);
+        st = foretell(ctx, w, ranks, nodes, &f, &good);
+        if (good) {
+            best = next;
+            found = f;
+            high = next - 1;
+        } else {
+            if (best == 0) { return st; }
+            low = next + 1;
+        }
+        next = low + (high - low) / 2;
+    }
+    if (st == CSIM_OK && best > 0) {
+        shape_at(w, best, &ranks, &nodes);
+        add_shape(w, ranks, nodes, key, why, &found);
+    }
     return st;
 }
 
@@ -154,7 +168,9 @@ static csim_status add_spread(csim_context *ctx, csim__outlook *w)
         }
     }
     if (st == CSIM_OK && best > 0) {
-        add_shape(w, w->ranks, best, "spread", "as many ranks on the fewest nodes that fit",
+        add_shape(w, w->ranks, best, "spread",
+                  w->fits ? "as many ranks on nodes that hold all layers at once"
+                          : "as many ranks on the fewest nodes that fit",
                   &found);
     }
     return st;
@@ -163,34 +179,40 @@ static csim_status add_spread(csim_context *ctx, csim__outlook *w)
 static csim_status advise(csim_context *ctx, csim__outlook *w)
 {
     const csim__forecast *f = &w->forecast;
+    bool by_node = w->node_room > 0;
     int64_t each = (f->chunks + w->ranks - 1) / w->ranks; /* chunks of the fullest rank */
     int per_node = csim__per_node(w->ranks, w->target.nodes);
-    int64_t most = csim__min64(RANKS_MOST / per_node,
-                               csim__max64(w->target.nodes, (f->chunks + per_node - 1) / per_node));
+    int now = by_node ? w->target.nodes : w->ranks, step = by_node ? per_node : 1;
+    int64_t most = csim__min64(RANKS_MOST, csim__max64(w->ranks, f->chunks)) / step;
+    const char *fewest =
+        w->fits ? "the fewest that hold all layers at once" : "the fewest that fit";
     csim_status st = CSIM_OK;
-    if (!w->fits) {
-        CSIM_TRY(add_nodes(ctx, w, w->target.nodes + 1, (int)most, "more_nodes",
-                           w->node_room > 0 ? "the fewest nodes that fit"
-                                            : "the fewest ranks that fit"));
+    if (!w->fits || f->plans > 1) {
+        CSIM_TRY(add_fewest(ctx, w, now + 1, (int)most + 1, "more", fewest));
         CSIM_TRY(add_spread(ctx, w));
-        return add_fewer(ctx, w);
+        return w->fits ? CSIM_OK : add_fewer(ctx, w);
     }
     CSIM_TRY(add_even(ctx, w, each, "even", "fewer ranks, no more chunks each"));
     if (each > 1) {
         CSIM_TRY(add_even(ctx, w, each - 1, "next", "the next number with fewer chunks each"));
     }
-    if (w->node_room + w->rank_memory > 0 && w->target.nodes > 1) {
-        st = add_nodes(ctx, w, 1, w->target.nodes - 1, "fewest_nodes", "the fewest nodes that fit");
-    }
+    if (w->rank_memory > 0 || by_node) { st = add_fewest(ctx, w, 1, now - 1, "fewest", fewest); }
 done:
     return st;
 }
 
 csim_status csim__outlook_make(csim_context *ctx, csim__outlook *w)
 {
+    csim__forecast *f = &w->forecast;
+    bool ignore;
+    csim_status st = CSIM_OK;
     w->sweep.memory = csim__outlook_limit(w, w->ranks, w->target.nodes);
-    csim_status st = foretell(ctx, w, w->ranks, w->target.nodes, &w->forecast, &w->fits);
-    return st == CSIM_OK ? advise(ctx, w) : st;
+    CSIM_TRY(foretell_under(ctx, w, w->ranks, w->target.nodes, w->sweep.memory, f, &w->fits));
+    w->least = f->peak;
+    if (!w->fits) { CSIM_TRY(foretell_under(ctx, w, w->ranks, w->target.nodes, 0, f, &ignore)); }
+    st = advise(ctx, w);
+done:
+    return st;
 }
 
 csim_status csim__outlook_fail(csim_context *ctx, const csim__outlook *w)
@@ -205,13 +227,14 @@ csim_status csim__outlook_fail(csim_context *ctx, const csim__outlook *w)
     }
     int per_node = csim__per_node(w->ranks, w->target.nodes);
     double scale = 1 / ((double)csim__rank_share(INT64_C(1) << 40, 1) / 0x1p40);
-    double node = (double)w->forecast.peak * per_node * scale;
+    double node = (double)w->least * per_node * scale;
     bool by_node = w->node_room > 0;
     return csim__fail(
         ctx, CSIM_E_MEM,
-        "the sweep does not fit: it takes %s on each of %d ranks, the limit is %s (%s); "
+        "the sweep does not fit: with as few layers at a time as can be it takes %s on each of %d "
+        "ranks, the limit is %s (%s); "
         "what would fit: %s%s%s of %s",
-        csim__bytes_text((double)w->forecast.peak).s, w->ranks,
-        csim__bytes_text((double)w->sweep.memory).s, w->limit, would, w->shapes > 0 ? ", or " : "",
-        by_node ? "nodes" : "ranks", csim__bytes_text(by_node ? node : (double)w->forecast.peak).s);
+        csim__bytes_text((double)w->least).s, w->ranks, csim__bytes_text((double)w->sweep.memory).s,
+        w->limit, would, w->shapes > 0 ? ", or " : "", by_node ? "nodes" : "ranks",
+        csim__bytes_text(by_node ? node : (double)w->least).s);
 }

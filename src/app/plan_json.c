@@ -53,7 +53,7 @@ static json_t *ranks_json(const csim__outlook *w)
     return json_pack("{s:i, s:i, s:i, s:i, s:i, s:{s:i, s:[i,i]}, s:I}", "count", w->ranks, "nodes",
                      w->target.nodes, "per_node", csim__per_node(w->ranks, w->target.nodes),
                      "without_examples", f->idle_rows, "without_pairs", f->idle_pairs, "group",
-                     "ranks", 1, "grid", 1, 1, "layer_groups", (json_int_t)f->plans);
+                     "ranks", 1, "grid", 1, 1, "tiles", (json_int_t)f->plans);
 }
 
 static json_t *memory_json(const csim__outlook *w)

@@ -91,8 +91,9 @@ static void print_groups(const csim__outlook *w)
     }
     printf("  idle: %d without examples, %d without pairs\n", f->idle_rows, f->idle_pairs);
     if (f->plans > 1) {
-        printf("  layers do not fit at once: %" PRId64 " groups of them, one after the other\n",
-               f->plans);
+        printf("  not all layers fit at once: %" PRId64
+               " tiles of pairs, each layer is read %.1f times\n",
+               f->plans, (double)f->loads / f->sites);
     }
 }
 

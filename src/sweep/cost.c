@@ -294,13 +294,13 @@ void csim__effort_add(const csim__problem *p, const csim__plan *plan, const csim
     pairs(&w);
 }
 
-void csim__effort_scan(const csim__problem *p, const csim__target *target, csim__effort *effort)
+void csim__effort_scan(const csim_shard *shard, int64_t width, const csim__target *target,
+                       csim__effort *effort)
 {
-    double widths = 0, rows = (double)fullest(p).rows;
-    for (int i = 0; i < p->sites; i++) { widths += (double)p->width[i]; }
-    effort->read += (double)p->n * widths * target->bytes_per_number;
+    double most = (double)((shard->chunks + shard->size - 1) / shard->size * shard->chunk);
+    effort->read += (double)shard->n * (double)width * target->bytes_per_number;
     effort->seconds[CSIM__TERM_READ] +=
-        rows * widths *
+        most * (double)width *
         (target->bytes_per_number / target->machine->read + 16 / target->machine->memory);
 }
 

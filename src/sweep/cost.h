@@ -73,8 +73,8 @@ typedef struct csim__effort {
 void csim__effort_add(const csim__problem *problem, const csim__plan *plan,
                       const csim__target *target, csim__effort *effort);
 
-/** Add one more reading of all sites, which looks for values that are not finite. */
-void csim__effort_scan(const csim__problem *problem, const csim__target *target,
+/** Add one more reading of a site, which looks for values that are not finite. */
+void csim__effort_scan(const csim_shard *shard, int64_t width, const csim__target *target,
                        csim__effort *effort);
 
 /** Seconds in all, and the term that takes most. @p most may be NULL. */
