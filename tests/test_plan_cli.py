@@ -310,6 +310,21 @@ class Plan(unittest.TestCase):
         self.assertNotIn("scontrol", calls)
         self.assertIn("50 restarts", err)
 
+    def test_script_sweeps(self):
+        """The command line of the script is one that the program takes; twice is not twice the work."""
+        self.script("-m", "cka,svcca", "--svcca.variance", "0.9")
+        bin_folder = os.path.dirname(BIN)
+        for said in ("2 measures", ""):
+            code, out, err, calls = self.job(
+                f"shift 2; PATH={bin_folder}:$PATH exec {MPIEXEC} 2 \"$@\" 2>>calls")
+            self.assertEqual(code, 0, out + err + calls)
+            self.assertIn("out file.nc", out)
+            self.assertIn(said, out)
+        self.assertIn("--resume", calls)
+        shown = run("show", "out file.nc", "--format", "json")
+        self.expect(shown, 0)
+        self.assertIn("svcca", shown.stdout)
+
     def test_script_hands_signals_on(self):
         self.script()
         if os.path.exists("ready"):

@@ -326,7 +326,6 @@ static csim_status prepare_saving(csim__app *app, const sweep_options *options,
     }
     CSIM_TRY(csim__vote(ctx, st));
     if (*journal == NULL) { goto done; }
-    csim__stop_listen();
     sweep->journal = *journal;
     sweep->resume = options->resume;
     sweep->stop = csim__stop_asked;
@@ -352,6 +351,7 @@ static csim_status sweep_run(csim__app *app, void *target)
     int measure_count = 0;
     csim_status st = prepare_sweep(app, options, &sets, &measures, &measure_count);
     CSIM_TRY(csim__vote(ctx, st));
+    if (options->output != NULL) { csim__stop_listen(); } /* else nothing is saved: just end */
     CSIM_TRY(csim__claim_output(app, &outputs, &lock));
     if (memory == 0) { CSIM_TRY(csim__default_memory(ctx, &memory)); }
     CSIM_TRY(csim__read_encoders(ctx, &options->what.encoders, &encoders));

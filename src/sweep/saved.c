@@ -9,6 +9,7 @@
 #include "contrasim/status.h"
 #include "core/text.h"
 #include "ingredients/basis.h"
+#include "io/file.h"
 #include "linalg/dense.h"
 #include "sweep/state.h"
 
@@ -175,6 +176,30 @@ static csim_status visit(void *user, int kind, const void *data, int64_t bytes)
                       r->w->options->journal, kind);
 }
 
+static csim_status count_pairs(void *user, int kind, const void *data, int64_t bytes)
+{
+    int64_t *records = user;
+    (void)data;
+    (void)bytes;
+    *records += kind == RECORD_PAIRS;
+    return CSIM_OK;
+}
+
+/* Without the wish to resume, saved work is refused; a journal without any is in nobody's way. */
+static csim_status clear_way(csim__sweep *w)
+{
+    const char *path = w->options->journal;
+    int64_t records = 0, torn;
+    csim_status st = csim__journal_open(w->ctx, path, count_pairs, &records, &torn, &w->journal);
+    if (st != CSIM_OK || w->journal == NULL) { return st; }
+    csim__journal_close(w->ctx, &w->journal);
+    if (records == 0) { return csim__file_remove(w->ctx, path); }
+    return csim__fail(w->ctx, CSIM_E_EXISTS,
+                      "%s holds the work of a sweep that did not finish: --resume goes on with it, "
+                      "--overwrite starts afresh",
+                      path);
+}
+
 /* Rank 0: open or make the journal. */
 static csim_status open_journal(csim__sweep *w)
 {
@@ -188,23 +213,15 @@ static csim_status open_journal(csim__sweep *w)
     r.request = request;
     if (w->options->resume) {
         CSIM_TRY(csim__journal_open(ctx, path, visit, &r, &torn, &w->journal));
+    } else {
+        CSIM_TRY(clear_way(w));
     }
     if (torn > 0) {
         csim__log(ctx, CSIM_LOG_WARNING,
                   "%s: the last record is not whole, %lld bytes are left out", path,
                   (long long)torn);
     }
-    if (w->journal == NULL) {
-        st = csim__journal_create(ctx, path, &w->journal);
-        if (st == CSIM_E_EXISTS) {
-            csim__forgive(ctx);
-            st = csim__fail(ctx, CSIM_E_EXISTS,
-                            "%s holds the work of a sweep that did not finish: --resume goes on "
-                            "with it, --overwrite starts afresh",
-                            path);
-        }
-        if (st != CSIM_OK) { goto done; }
-    }
+    if (w->journal == NULL) { CSIM_TRY(csim__journal_create(ctx, path, &w->journal)); }
     if (!r.begun) {
         st = csim__journal_append(ctx, w->journal, RECORD_REQUEST, request,
                                   (int64_t)strlen(request) + 1);
@@ -261,6 +278,13 @@ csim_status csim__saved_begin(csim__sweep *w)
                   (long long)w->saved);
     }
     return st;
+}
+
+void csim__saved_end(csim__sweep *w, csim_status st)
+{
+    bool nothing = st != CSIM_OK && w->journal != NULL && w->saved == 0;
+    csim__journal_close(w->ctx, &w->journal);
+    if (nothing) { csim__file_remove(w->ctx, w->options->journal); } /* the failure counts */
 }
 
 /* ---- to save ---- */

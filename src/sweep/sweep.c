@@ -116,7 +116,6 @@ static void announce(csim__sweep *w)
 static void release(csim__sweep *w)
 {
     csim__sweep_tile_clear(w);
-    csim__journal_close(w->ctx, &w->journal);
     csim__cells_clear(w->ctx, &w->cells);
     csim__free(w->ctx, &w->block);
     csim__free(w->ctx, &w->here);
@@ -202,6 +201,7 @@ csim_status csim_sweep(csim_context *ctx, csim_set *const *sets, int set_count,
     st = csim__vote(ctx, st);
     if (st != CSIM_OK) { csim_results_free(results); }
 done:
+    csim__saved_end(&w, st);
     release(&w);
     csim__phase_end(ctx, 0, 0);
     return st;
