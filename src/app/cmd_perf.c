@@ -2,10 +2,11 @@
 #define _POSIX_C_SOURCE 200809L
 #include <string.h>
 
+#include "app/calibration.h"
 #include "app/machine.h"
 #include "app/perf_train.h"
 
-enum { PEAKS_FIRST = 4, PEAKS_BETWEEN = 2, COMPARE_SINGLE = 1, WHAT_TRAIN = 1 };
+enum { PEAKS_FIRST = 4, PEAKS_BETWEEN = 2, COMPARE_SINGLE = 1, WHAT_TRAIN = 1, FORMAT_JSON = 1 };
 
 static const csim_option what_table[] = {
     {.name = "what",
@@ -78,6 +79,15 @@ static const csim_option what_table[] = {
 };
 
 static const csim_option how_table[] = {
+    {.name = "calibrate",
+     .kind = CSIM_OPTION_FLAG,
+     .offset = offsetof(csim__perf_options, calibrate),
+     .help = "measure the speeds that contrasim plan works with instead, and keep them in a file"},
+    {.name = "calibration",
+     .kind = CSIM_OPTION_TEXT,
+     .offset = offsetof(csim__perf_options, calibration),
+     .metavar = "FILE",
+     .help = "that file; without it contrasim/machine.json in $XDG_CONFIG_HOME or ~/.config"},
     {.name = "repeat",
      .kind = CSIM_OPTION_INT,
      .offset = offsetof(csim__perf_options, repeat),
@@ -264,6 +274,9 @@ static csim_status perf_run(csim__app *app, void *target)
     char *folder = NULL;
     int measure_count = 0;
     int64_t memory = 0;
+    if (options->calibrate) {
+        return csim__calibrate(app, options->calibration, options->format == FORMAT_JSON);
+    }
     if (options->what == WHAT_TRAIN) { return csim__perf_train(app, options); }
     csim_status st = prepare(app, options, &perf, &measures, &measure_count);
     CSIM_TRY(csim__vote(ctx, st));
@@ -292,7 +305,10 @@ const csim__command csim__command_perf = {
         "Sweep synthetic layers, written as .npy files to a folder under $TMPDIR that is "
         "removed at the end, and report for each phase its time, its rate, and the share of "
         "the rate at which all ranks together multiply large matrices. With the word train, train "
-        "an encoder on such layers instead, and report the parts of a step.",
+        "an encoder on such layers instead, and report the parts of a step. With --calibrate, "
+        "measure "
+        "instead what contrasim plan foretells times from: products, decompositions, memory, "
+        "messages, and files under $TMPDIR.",
     .options_size = sizeof(csim__perf_options),
     .groups = perf_groups,
     .more = csim__list_measures,

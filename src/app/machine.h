@@ -22,6 +22,9 @@ csim_status csim__check_machine(csim_context *ctx, int threads);
  *  @return CSIM_OK, CSIM_E_MPI */
 csim_status csim__default_memory(csim_context *ctx, int64_t *bytes);
 
+/** What each of so many ranks of a node with that much memory may take. Local. */
+int64_t csim__rank_share(int64_t bytes, int64_t ranks);
+
 /** Print the versions of the libraries that are linked, one a line. Local. */
 void csim__print_libraries(FILE *out);
 

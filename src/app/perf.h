@@ -15,6 +15,8 @@ typedef struct csim__perf_options {
     int what, precision, compare, format;
     int item; /* csim_item, of training */
     int64_t batch, epochs;
+    int calibrate;
+    const char *calibration;
     void **measure_options; /* [csim_measure_count()] */
 } csim__perf_options;
 
