@@ -224,7 +224,7 @@ double csim__doubt_of(double s)
     return fmin(sqrt(unit), unit / (2 * s));
 }
 
-static csim__doubt judge(int k, const double *lambda)
+csim__doubt csim__doubt_judge(int k, const double *lambda)
 {
     csim__doubt doubt = {0, 0};
     if (lambda[0] <= 0) { return (csim__doubt){k, k}; }
@@ -251,7 +251,7 @@ csim_status csim__svd_by_squares(csim_context *ctx, csim__want want, int m, int 
     CSIM_TRY(csim__alloc(ctx, (int64_t)k * k, sizeof *square, "a square", &square));
     left ? csim__syrk_nt(m, n, a, square) : csim__syrk_tn(n, m, a, square);
     CSIM_TRY(csim__eigen(ctx, want, k, square, s));
-    *doubt = judge(k, s);
+    *doubt = csim__doubt_judge(k, s);
     for (int i = 0; i < k; i++) { s[i] = s[i] > 0 ? sqrt(s[i]) : 0; }
     if (want == CSIM__VALUES) { goto done; }
     memcpy(left ? u : v, square, (size_t)k * (size_t)k * sizeof *square);

@@ -68,6 +68,9 @@ typedef struct csim__doubt {
 /** The bound on the error of one value that is @p s times the largest, in units of the largest. */
 double csim__doubt_of(double s);
 
+/** The bounds for values and vectors made of @p k eigenvalues of a square, k ≥ 1, descending. */
+csim__doubt csim__doubt_judge(int k, const double *lambda);
+
 /** The same from the eigenvalues of AAᵀ or AᵀA, whichever is smaller: half the time or less, but a
  *  value s has an error of about ε·s₁²/2s, and vectors of close values are mixed. The caller judges
  *  by @p doubt. A is kept; k = min(m,n); u[k,m] (rows: left vectors), v[k,n]; NULL with
