@@ -178,6 +178,12 @@ csim_status case_sweep(csim_context *ctx, const sweep_case *c, const char *folde
             .progress = c->progress,
             .progress_user = c->progress_user,
             .memory = c->memory,
+            .part = c->part,
+            .parts = c->parts,
+            .journal = c->journal,
+            .resume = c->resume,
+            .stop = c->stop,
+            .stop_user = c->stop_user,
             .encoders = (const csim_encoder *const *)(own ? encoders : c->encoders),
             .encoder_count = own                    ? made
                              : c->encoder_count < 0 ? 0

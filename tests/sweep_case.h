@@ -31,6 +31,11 @@ typedef struct sweep_case {
     csim_progress_fn progress;
     void *progress_user;
     int64_t memory;
+    int part, parts;
+    const char *journal;
+    int resume;
+    int (*stop)(void *user);
+    void *stop_user;
     int inits; /* of the encoders that a case makes for its learned measures; 0 = one */
     csim_encoder *const *encoders; /* these instead */
     int encoder_count;             /* 0: one for each learned measure; −1: none */

@@ -354,8 +354,7 @@ static void agrees_with_reference(void **state)
 static csim__route route_of(csim_context *ctx, const sweep_case *c)
 {
     int64_t width[2] = {c->site[0].d, c->site[1].d};
-    int row = 0, col = 1;
-    unsigned char requested = 1;
+    const unsigned char wanted[4] = {0, 1, 0, 0};
     unsigned needs = 0;
     char text[256];
     csim__plan plan;
@@ -366,11 +365,7 @@ static csim__route route_of(csim_context *ctx, const sweep_case *c)
     csim__problem p = {.n = c->site[0].n,
                        .sites = 2,
                        .width = width,
-                       .rows = 1,
-                       .cols = 1,
-                       .row = &row,
-                       .col = &col,
-                       .requested = &requested,
+                       .wanted = wanted,
                        .needs = needs,
                        .size = csim_context_size(ctx)};
     assert_int_equal(csim__plan_make(ctx, &p, &plan), CSIM_OK);

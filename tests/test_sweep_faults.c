@@ -142,22 +142,14 @@ static void failures_leave_no_trace(void **state)
 static int64_t planned(csim_context *ctx, const sweep_case *c, unsigned needs)
 {
     int64_t d[CASE_SITES], bytes;
-    int site[CASE_SITES];
-    unsigned char requested[CASE_SITES * CASE_SITES];
+    unsigned char wanted[CASE_SITES * CASE_SITES];
     csim__plan plan;
-    memset(requested, 1, sizeof requested);
-    for (int s = 0; s < c->count; s++) {
-        d[s] = c->site[s].d;
-        site[s] = s;
-    }
+    memset(wanted, 1, sizeof wanted);
+    for (int s = 0; s < c->count; s++) { d[s] = c->site[s].d; }
     csim__problem p = {.n = c->site[0].n,
                        .sites = c->count,
                        .width = d,
-                       .rows = c->count,
-                       .cols = c->count,
-                       .row = site,
-                       .col = site,
-                       .requested = requested,
+                       .wanted = wanted,
                        .needs = needs,
                        .single = c->precision == CSIM_SINGLE_PRECISION,
                        .size = csim_context_size(ctx)};

@@ -136,6 +136,12 @@ csim_status csim_results_write(csim_context *ctx, const csim_results *results, c
  *  @return CSIM_OK, CSIM_E_IO, CSIM_E_FORMAT, CSIM_E_MEM; the same on every rank */
 csim_status csim_results_read(csim_context *ctx, const char *path, csim_results **results);
 
+/** Join the parts of a sweep (csim_sweep_options.part) in the first of them. Local.
+ *  @param[in,out] parts  [count] on success the first is what one sweep would have given
+ *  @param[in]     names  [count] of their files, for messages
+ *  @return CSIM_OK, CSIM_E_DATA (a part is missing, there twice, or of another sweep) */
+csim_status csim_results_merge(csim_results *const *parts, const char *const *names, int count);
+
 /** Checksum of sites and variables, what the file's attribute `checksum` holds. Local.
  *  @param[out] text  "xxh3_128:" and 32 hexadecimal digits, ends with 0 */
 void csim_results_checksum(const csim_results *results, char text[48]);

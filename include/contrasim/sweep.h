@@ -38,6 +38,15 @@ typedef struct csim_sweep_options {
     int64_t memory;           /**< limit per rank in bytes, 0 = none */
     const csim_encoder *const *encoders; /**< of the learned measures, each once */
     int encoder_count;
+    int part, parts;     /**< compute one part of the pairs, 1 ≤ part ≤ parts, of a job array; the
+                              others' cells are pending; 0: all */
+    const char *journal; /**< file that keeps finished pairs, NULL: none. It stays when the sweep
+                              ends: remove it once the results are safe */
+    int resume;          /**< go on from the journal, if it is there; else an existing one is refused */
+    /** Asked on every rank after every save: anything but 0 on any rank stops the sweep, with a
+     *  journal only. NULL: never. */
+    int (*stop)(void *user);
+    void *stop_user;
     csim_progress_fn progress;
     void *progress_user;
 } csim_sweep_options;
@@ -46,11 +55,15 @@ typedef struct csim_sweep_options {
  *  @param[in]  sets     opened sets with the same number of examples, distinct names
  *  @param[out] results  new, the same on every rank; free with csim_results_free(); NULL on error.
  *                       Cells that are undefined or failed are flagged and are no error.
- *  @return CSIM_OK, CSIM_E_ARG, CSIM_E_USAGE (learned measures and encoders do not match),
- *          CSIM_E_SHAPE, CSIM_E_DATA (NaN, fewer than 4 examples), CSIM_E_NUMERIC (an encoder whose
+ *  @return CSIM_OK, CSIM_E_STOPPED (finished pairs are in the journal), CSIM_E_ARG, CSIM_E_USAGE
+ *          (learned measures and encoders do not match), CSIM_E_EXISTS (a journal, and no wish to
+ *          resume), CSIM_E_FORMAT (of the journal), CSIM_E_SHAPE, CSIM_E_DATA (NaN, fewer than 4 examples; a
+ *          journal of other inputs or options), CSIM_E_NUMERIC (an encoder whose
  *          parameters are not finite), CSIM_E_IO, CSIM_E_MEM, CSIM_E_MPI; the same on every rank
  *  @note   2·N·Da·Db flops a pair on the cross route, N²·D a site on the Gram route; memory per
- *          rank: its rows of all sites plus the tiles that the log prints */
+ *          rank: its rows of all sites plus the tiles that the log prints. Where that is more than
+ *          the limit, as many sites as fit are held at a time and read again for other pairs; the
+ *          values are the same. Two sites must fit. */
 csim_status csim_sweep(csim_context *ctx, csim_set *const *sets, int set_count,
                        const csim_sweep_options *options, csim_results **results);
 

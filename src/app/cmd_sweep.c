@@ -6,7 +6,9 @@
 
 #include "app/app.h"
 #include "app/machine.h"
+#include "app/stop.h"
 #include "contrasim/sweep.h"
+#include "io/file.h"
 
 /* What changes a result, and what does not, apart: only the first is written into it. */
 typedef struct sweep_options {
@@ -17,8 +19,8 @@ typedef struct sweep_options {
     double rank_floor;
     csim_input_options input;
 
-    const char *output;
-    int overwrite, format;
+    const char *output, *part, *walltime;
+    int overwrite, resume, format;
     int64_t memory;
 
     void **measure_options; /* [csim_measure_count()], NULL where a measure has none */
@@ -80,7 +82,23 @@ static const csim_option how_table[] = {
     {.name = "overwrite",
      .kind = CSIM_OPTION_FLAG,
      .offset = offsetof(sweep_options, overwrite),
-     .help = "replace an existing results file"},
+     .help = "replace an existing results file, and what a sweep that did not finish has saved"},
+    {.name = "resume",
+     .kind = CSIM_OPTION_FLAG,
+     .offset = offsetof(sweep_options, resume),
+     .help = "go on from FILE.journal, in which finished pairs are kept until the results are "
+             "written, or start where there is none; with a finished file there is nothing to do"},
+    {.name = "walltime",
+     .kind = CSIM_OPTION_TEXT,
+     .offset = offsetof(sweep_options, walltime),
+     .metavar = "TIME",
+     .help = "finish the pairs in hand, save and end with exit code 85 after this time, like "
+             "sbatch --time: minutes, H:MM:SS, D-HH:MM:SS"},
+    {.name = "part",
+     .kind = CSIM_OPTION_TEXT,
+     .offset = offsetof(sweep_options, part),
+     .metavar = "I/N",
+     .help = "compute the I-th of N parts of the pairs, for job arrays; merge joins the files"},
     {.name = "format",
      .kind = CSIM_OPTION_CHOICE,
      .offset = offsetof(sweep_options, format),
@@ -128,10 +146,34 @@ static csim_status check_options(csim__app *app, const sweep_options *options, i
             csim__config_record(config, csim_measure_get(i)->name, chosen[i]);
         }
     }
-    csim__outputs outputs = {.output = options->output, .overwrite = options->overwrite};
+    if ((options->resume || options->walltime != NULL) && options->output == NULL) {
+        st = csim__fail(app->ctx, CSIM_E_USAGE,
+                        "%s needs --output: finished pairs are kept beside it",
+                        options->resume ? "--resume" : "--walltime");
+        goto done;
+    }
+    if (options->resume && options->overwrite) {
+        st = csim__fail(app->ctx, CSIM_E_USAGE, "--resume and --overwrite contradict each other");
+        goto done;
+    }
+    csim__outputs outputs = {.output = options->output,
+                             .overwrite = options->overwrite || options->resume};
     CSIM_TRY(csim__check_outputs(app, &outputs));
 done:
     return st;
+}
+
+/* "2/8" as part 2 of 8. */
+static csim_status read_part(csim_context *ctx, const char *text, csim_sweep_options *sweep)
+{
+    int end = 0;
+    if (text == NULL) { return CSIM_OK; }
+    if (sscanf(text, "%9d/%9d%n", &sweep->part, &sweep->parts, &end) != 2 || text[end] != 0 ||
+        sweep->part < 1 || sweep->part > sweep->parts) {
+        return csim__fail(ctx, CSIM_E_USAGE,
+                          "--part: found '%s', expected I/N with 1 <= I <= N, such as 2/8", text);
+    }
+    return CSIM_OK;
 }
 
 /* Cells of all measures by status; the number of measures. */
@@ -166,6 +208,47 @@ done:
     return st;
 }
 
+static csim_status journal_of(csim_context *ctx, const sweep_options *options, char **journal)
+{
+    return csim__format(ctx, journal, "%s.journal", options->output);
+}
+
+/* The work that was saved is not needed, or not wanted. Collective. */
+static csim_status forget(csim_context *ctx, const sweep_options *options)
+{
+    char *journal = NULL;
+    csim_status st = CSIM_OK;
+    if (csim_context_rank(ctx) == 0) {
+        st = journal_of(ctx, options, &journal);
+        if (st == CSIM_OK) { st = csim__file_remove(ctx, journal); }
+    }
+    csim__free(ctx, &journal);
+    return csim__vote(ctx, st);
+}
+
+/* Is there nothing left to do? Collective; with --resume only. */
+static csim_status look_for_finished(csim__app *app, const sweep_options *options, bool *finished)
+{
+    csim_context *ctx = app->ctx;
+    csim_results *results = NULL;
+    int there = 0;
+    *finished = false;
+    if (csim_context_rank(ctx) == 0) { there = csim__file_exists(options->output); }
+    csim_status st = csim__mpi(ctx, MPI_Bcast(&there, 1, MPI_INT, 0, csim_context_comm(ctx)),
+                               "look at the output");
+    st = csim__vote(ctx, st);
+    if (st != CSIM_OK || !there) { return st; }
+    st = csim_results_read(ctx, options->output, &results);
+    csim_results_free(&results);
+    if (st != CSIM_OK) { return st; }
+    *finished = true;
+    if (csim_context_rank(ctx) == 0) {
+        csim__logger_clear(&app->log);
+        printf("%s is finished: nothing to do\n", options->output);
+    }
+    return forget(ctx, options);
+}
+
 /* Write the file, print what was asked for, say how it went. Collective. */
 static csim_status deliver(csim__app *app, const sweep_options *options, csim_results *results)
 {
@@ -183,6 +266,7 @@ static csim_status deliver(csim__app *app, const sweep_options *options, csim_re
              count[CSIM_CELL_FAILED]);
     if (options->output != NULL) {
         CSIM_TRY(csim_results_write(ctx, results, options->output, options->overwrite));
+        CSIM_TRY(forget(ctx, options));
     }
     if (print) {
         csim__logger_clear(&app->log);
@@ -219,7 +303,7 @@ static csim_status open_sets(csim__app *app, const sweep_options *options, csim_
 {
     csim_context *ctx = app->ctx;
     csim__outputs outputs = {.output = options->output,
-                             .overwrite = options->overwrite,
+                             .overwrite = options->overwrite || options->resume,
                              .encoders = &options->encoders,
                              .sets = sets,
                              .count = options->sets.count};
@@ -255,10 +339,33 @@ done:
     return st;
 }
 
+/* What is saved as the sweep goes on, and when it stops. Collective. */
+static csim_status prepare_saving(csim__app *app, const sweep_options *options,
+                                  csim_sweep_options *sweep, char **journal)
+{
+    csim_context *ctx = app->ctx;
+    csim_status st = read_part(ctx, options->part, sweep);
+    if (st == CSIM_OK && options->output != NULL) { st = journal_of(ctx, options, journal); }
+    if (st == CSIM_OK && options->walltime != NULL) {
+        st = csim__stop_after(ctx, options->walltime);
+    }
+    CSIM_TRY(csim__vote(ctx, st));
+    if (*journal == NULL) { goto done; }
+    csim__stop_listen();
+    sweep->journal = *journal;
+    sweep->resume = options->resume;
+    sweep->stop = csim__stop_asked;
+    if (options->overwrite) { CSIM_TRY(forget(ctx, options)); }
+done:
+    return st;
+}
+
 static csim_status sweep_run(csim__app *app, void *target)
 {
     sweep_options *options = target;
     csim_context *ctx = app->ctx;
+    char *journal = NULL;
+    bool finished = false;
     int64_t start = (int64_t)time(NULL), memory = options->memory;
     csim_set **sets = NULL;
     csim_sweep_measure *measures = NULL;
@@ -267,6 +374,8 @@ static csim_status sweep_run(csim__app *app, void *target)
     int measure_count = 0;
     csim_status st = prepare_sweep(app, options, &sets, &measures, &measure_count);
     CSIM_TRY(csim__vote(ctx, st));
+    if (options->resume) { CSIM_TRY(look_for_finished(app, options, &finished)); }
+    if (finished) { goto done; }
     if (memory == 0) { CSIM_TRY(csim__default_memory(ctx, &memory)); }
     CSIM_TRY(csim__read_encoders(ctx, &options->encoders, &encoders));
     CSIM_TRY(open_sets(app, options, sets));
@@ -282,10 +391,12 @@ static csim_status sweep_run(csim__app *app, void *target)
                                 .encoder_count = options->encoders.count,
                                 .progress = app->common.quiet ? NULL : csim__logger_progress,
                                 .progress_user = &app->log};
+    CSIM_TRY(prepare_saving(app, options, &sweep, &journal));
     CSIM_TRY(csim_sweep(ctx, sets, options->sets.count, &sweep, &results));
     CSIM_TRY(csim__vote(ctx, describe_run(app, results, start)));
     CSIM_TRY(deliver(app, options, results));
 done:
+    csim__free(ctx, &journal);
     csim_results_free(&results);
     for (int i = 0; sets != NULL && i < options->sets.count; i++) { csim_set_free(&sets[i]); }
     csim__free_encoders(ctx, options->encoders.count, &encoders);

@@ -10,7 +10,7 @@ typedef struct train_options {
     csim_texts sets;
     csim_input_options input;
     csim_train_options train;
-    const char *output;
+    const char *output, *walltime;
     int overwrite, resume;
 } train_options;
 
@@ -40,6 +40,12 @@ static const csim_option how_table[] = {
      .kind = CSIM_OPTION_FLAG,
      .offset = offsetof(train_options, resume),
      .help = "go on from the checkpoint, or start where there is none; --epochs may have grown"},
+    {.name = "walltime",
+     .kind = CSIM_OPTION_TEXT,
+     .offset = offsetof(train_options, walltime),
+     .metavar = "TIME",
+     .help = "finish the step in hand, save and end with exit code 85 after this time, like sbatch "
+             "--time: minutes, H:MM:SS, D-HH:MM:SS"},
     {.name = NULL},
 };
 
@@ -79,6 +85,10 @@ static csim_status check_options(csim__app *app, train_options *o)
     if (o->sets.count == 0) { return csim__fail(app->ctx, CSIM_E_USAGE, "no set is named"); }
     if (o->output == NULL) {
         return csim__fail(app->ctx, CSIM_E_USAGE, "--output is needed: the checkpoint to write");
+    }
+    if (o->walltime != NULL) {
+        csim_status st = csim__stop_after(app->ctx, o->walltime);
+        if (st != CSIM_OK) { return st; }
     }
     leave_to_recipe(app->config, &o->train);
     return csim_train_resolve(app->ctx, &o->train);

@@ -92,6 +92,14 @@ static void centre_and_square(double *restrict x, int64_t rows, int64_t d,
     }
 }
 
+static int64_t hash_rows(const double *x, int64_t count)
+{
+    uint64_t h = XXH3_64bits(x, (size_t)count * sizeof *x);
+    int64_t bits;
+    memcpy(&bits, &h, sizeof bits);
+    return bits;
+}
+
 /* Read this rank's rows by chunks; hash and scan each while it is in cache. */
 static csim_status read_rows(csim_context *ctx, const csim_shard *shard, csim__site *site,
                              double *x, scan *s, int64_t *hashes)
@@ -103,8 +111,7 @@ static csim_status read_rows(csim_context *ctx, const csim_shard *shard, csim__s
         double *to = x + (row - shard->row0) * site->d;
         st = csim_set_read(site->set, site->index, row, rows, to);
         if (st == CSIM_OK) {
-            uint64_t h = XXH3_64bits(to, (size_t)(rows * site->d) * sizeof *to);
-            memcpy(&hashes[c], &h, sizeof h);
+            hashes[c] = hash_rows(to, rows * site->d);
             look(to, row, rows, site->d, s);
         }
     }
@@ -112,9 +119,10 @@ static csim_status read_rows(csim_context *ctx, const csim_shard *shard, csim__s
     return st;
 }
 
-/* One checksum from the hashes of all chunks; each was made by one rank, the others hold 0. */
+/* One checksum from the hashes of all chunks; each was made by one rank, the others hold 0. Work that
+ * was saved, or done a moment ago, is for the values as they were then. */
 static csim_status join_hashes(csim_context *ctx, const csim_shard *shard, int64_t *hashes,
-                               uint64_t *checksum)
+                               csim__site *site)
 {
     csim_status st = CSIM_OK;
     enum { PIECE = 1 << 24 };
@@ -125,8 +133,18 @@ static csim_status join_hashes(csim_context *ctx, const csim_shard *shard, int64
                                      csim_context_comm(ctx)),
                        "sum of checksums");
     }
-    *checksum = XXH3_64bits(hashes, (size_t)shard->chunks * sizeof *hashes);
-    return st;
+    if (st != CSIM_OK) { return st; }
+    uint64_t sum = XXH3_64bits(hashes, (size_t)shard->chunks * sizeof *hashes);
+    if (site->hashed && sum != site->checksum) {
+        return csim__fail(ctx, CSIM_E_DATA,
+                          "site %s of set %s (%s) has changed: its values have checksum %016llx, "
+                          "expected %016llx, with which earlier pairs were computed",
+                          site->layer, site->model, csim_set_path(site->set),
+                          (unsigned long long)sum, (unsigned long long)site->checksum);
+    }
+    site->checksum = sum;
+    site->hashed = true;
+    return CSIM_OK;
 }
 
 /* Agree on the extremes of the columns and refuse what is not finite. */
@@ -265,7 +283,8 @@ static csim_status to_single(csim_context *ctx, const csim_shard *shard, csim__s
 
 /* What double precision cannot square twice, too large or all of it too small, is held as zeros, and
  * its values are flagged: one such site must not cost a sweep the others. */
-static void judge_scale(csim_context *ctx, const csim_shard *shard, csim__site *site, scan *s)
+static void judge_scale(csim_context *ctx, const csim_shard *shard, csim__site *site, bool again,
+                        scan *s)
 {
     double widest = 0, most = 0;
     for (int64_t j = 0; j < site->d; j++) {
@@ -276,13 +295,13 @@ static void judge_scale(csim_context *ctx, const csim_shard *shard, csim__site *
     double square = 2 * (double)shard->n * (double)site->d * reach * reach;
     if (!isfinite(square * square)) {
         site->unfit = CSIM_NOTE_OVERFLOW;
-        csim__log(ctx, CSIM_LOG_WARNING,
+        csim__log(ctx, again ? CSIM_LOG_DEBUG : CSIM_LOG_WARNING,
                   "site %s of set %s: its values reach %g, too large for sums of squares in double "
                   "precision: scale the site; its pairs fail",
                   site->layer, site->model, most);
     } else if ((widest > 0 && widest < 2 * TINY) || (most > 0 && most < TINY)) {
         site->unfit = CSIM_NOTE_UNDERFLOW;
-        csim__log(ctx, CSIM_LOG_WARNING,
+        csim__log(ctx, again ? CSIM_LOG_DEBUG : CSIM_LOG_WARNING,
                   "site %s of set %s: its values reach %g and differ by %g at most, too small for "
                   "sums of squares in double precision: scale the site; its pairs fail",
                   site->layer, site->model, most, widest);
@@ -296,6 +315,7 @@ static csim_status ingest_site(csim_context *ctx, const csim_shard *shard, csim_
                                csim_precision precision, scratch *w)
 {
     int64_t d = site->d;
+    bool again = site->hashed;
     csim_status st = CSIM_OK;
     site->n = shard->n;
     memset(w->hashes, 0, (size_t)shard->chunks * sizeof *w->hashes);
@@ -318,15 +338,37 @@ done:
     csim__phase_begin(ctx, "moments");
     st = agree_extremes(ctx, site, &w->scan);
     bool refused = st != CSIM_OK; /* agreed: a second vote would lose the message */
-    if (!refused) { st = join_hashes(ctx, shard, w->hashes, &site->checksum); }
+    if (!refused) { st = join_hashes(ctx, shard, w->hashes, site); }
     if (!refused) { st = csim__vote(ctx, st); }
-    if (st == CSIM_OK) { judge_scale(ctx, shard, site, &w->scan); }
+    if (st == CSIM_OK) { judge_scale(ctx, shard, site, again, &w->scan); }
     if (st == CSIM_OK) { st = take_means(ctx, shard, site, w); }
     if (st == CSIM_OK) { st = take_norms(ctx, shard, site, w); }
     if (st == CSIM_OK && precision == CSIM_SINGLE_PRECISION) {
         st = csim__vote(ctx, to_single(ctx, shard, site));
     }
     csim__phase_end(ctx, 6.0 * (double)(shard->rows * d), 0);
+    return st;
+}
+
+csim_status csim__ingest_checksum(csim_context *ctx, const csim_shard *shard, csim__site *site)
+{
+    double *rows = NULL;
+    int64_t *hashes = NULL;
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__alloc(ctx, shard->chunk * site->d, sizeof *rows, "a chunk of a site", &rows));
+    CSIM_TRY(csim__calloc(ctx, shard->chunks, sizeof *hashes, "checksums", &hashes));
+    csim__phase_begin(ctx, "read");
+    for (int64_t c = shard->first; st == CSIM_OK && c < shard->first + shard->count; c++) {
+        int64_t many = csim__chunk_rows(shard, c);
+        st = csim_set_read(site->set, site->index, csim__chunk_row(shard, c), many, rows);
+        hashes[c] = st == CSIM_OK ? hash_rows(rows, many * site->d) : 0;
+    }
+    csim__phase_end(ctx, 0, (double)(shard->rows * site->d) * sizeof *rows);
+done:
+    st = csim__vote(ctx, st);
+    if (st == CSIM_OK) { st = csim__vote(ctx, join_hashes(ctx, shard, hashes, site)); }
+    csim__free(ctx, &hashes);
+    csim__free(ctx, &rows);
     return st;
 }
 

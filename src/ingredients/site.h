@@ -33,6 +33,7 @@ typedef struct csim__site {
     int64_t constant_columns;
     int64_t zero_rows; /* of X, not centred */
     uint64_t checksum; /* of the values as read */
+    bool hashed;       /* the checksum is known from an earlier reading, and must come out again */
 
     /* rows of this rank */
     double *x; /* [rows, d] centred; NULL in single precision or once the basis has it */
@@ -54,11 +55,17 @@ typedef struct csim__site {
  *                        csim__site_release() on each all the same
  *  @param[in]     precision  of the rows that are kept
  *  @param[out]    shard  who has which examples
- *  @return CSIM_OK, CSIM_E_DATA (NaN or Inf: names set, site, row, column; too few examples),
+ *  @return CSIM_OK, CSIM_E_DATA (NaN or Inf: names set, site, row, column; too few examples; a
+ *          checksum that is not the one known),
  *          CSIM_E_IO, CSIM_E_MEM; the same on every rank
  *  @note   about 6·N·ΣD/P flops; memory: the rows in double (single: in float, and one site more) */
 csim_status csim__ingest(csim_context *ctx, csim__site *sites, int count, csim_precision precision,
                          csim_shard *shard);
+
+/** Read the rows of a site for its checksum alone, chunk by chunk. Collective.
+ *  CSIM_OK, CSIM_E_DATA (it differs from the one known), CSIM_E_IO, CSIM_E_MEM, CSIM_E_MPI; the same
+ *  on every rank. */
+csim_status csim__ingest_checksum(csim_context *ctx, const csim_shard *shard, csim__site *site);
 
 /** Free what a site owns. Local. */
 void csim__site_release(csim_context *ctx, csim__site *site);

@@ -32,8 +32,7 @@ static csim_status resolve(csim_context *ctx, const char *path, char **file)
     return st;
 }
 
-/* Is there something of that name, be it a link to nothing? */
-static int exists(const char *path)
+int csim__file_exists(const char *path)
 {
     struct stat s;
     return lstat(path, &s) == 0;
@@ -58,7 +57,7 @@ csim_status csim__file_check_output(csim_context *ctx, const char *path, int ove
         }
     } else if (errno != ENOENT) {
         st = refuse(ctx, path, "look at the output");
-    } else if (exists(path)) {
+    } else if (csim__file_exists(path)) {
         st = csim__fail(ctx, CSIM_E_IO, "%s is a symbolic link to a file that is not there", path);
     }
     if (st != CSIM_OK) { goto done; }
@@ -143,9 +142,7 @@ csim_status csim__file_sync(csim_context *ctx, const char *path)
     return st;
 }
 
-/* Make the new name last. Folders that cannot be flushed (some network file systems) are let be:
- * the file itself is safe. */
-static csim_status sync_folder(csim_context *ctx, const char *path)
+csim_status csim__file_sync_folder(csim_context *ctx, const char *path)
 {
     char *folder = NULL;
     csim_status st = folder_of(ctx, path, &folder);
@@ -167,12 +164,12 @@ csim_status csim__file_publish(csim_context *ctx, const char *temporary, const c
     /* link() refuses an existing name in the same step; where links do not exist, look first. */
     if (!overwrite && link(temporary, path) == 0) {
         unlink(temporary);
-    } else if (!overwrite && (errno == EEXIST || exists(path))) {
+    } else if (!overwrite && (errno == EEXIST || csim__file_exists(path))) {
         st = csim__fail(ctx, CSIM_E_EXISTS, "%s exists; --overwrite replaces it", path);
     } else if (rename(temporary, file) != 0) {
         st = refuse(ctx, path, "give the finished file its name");
     }
-    if (st == CSIM_OK) { st = sync_folder(ctx, file); }
+    if (st == CSIM_OK) { st = csim__file_sync_folder(ctx, file); }
 done:
     if (st != CSIM_OK) { unlink(temporary); }
     csim__free(ctx, &file);
@@ -237,7 +234,13 @@ done:
         unlink(temporary);
         return st;
     }
-    return sync_folder(ctx, path);
+    return csim__file_sync_folder(ctx, path);
+}
+
+csim_status csim__file_remove(csim_context *ctx, const char *path)
+{
+    if (unlink(path) == 0 || errno == ENOENT) { return CSIM_OK; }
+    return refuse(ctx, path, "remove the file");
 }
 
 csim_status csim__file_size(csim_context *ctx, const char *path, int64_t *bytes)

@@ -9,6 +9,9 @@
  *  CSIM_OK, CSIM_E_EXISTS, CSIM_E_IO. */
 csim_status csim__file_check_output(csim_context *ctx, const char *path, int overwrite);
 
+/** Is there something of that name, be it a symbolic link to nothing? */
+int csim__file_exists(const char *path);
+
 /** Are two paths the same file, by device and inode, or would they be once they are written?
  *  CSIM_OK, CSIM_E_MEM. */
 csim_status csim__file_same(csim_context *ctx, const char *a, const char *b, int *same);
@@ -22,6 +25,13 @@ csim_status csim__file_write(csim_context *ctx, const char *path, const void *da
 
 /** Flush a file to the disk. CSIM_OK, CSIM_E_IO. */
 csim_status csim__file_sync(csim_context *ctx, const char *path);
+
+/** Make the name of a new file last. Folders that cannot be flushed (some network file systems) are
+ *  let be: the file itself is safe. CSIM_OK, CSIM_E_IO, CSIM_E_MEM. */
+csim_status csim__file_sync_folder(csim_context *ctx, const char *path);
+
+/** Remove a file, if it is there. CSIM_OK, CSIM_E_IO. */
+csim_status csim__file_remove(csim_context *ctx, const char *path);
 
 /** Give the finished, flushed file @p temporary its name and flush the folder. A symbolic link stays
  *  and its target is replaced. Without @p overwrite a file that has come into being meanwhile is

@@ -19,6 +19,18 @@ void csim__attributes_free(csim_context *ctx, csim__attributes *list)
     list->count = list->capacity = 0;
 }
 
+void csim__attributes_drop(csim_context *ctx, csim__attributes *list, const char *name)
+{
+    for (int i = 0; i < list->count; i++) {
+        if (strcmp(list->item[i].name, name) != 0) { continue; }
+        attribute_free(ctx, &list->item[i]);
+        memmove(&list->item[i], &list->item[i + 1],
+                (size_t)(list->count - i - 1) * sizeof *list->item);
+        list->count--;
+        return;
+    }
+}
+
 static csim_attribute *attribute_find(const csim__attributes *list, const char *name)
 {
     for (int i = 0; i < list->count; i++) {

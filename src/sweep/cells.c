@@ -1,12 +1,8 @@
-#include <inttypes.h>
+/* Which cells there are, which of them are asked for and still open, and their values. */
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
-#include <xxhash.h>
 
-#include "linalg/dense.h"
 #include "sweep/cells.h"
-#include "sweep/state.h"
 
 typedef enum which { CROSS, ALL, WITHIN, NAMED } which;
 
@@ -57,20 +53,27 @@ csim_status csim__cells_make(csim_context *ctx, csim_set *const *sets, int set_c
     csim_status st = CSIM_OK;
     *cells = (csim__cells){.measures = options->measure_count};
     for (int s = 0; s < set_count; s++) { sites += csim_set_site_count(sets[s]); }
+    cells->sites = sites;
     CSIM_TRY(understand(ctx, sets, set_count, options->pairs, &kind, named));
     CSIM_TRY(csim__alloc(ctx, sites, sizeof(int), "sets of sites", &home));
     CSIM_TRY(csim__alloc(ctx, sites, sizeof(int), "rows", &cells->row));
     CSIM_TRY(csim__alloc(ctx, sites, sizeof(int), "columns", &cells->col));
+    CSIM_TRY(csim__alloc(ctx, sites, sizeof(int), "rows of sites", &cells->row_of));
+    CSIM_TRY(csim__alloc(ctx, sites, sizeof(int), "columns of sites", &cells->col_of));
     bool two = kind == NAMED || (kind == CROSS && set_count == 2);
     for (int s = 0, at = 0; s < set_count; s++) {
         for (int i = 0; i < csim_set_site_count(sets[s]); i++, at++) {
+            bool row = !two || s == named[0], col = !two || s == named[1];
             home[at] = s;
-            if (!two || s == named[0]) { cells->row[cells->rows++] = at; }
-            if (!two || s == named[1]) { cells->col[cells->cols++] = at; }
+            cells->row_of[at] = row ? cells->rows : -1;
+            cells->col_of[at] = col ? cells->cols : -1;
+            if (row) { cells->row[cells->rows++] = at; }
+            if (col) { cells->col[cells->cols++] = at; }
         }
     }
     int64_t count = (int64_t)cells->rows * cells->cols, all = count * cells->measures;
     CSIM_TRY(csim__alloc(ctx, count, 1, "cells", &cells->requested));
+    CSIM_TRY(csim__alloc(ctx, count, 1, "cells", &cells->open));
     CSIM_TRY(csim__calloc(ctx, all, sizeof *cells->bits, "cells", &cells->bits));
     if (options->encoder_count > 0) {
         CSIM_TRY(csim__calloc(ctx, all, sizeof *cells->spread, "cells", &cells->spread));
@@ -85,6 +88,7 @@ csim_status csim__cells_make(csim_context *ctx, csim_set *const *sets, int set_c
                                                                     : 1;
         }
     }
+    memcpy(cells->open, cells->requested, (size_t)count);
 done:
     csim__free(ctx, &home);
     return st;
@@ -94,29 +98,117 @@ void csim__cells_clear(csim_context *ctx, csim__cells *cells)
 {
     csim__free(ctx, &cells->row);
     csim__free(ctx, &cells->col);
+    csim__free(ctx, &cells->row_of);
+    csim__free(ctx, &cells->col_of);
     csim__free(ctx, &cells->requested);
+    csim__free(ctx, &cells->open);
     csim__free(ctx, &cells->spread);
     csim__free(ctx, &cells->bits);
     csim__free(ctx, &cells->cell);
     csim__free(ctx, &cells->note);
 }
 
-static void put(csim__cells *cells, int measure, int x, int y, const csim_value *value)
+/* Place of the cell (x, y) of sites, −1 if there is none or nobody asked for it. */
+static int64_t place(const csim__cells *cells, int x, int y)
 {
-    for (int i = 0; i < cells->rows; i++) {
-        if (cells->row[i] != x) { continue; }
-        for (int j = 0; j < cells->cols; j++) {
-            int64_t at = (int64_t)i * cells->cols + j;
-            if (cells->col[j] != y || !cells->requested[at]) { continue; }
-            at += (int64_t)measure * cells->rows * cells->cols;
-            memcpy(&cells->bits[at], &value->value, sizeof value->value);
-            if (cells->spread != NULL) {
-                memcpy(&cells->spread[at], &value->spread, sizeof value->spread);
+    int i = cells->row_of[x], j = cells->col_of[y];
+    int64_t at = (int64_t)i * cells->cols + j;
+    return i >= 0 && j >= 0 && cells->requested[at] ? at : -1;
+}
+
+/* Both orders of a pair: the sites of a cell. */
+static void orders(int a, int b, int order, int *x, int *y)
+{
+    *x = order == 0 ? a : b;
+    *y = order == 0 ? b : a;
+}
+
+bool csim__cells_open(const csim__cells *cells, int a, int b)
+{
+    int64_t here = place(cells, a, b), there = place(cells, b, a);
+    return (here >= 0 && cells->open[here]) || (there >= 0 && cells->open[there]);
+}
+
+void csim__cells_close(csim__cells *cells, int a, int b)
+{
+    int64_t here = place(cells, a, b), there = place(cells, b, a);
+    if (here >= 0) { cells->open[here] = 0; }
+    if (there >= 0) { cells->open[there] = 0; }
+}
+
+void csim__cells_take_part(csim__cells *cells, const int64_t *width, int part, int parts)
+{
+    double all = 0, done = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        for (int a = 0; a < cells->sites; a++) {
+            for (int b = a; b < cells->sites; b++) {
+                if (!csim__cells_open(cells, a, b)) { continue; }
+                double work = (double)width[a] * (double)width[b];
+                if (pass == 0) {
+                    all += work;
+                    continue;
+                }
+                int mine = (int)((done + work / 2) / all * parts);
+                if (mine + 1 != part) { csim__cells_close(cells, a, b); }
+                done += work;
             }
-            cells->cell[at] = (int8_t)value->cell;
-            cells->note[at] = (int8_t)value->note;
         }
     }
+}
+
+/* A cell in words: value, spread, state and note. */
+enum { WORDS = 3 };
+
+int64_t csim__cells_words(const csim__cells *cells)
+{
+    return (int64_t)cells->measures * 2 * WORDS;
+}
+
+void csim__cells_pack(const csim__cells *cells, int a, int b, int64_t *words)
+{
+    int64_t count = (int64_t)cells->rows * cells->cols;
+    memset(words, 0, (size_t)csim__cells_words(cells) * sizeof *words);
+    for (int m = 0; m < cells->measures; m++) {
+        for (int order = 0; order < 2; order++, words += WORDS) {
+            int x, y;
+            orders(a, b, order, &x, &y);
+            int64_t at = place(cells, x, y);
+            if (at < 0) { continue; }
+            at += m * count;
+            words[0] = cells->bits[at];
+            words[1] = cells->spread != NULL ? cells->spread[at] : 0;
+            words[2] = cells->cell[at] | (int64_t)cells->note[at] << 8;
+        }
+    }
+}
+
+void csim__cells_unpack(csim__cells *cells, int a, int b, const int64_t *words)
+{
+    int64_t count = (int64_t)cells->rows * cells->cols;
+    for (int m = 0; m < cells->measures; m++) {
+        for (int order = 0; order < 2; order++, words += WORDS) {
+            int x, y;
+            orders(a, b, order, &x, &y);
+            int64_t at = place(cells, x, y);
+            if (at < 0) { continue; }
+            at += m * count;
+            cells->bits[at] = words[0];
+            if (cells->spread != NULL) { cells->spread[at] = words[1]; }
+            cells->cell[at] = (int8_t)(words[2] & 0xff);
+            cells->note[at] = (int8_t)(words[2] >> 8 & 0xff);
+        }
+    }
+}
+
+static void put(csim__cells *cells, int measure, int x, int y, const csim_value *value)
+{
+    int64_t at = place(cells, x, y);
+    if (at < 0 || !cells->open[at]) { return; }
+    at += (int64_t)measure * cells->rows * cells->cols;
+    memcpy(&cells->bits[at], &value->value, sizeof value->value);
+    if (cells->spread != NULL) { memcpy(&cells->spread[at], &value->spread, sizeof value->spread); }
+    cells->cell[at] = (int8_t)value->cell;
+    cells->note[at] = (int8_t)value->note;
 }
 
 /* Does the measure need a basis that could not be made? */
@@ -196,212 +288,4 @@ csim_status csim__cells_join(csim_context *ctx, csim__cells *cells)
         }
     }
     return csim__vote(ctx, csim__mpi(ctx, code, "join of the cells"));
-}
-
-/* The parameters of a measure as attributes of its variable. */
-static csim_status add_parameters(csim_results *results, int v, const csim_sweep_measure *m)
-{
-    csim_status st = CSIM_OK;
-    const char *base = m->options;
-    for (const csim_option *o = m->measure->options; st == CSIM_OK && o && o->name; o++) {
-        const void *field = base + o->offset;
-        if (o->kind == CSIM_OPTION_REAL) {
-            st = csim_results_set_reals(results, v, o->name, field, 1);
-        } else if (o->kind == CSIM_OPTION_INT || o->kind == CSIM_OPTION_SIZE) {
-            st = csim_results_set_ints(results, v, o->name, field, 1);
-        } else if (o->kind == CSIM_OPTION_CHOICE) {
-            char word[64] = "";
-            const char *at = o->choices;
-            for (int i = 0, n = *(const int *)field; i < n && at; i++) {
-                at = strchr(at, '|');
-                at = at ? at + 1 : NULL;
-            }
-            if (at) { snprintf(word, sizeof word, "%.*s", (int)strcspn(at, "|"), at); }
-            st = csim_results_set_text(results, v, o->name, word);
-        }
-    }
-    return st;
-}
-
-/* Which encoder a learned measure took; with several inits also how far their values spread. */
-static csim_status add_encoder(csim_results *results, int v, const csim__cells *cells, int m,
-                               const csim_sweep_options *options)
-{
-    const csim_measure *measure = options->measures[m].measure;
-    const csim_encoder *encoder = csim__sweep_encoder(options, measure);
-    int64_t count = (int64_t)cells->rows * cells->cols, inits;
-    char name[64];
-    csim_status st = CSIM_OK;
-    if (encoder == NULL) { return CSIM_OK; }
-    inits = csim_encoder_inits(encoder);
-    CSIM_TRY(csim_results_set_text(results, v, "encoder_checksum", csim_encoder_checksum(encoder)));
-    CSIM_TRY(csim_results_set_ints(results, v, "encoder_inits", &inits, 1));
-    if (inits < 2) { goto done; }
-    snprintf(name, sizeof name, "%s_std", measure->name);
-    csim_result_variable variable = {.name = name,
-                                     .long_name = "standard deviation over the encoder's inits",
-                                     .parent = measure->name};
-    CSIM_TRY(csim_results_add(results, &variable));
-    double *values = csim_results_values(results, csim_results_find(results, name));
-    for (int64_t i = 0; i < count; i++) {
-        if (cells->requested[i] && cells->cell[m * count + i] == CSIM_CELL_DONE) {
-            memcpy(&values[i], &cells->spread[m * count + i], sizeof values[i]);
-        }
-    }
-done:
-    return st;
-}
-
-static csim_status add_variable(csim_results *results, const csim__cells *cells, int m,
-                                const csim_sweep_options *options)
-{
-    const csim_measure *measure = options->measures[m].measure;
-    bool distance = (measure->props & CSIM_DISTANCE) != 0;
-    csim_result_variable variable = {
-        .name = measure->name,
-        .long_name = measure->doc,
-        .orientation = distance ? "distance" : "similarity",
-        .citation = measure->cite,
-    };
-    double most = distance ? INFINITY : measure->props & CSIM_UNIT_RANGE ? 1 : 0;
-    bool own = measure->range[0] != 0 || measure->range[1] != 0;
-    variable.range[0] = own ? measure->range[0] : 0;
-    variable.range[1] = own ? measure->range[1] : most;
-    csim_status st = csim_results_add(results, &variable);
-    if (st != CSIM_OK) { return st; }
-    int v = csim_results_find(results, measure->name);
-    int64_t count = (int64_t)cells->rows * cells->cols, at = m * count;
-    double *values = csim_results_values(results, v);
-    int8_t *states = csim_results_cells(results, v), *notes = csim_results_notes(results, v);
-    for (int64_t i = 0; i < count; i++) {
-        if (!cells->requested[i]) { continue; }
-        memcpy(&values[i], &cells->bits[at + i], sizeof values[i]);
-        states[i] = cells->cell[at + i];
-        notes[i] = cells->note[at + i];
-    }
-    st = add_parameters(results, v, &options->measures[m]);
-    return st == CSIM_OK ? add_encoder(results, v, cells, m, options) : st;
-}
-
-/* One warning for all measures with values that few examples bias. */
-static void warn_of_bias(csim_context *ctx, const csim__cells *cells,
-                         const csim_sweep_options *options)
-{
-    char names[256] = "";
-    int64_t count = (int64_t)cells->rows * cells->cols;
-    for (int m = 0; m < cells->measures; m++) {
-        const int8_t *note = cells->note + m * count;
-        size_t length = strlen(names);
-        if (memchr(note, CSIM_NOTE_SMALL_SAMPLE, (size_t)count) == NULL) { continue; }
-        snprintf(names + length, sizeof names - length, "%s%s", length ? ", " : "",
-                 options->measures[m].measure->name);
-    }
-    if (names[0] != '\0') {
-        csim__log(ctx, CSIM_LOG_WARNING,
-                  "fewer than 10 examples per neuron bias these upwards, close to 1 even for "
-                  "independent layers (cka_debiased is not biased): %s",
-                  names);
-    }
-}
-
-/* One warning for all cells that got no value in the same way, with the reasons. */
-static void warn_of_cells(csim_context *ctx, const csim__cells *cells, csim_cell state,
-                          const char *word)
-{
-    char reasons[512] = "";
-    int64_t by_note[CSIM_NOTE_COUNT] = {0}, all = 0;
-    int64_t count = (int64_t)cells->rows * cells->cols;
-    for (int64_t i = 0; i < cells->measures * count; i++) {
-        if (!cells->requested[i % count] || cells->cell[i] != (int8_t)state) { continue; }
-        by_note[cells->note[i]]++;
-        all++;
-    }
-    for (int n = 0; n < CSIM_NOTE_COUNT; n++) {
-        size_t length = strlen(reasons);
-        if (by_note[n] == 0) { continue; }
-        snprintf(reasons + length, sizeof reasons - length, "%s%s (%" PRId64 ")",
-                 length ? ", " : "", csim_note_flag((csim_note)n), by_note[n]);
-    }
-    if (all > 0) {
-        csim__log(ctx, CSIM_LOG_WARNING, "%s values: %" PRId64 ", %s", word, all, reasons);
-    }
-}
-
-/* Names, formats, sizes and checksums of the inputs: what a result was made from. */
-static csim_status add_inputs(csim_context *ctx, csim_results *results, const csim__site *sites,
-                              csim_set *const *sets, int set_count)
-{
-    char *names = NULL, *sums = NULL;
-    int64_t *bytes = NULL;
-    uint64_t *hashes = NULL;
-    csim_status st = CSIM_OK;
-    CSIM_TRY(csim__strdup(ctx, "", &names));
-    CSIM_TRY(csim__strdup(ctx, "", &sums));
-    CSIM_TRY(csim__alloc(ctx, set_count, sizeof *bytes, "input sizes", &bytes));
-    for (int s = 0, at = 0; s < set_count; s++) {
-        int count = csim_set_site_count(sets[s]);
-        char *longer = NULL;
-        csim__free(ctx, &hashes);
-        CSIM_TRY(csim__alloc(ctx, count, sizeof *hashes, "checksums", &hashes));
-        for (int i = 0; i < count; i++) { hashes[i] = sites[at++].checksum; }
-        bytes[s] = csim_set_bytes(sets[s]);
-        CSIM_TRY(csim__format(ctx, &longer, "%s%s%s=%s", names, s ? "\n" : "",
-                              csim_set_name(sets[s]), csim_set_path(sets[s])));
-        csim__free(ctx, &names);
-        names = longer;
-        longer = NULL;
-        CSIM_TRY(csim__format(ctx, &longer, "%s%sxxh3:%016llx", sums, s ? "\n" : "",
-                              (unsigned long long)XXH3_64bits(hashes, (size_t)count * 8)));
-        csim__free(ctx, &sums);
-        sums = longer;
-    }
-    CSIM_TRY(csim_results_set_text(results, -1, "input_names", names));
-    CSIM_TRY(csim_results_set_ints(results, -1, "input_bytes", bytes, set_count));
-    CSIM_TRY(csim_results_set_text(results, -1, "input_checksums", sums));
-done:
-    csim__free(ctx, &hashes);
-    csim__free(ctx, &bytes);
-    csim__free(ctx, &sums);
-    csim__free(ctx, &names);
-    return st;
-}
-
-csim_status csim__cells_results(csim_context *ctx, const csim__cells *cells,
-                                const csim__site *sites, csim_set *const *sets, int set_count,
-                                const csim_sweep_options *options, csim_results **results)
-{
-    csim_result_site *rows = NULL, *cols = NULL;
-    const char *notes[CSIM_NOTE_COUNT];
-    csim_status st = CSIM_OK;
-    for (int i = 0; i < CSIM_NOTE_COUNT; i++) { notes[i] = csim_note_flag((csim_note)i); }
-    CSIM_TRY(csim__alloc(ctx, cells->rows, sizeof *rows, "rows", &rows));
-    CSIM_TRY(csim__alloc(ctx, cells->cols, sizeof *cols, "columns", &cols));
-    for (int i = 0; i < cells->rows; i++) {
-        const csim__site *s = &sites[cells->row[i]];
-        rows[i] = (csim_result_site){s->model, s->layer, s->d, s->rank};
-    }
-    for (int j = 0; j < cells->cols; j++) {
-        const csim__site *s = &sites[cells->col[j]];
-        cols[j] = (csim_result_site){s->model, s->layer, s->d, s->rank};
-    }
-    CSIM_TRY(csim_results_create(ctx, rows, cells->rows, cols, cells->cols, notes, CSIM_NOTE_COUNT,
-                                 results));
-    for (int m = 0; m < cells->measures; m++) {
-        CSIM_TRY(add_variable(*results, cells, m, options));
-    }
-    warn_of_bias(ctx, cells, options);
-    warn_of_cells(ctx, cells, CSIM_CELL_UNDEFINED, "undefined");
-    warn_of_cells(ctx, cells, CSIM_CELL_FAILED, "failed");
-    CSIM_TRY(add_inputs(ctx, *results, sites, sets, set_count));
-    CSIM_TRY(csim_results_set_ints(*results, -1, "examples", &sites[0].n, 1));
-    char blas[256];
-    csim__blas_name(blas, sizeof blas);
-    CSIM_TRY(csim_results_set_text(*results, -1, "blas", blas));
-    CSIM_TRY(csim_results_set_text(*results, -1, "precision",
-                                   options->precision == CSIM_DOUBLE ? "double" : "single"));
-done:
-    csim__free(ctx, &cols);
-    csim__free(ctx, &rows);
-    if (st != CSIM_OK) { csim_results_free(results); }
-    return st;
 }

@@ -8,8 +8,11 @@
 /** All sites of all sets, which of them are rows and columns, and what is known of each cell. */
 typedef struct csim__cells {
     int rows, cols;
-    int *row, *col;           /* [rows], [cols] sites */
+    int *row, *col; /* [rows], [cols] sites */
+    int sites;
+    int *row_of, *col_of;     /* [sites] row and column of a site, −1 = none */
     unsigned char *requested; /* [rows, cols] */
+    unsigned char *open;      /* [rows, cols] requested and not computed yet, in this part */
     int measures;
     int64_t *bits;       /* [measures, rows, cols] the doubles' bit patterns, 0 = not here */
     int64_t *spread;     /* the same of csim_value.spread; NULL without learned measures */
@@ -22,6 +25,27 @@ csim_status csim__cells_make(csim_context *ctx, csim_set *const *sets, int set_c
 
 void csim__cells_clear(csim_context *ctx, csim__cells *cells);
 
+/** Keep part @p part of @p parts (counted from 1) of the open cells: a run of pairs of sites, row
+ *  after row, with an equal share of Σ D_a·D_b. Both orders of a pair stay together. Local.
+ *  @param[in] width  [sites] neurons */
+void csim__cells_take_part(csim__cells *cells, const int64_t *width, int part, int parts);
+
+/** Is a cell of the pair of sites a ≤ b open? Local. */
+bool csim__cells_open(const csim__cells *cells, int a, int b);
+
+/** The cells of a pair are computed, on whatever rank. Local. */
+void csim__cells_close(csim__cells *cells, int a, int b);
+
+/** Number of words that csim__cells_pack() takes for the cells of a pair. Local. */
+int64_t csim__cells_words(const csim__cells *cells);
+
+/** What this rank has of the cells of a pair a ≤ b, of the other orders too: 0 where it has nothing,
+ *  so that a bitwise or joins ranks. Local. */
+void csim__cells_pack(const csim__cells *cells, int a, int b, int64_t *words);
+
+/** Take in what was packed. Local. */
+void csim__cells_unpack(csim__cells *cells, int a, int b, const int64_t *words);
+
 /** Fill the cells of one pair by all measures; what fails is flagged in the cell. Local. */
 void csim__cells_finish(csim__cells *cells, csim_pair *pair, int left, int right,
                         const csim_sweep_options *options);
@@ -30,7 +54,7 @@ void csim__cells_finish(csim__cells *cells, csim_pair *pair, int left, int right
 csim_status csim__cells_join(csim_context *ctx, csim__cells *cells);
 
 /** The results object: sites, variables with their parameters, values, provenance of the inputs.
- *  Local. CSIM_OK, CSIM_E_MEM, CSIM_E_ARG. */
+ *  Requested cells that nobody has filled are pending. Local. CSIM_OK, CSIM_E_MEM, CSIM_E_ARG. */
 csim_status csim__cells_results(csim_context *ctx, const csim__cells *cells,
                                 const csim__site *sites, csim_set *const *sets, int set_count,
                                 const csim_sweep_options *options, csim_results **results);

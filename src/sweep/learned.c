@@ -53,9 +53,9 @@ csim_status csim__sweep_check_encoders(csim__sweep *w)
     }
     for (int i = 0; st == CSIM_OK && i < o->encoder_count; i++) {
         st = check_encoder(w, i);
-        for (int s = 0; st == CSIM_OK && s < w->count; s++) {
+        for (int s = 0; st == CSIM_OK && s < w->all_count; s++) {
             int input;
-            st = csim_encoder_input(w->ctx, o->encoders[i], w->site[s].d, w->site[s].model, &input);
+            st = csim_encoder_input(w->ctx, o->encoders[i], w->all[s].d, w->all[s].model, &input);
         }
     }
     return st;

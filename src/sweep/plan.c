@@ -32,18 +32,6 @@ static bool tiled(const csim__problem *p, int a, int b)
            (p->n <= FEW || p->n <= WIDTHS * (p->width[a] + p->width[b]));
 }
 
-/* Which pairs of sites some cell wants: [sites, sites], entry (a ≤ b). */
-static void mark_pairs(const csim__problem *p, unsigned char *wanted)
-{
-    for (int i = 0; i < p->rows; i++) {
-        for (int j = 0; j < p->cols; j++) {
-            if (!p->requested[i * p->cols + j]) { continue; }
-            int a = p->row[i], b = p->col[j];
-            wanted[a < b ? a * p->sites + b : b * p->sites + a] = 1;
-        }
-    }
-}
-
 static void add(csim__plan *plan, const csim__problem *p, int a, int b, bool cell)
 {
     csim__planned *q = &plan->pairs[plan->count];
@@ -62,12 +50,12 @@ static void add(csim__plan *plan, const csim__problem *p, int a, int b, bool cel
 
 /* A site needs its self-term when it is in a pair of a CKA-type measure; from the bases it costs
  * no product, unless it is to come from tiles. */
-static bool self_needed(const csim__problem *p, const unsigned char *wanted, int s)
+static bool self_needed(const csim__problem *p, int s)
 {
     if (!(p->needs & CSIM_NEEDS_GRAM)) { return false; }
     if (route_of(p, s, s) == CSIM__ROUTE_BASIS && !tiled(p, s, s)) { return false; }
     for (int t = 0; t < p->sites; t++) {
-        if (wanted[s < t ? s * p->sites + t : t * p->sites + s]) { return true; }
+        if (p->wanted[s < t ? s * p->sites + t : t * p->sites + s]) { return true; }
     }
     return false;
 }
@@ -188,41 +176,39 @@ static void count_costs(const csim__problem *p, csim__plan *plan)
 
 csim_status csim__plan_make(csim_context *ctx, const csim__problem *p, csim__plan *plan)
 {
-    unsigned char *wanted = NULL;
     csim_status st = CSIM_OK;
     *plan = (csim__plan){.count = 0};
     int64_t cells = (int64_t)p->sites * p->sites;
     plan->unit = (p->needs & CSIM_NEEDS_UNIT) != 0;
     plan->raw_basis = (p->needs & CSIM_NEEDS_RAW_BASIS) != 0;
     plan->raw_rows = (p->needs & CSIM_NEEDS_ROWS) != 0;
-    CSIM_TRY(csim__calloc(ctx, cells, 1, "pairs", &wanted));
     CSIM_TRY(csim__calloc(ctx, p->sites, 1, "marks of bases", &plan->basis));
     CSIM_TRY(csim__calloc(ctx, p->sites, 1, "marks of tiles", &plan->tiled));
     CSIM_TRY(csim__alloc(ctx, cells, sizeof *plan->pairs, "pairs", &plan->pairs));
-    mark_pairs(p, wanted);
     for (int s = 0; s < p->sites; s++) {
-        bool cell = wanted[s * p->sites + s];
-        if (cell || self_needed(p, wanted, s)) { add(plan, p, s, s, cell); }
+        bool cell = p->wanted[s * p->sites + s];
+        if (cell || self_needed(p, s)) { add(plan, p, s, s, cell); }
     }
     plan->selves = plan->count;
     for (int a = 0; a < p->sites; a++) {
         for (int b = a + 1; b < p->sites; b++) {
-            if (wanted[a * p->sites + b]) { add(plan, p, a, b, true); }
+            if (p->wanted[a * p->sites + b]) { add(plan, p, a, b, true); }
         }
     }
     plan->loading = plan->any_basis && (p->needs & (CSIM_NEEDS_LOADING | CSIM_NEEDS_BLOCK)) != 0;
     plan->row_sums = plan->any_tiles || (p->needs & (CSIM_NEEDS_DIAGONAL | CSIM_NEEDS_ROWS)) != 0;
     count_costs(p, plan);
     if (p->memory > 0 && plan->shard_bytes + plan->tile_bytes > p->memory) {
-        st = csim__fail(ctx, CSIM_E_MEM,
-                        "the sweep needs %.1f MiB a rank (%.1f MiB examples, %.1f MiB tiles) on "
-                        "%d ranks, the limit is %.1f MiB: use more ranks or raise --memory",
-                        (double)(plan->shard_bytes + plan->tile_bytes) / 1048576,
-                        (double)plan->shard_bytes / 1048576, (double)plan->tile_bytes / 1048576,
-                        p->size, (double)p->memory / 1048576);
+        st = csim__fail(
+            ctx, CSIM_E_MEM,
+            "the sweep needs %.1f MiB a rank for %d layers at a time (%.1f MiB examples, "
+            "%.1f MiB tiles) on %d ranks, the limit is %.1f MiB: use more ranks or "
+            "raise --memory",
+            (double)(plan->shard_bytes + plan->tile_bytes) / 1048576, p->sites,
+            (double)plan->shard_bytes / 1048576, (double)plan->tile_bytes / 1048576, p->size,
+            (double)p->memory / 1048576);
     }
 done:
-    csim__free(ctx, &wanted);
     return st;
 }
 

@@ -9,12 +9,10 @@
 typedef struct csim__problem {
     int64_t n; /* examples */
     int sites;
-    const int64_t *width;           /* [sites] neurons */
-    int rows, cols;                 /* cells of the result */
-    const int *row, *col;           /* [rows], [cols] sites */
-    const unsigned char *requested; /* [rows, cols] */
-    unsigned needs;                 /* union over the measures */
-    const unsigned char *heavy;     /* [sites] few examples outweigh all others; NULL: not known */
+    const int64_t *width;        /* [sites] neurons */
+    const unsigned char *wanted; /* [sites, sites] pairs a ≤ b that some cell wants */
+    unsigned needs;              /* union over the measures */
+    const unsigned char *heavy;  /* [sites] few examples outweigh all others; NULL: not known */
     bool single;
     const csim_encoder *const *encoders; /* of the learned measures */
     int encoder_count;

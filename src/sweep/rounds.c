@@ -74,7 +74,8 @@ static void finish_pair(csim__sweep *w, const csim__planned *p, csim_pair *pair)
         csim__site_take_gram(left, csim__pair_gram(pair));
     }
     if (p->cell) {
-        csim__cells_finish(&w->cells, pair, p->couple.left, p->couple.right, w->options);
+        csim__cells_finish(&w->cells, pair, w->id[p->couple.left], w->id[p->couple.right],
+                           w->options);
         csim__meter_add(&w->meter, "decompositions", p->finish);
     }
     csim__pair_clear(pair);
@@ -170,17 +171,35 @@ done:
     return st;
 }
 
+/* Pairs [first, last) in rounds; after each its cells are saved, and it may end there. */
+static csim_status rounds(csim__sweep *w, int64_t first, int64_t last)
+{
+    enum { SAVES = 16 }; /* as many at least, so that little is lost */
+    int64_t step = w->plan.round * w->shard.size;
+    csim_status st = CSIM_OK;
+    if (w->options->journal != NULL) {
+        int64_t few = (last - first + SAVES - 1) / SAVES;
+        few = (few + w->shard.size - 1) / w->shard.size * w->shard.size;
+        step = csim__max64(1, csim__min64(step, few));
+    }
+    for (int64_t i = first; st == CSIM_OK && i < last; i += step) {
+        int64_t end = csim__min64(i + step, last);
+        int64_t before = w->saved;
+        st = one_round(w, i, end);
+        if (st == CSIM_OK) { st = csim__saved_pairs(w, i, end); }
+        /* not before something is saved: a sweep that is stopped again and again comes to its end */
+        if (st == CSIM_OK && w->saved > before) { st = csim__saved_stop(w); }
+    }
+    return st;
+}
+
 csim_status csim__sweep_rounds(csim__sweep *w)
 {
     csim_status st = make_operands(w);
     w->meter.stage = "pairs"; /* products and decompositions in turn */
-    int64_t step = w->plan.round * w->shard.size;
-    for (int64_t i = 0; st == CSIM_OK && i < w->plan.selves; i += step) {
-        st = one_round(w, i, csim__min64(i + step, w->plan.selves));
-    }
+    if (st == CSIM_OK) { st = rounds(w, 0, w->plan.selves); }
     if (st == CSIM_OK && w->plan.selves > 0) { st = share_self_terms(w); }
-    for (int64_t i = w->plan.selves; st == CSIM_OK && i < w->plan.count; i += step) {
-        st = one_round(w, i, csim__min64(i + step, w->plan.count));
-    }
+    if (st == CSIM_OK) { st = rounds(w, w->plan.selves, w->plan.count); }
+    w->meter.stage = NULL;
     return st;
 }

@@ -1,22 +1,47 @@
-/* What the files of a sweep share: its state, and the two stages of its work. */
+/* What the files of a sweep share: its state, and the stages of its work. */
 #ifndef CSIM_SWEEP_STATE_H
 #define CSIM_SWEEP_STATE_H
 
 #include "ingredients/cross.h"
+#include "io/journal.h"
 #include "sweep/cells.h"
 #include "sweep/plan.h"
+
+/** What a whole sweep takes, the sum or the maximum over its tiles. */
+typedef struct csim__cost {
+    int64_t shard_bytes, tile_bytes; /* of the rank with most */
+    double flops;                    /* of all ranks */
+    int64_t tiles, pairs, selves;
+    int64_t loads;     /* how often a site is read, summed over all sites */
+    int64_t routes[4]; /* pairs by csim__route */
+} csim__cost;
 
 typedef struct csim__sweep {
     csim_context *ctx;
     const csim_sweep_options *options;
     csim_set *const *sets;
     int set_count;
-    int count;        /* sites */
-    csim__site *site; /* [count] */
-    csim__cells cells;
-    csim__plan plan;
-    csim_shard shard;
     unsigned needs;
+    int all_count;
+    csim__site *all; /* [all_count] every site, without its rows: what is known of it so far */
+    csim__cells cells;
+    csim_shard shard;
+    csim__meter meter;
+
+    /* sites that are held together: a tile is two blocks of them and the pairs still open there */
+    int blocks;
+    int *block;          /* [blocks + 1] first site of each */
+    unsigned char *here; /* [all_count] marks of sites */
+    csim__cost cost;
+
+    csim__journal *journal; /* of finished pairs; NULL: none, or not rank 0 */
+    int64_t saved;          /* pairs that it holds */
+
+    /* the tile at hand */
+    int count;        /* sites */
+    int *id;          /* [count], room for all: their places in all, ascending */
+    csim__site *site; /* [count] */
+    csim__plan plan;
     double **unit;                                 /* [count] unit rows, NULL unless needed */
     csim__operand *centred, *basis, *raw, *unity;  /* [count] what the cross pass takes */
     double *ones;                                  /* bounds of the columns of orthonormal rows */
@@ -24,8 +49,35 @@ typedef struct csim__sweep {
     csim__row_sums *row_sums;                      /* [plan.count] */
     double *hollow;                                /* [plan.count] of tiled pairs */
     csim__projection learned[CSIM__LEARNED_COUNT]; /* without an encoder: empty */
-    csim__meter meter;
 } csim__sweep;
+
+/** Find the fewest blocks of sites, two of which fit the memory limit, and what all tiles cost. Local.
+ *  @return CSIM_OK, CSIM_E_MEM (also when two sites are too much: says what they need) */
+csim_status csim__sweep_tiling(csim__sweep *w);
+
+/** Compute all open pairs, tile by tile. Collective.
+ *  CSIM_OK, CSIM_E_STOPPED, CSIM_E_DATA, CSIM_E_MEM, …; the same on every rank. */
+csim_status csim__sweep_tiles(csim__sweep *w);
+
+/** Free what the tile at hand holds. Local. */
+void csim__sweep_tile_clear(csim__sweep *w);
+
+/** Begin a journal, or take in what an earlier one holds: its pairs are closed, its checksums are
+ *  expected. Collective.
+ *  @return CSIM_OK, CSIM_E_EXISTS (a journal and no wish to resume), CSIM_E_DATA (of other inputs or
+ *          options: names the difference), CSIM_E_FORMAT, CSIM_E_IO, CSIM_E_MEM; the same on every
+ *          rank */
+csim_status csim__saved_begin(csim__sweep *w);
+
+/** Save what is known of the sites of the tile. Collective. */
+csim_status csim__saved_sites(csim__sweep *w);
+
+/** Save pairs [first, last) of the plan, which their owners have finished, and close them.
+ *  Collective. */
+csim_status csim__saved_pairs(csim__sweep *w, int64_t first, int64_t last);
+
+/** End when some rank is asked to stop. Collective. CSIM_OK, CSIM_E_STOPPED. */
+csim_status csim__saved_stop(csim__sweep *w);
 
 /** Check that every learned measure has its encoder and every site an input layer. Local.
  *  @return CSIM_OK, CSIM_E_USAGE, CSIM_E_SHAPE */

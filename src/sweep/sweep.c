@@ -1,10 +1,8 @@
-/* The sweep: read, centre, make each ingredient once, then finish the pairs. */
-#include <math.h>
+/* The sweep: what is asked for, what was saved of it, tile after tile of the rest, the results. */
 #include <string.h>
 #include <xxhash.h>
 
 #include "contrasim/native.h"
-#include "ingredients/basis.h"
 #include "sweep/state.h"
 
 static csim_status check_options(csim_context *ctx, const csim_sweep_options *o, unsigned *needs)
@@ -16,6 +14,10 @@ static csim_status check_options(csim_context *ctx, const csim_sweep_options *o,
     if (!(o->rank_floor >= 0 && o->rank_floor < 1)) {
         return csim__fail(ctx, CSIM_E_ARG, "a rank floor of %g: expected at least 0 and below 1",
                           o->rank_floor);
+    }
+    if (o->parts != 0 && (o->part < 1 || o->part > o->parts)) {
+        return csim__fail(ctx, CSIM_E_ARG, "part %d of %d: expected one from 1 to %d", o->part,
+                          o->parts, o->parts);
     }
     for (int m = 0; m < o->measure_count; m++) {
         const csim_measure *measure = o->measures[m].measure;
@@ -38,97 +40,72 @@ static csim_status check_options(csim_context *ctx, const csim_sweep_options *o,
 static csim_status list_sites(csim__sweep *w)
 {
     int at = 0;
-    for (int s = 0; s < w->set_count; s++) { w->count += csim_set_site_count(w->sets[s]); }
-    csim_status st = csim__calloc(w->ctx, w->count, sizeof *w->site, "sites", &w->site);
+    for (int s = 0; s < w->set_count; s++) { w->all_count += csim_set_site_count(w->sets[s]); }
+    csim_status st = csim__calloc(w->ctx, w->all_count, sizeof *w->all, "sites", &w->all);
     for (int s = 0; st == CSIM_OK && s < w->set_count; s++) {
         for (int i = 0; i < csim_set_site_count(w->sets[s]); i++, at++) {
             const csim_site_info *info = csim_set_site(w->sets[s], i);
-            w->site[at] = (csim__site){.set = w->sets[s],
-                                       .index = i,
-                                       .model = csim_set_name(w->sets[s]),
-                                       .layer = info->name,
-                                       .d = info->d,
-                                       .rank = -1};
+            w->all[at] = (csim__site){.set = w->sets[s],
+                                      .index = i,
+                                      .model = csim_set_name(w->sets[s]),
+                                      .layer = info->name,
+                                      .n = csim_set_examples(w->sets[s]),
+                                      .d = info->d,
+                                      .rank = -1};
         }
     }
     return st;
 }
 
-static csim_status make_plan(csim__sweep *w, int64_t n, const unsigned char *heavy)
+/* Of the cells that are asked for, those of this part of a job array. */
+static csim_status take_part(csim__sweep *w)
 {
     int64_t *width = NULL;
-    csim_status st = csim__alloc(w->ctx, w->count, sizeof *width, "widths", &width);
-    for (int s = 0; st == CSIM_OK && s < w->count; s++) { width[s] = w->site[s].d; }
+    if (w->options->parts == 0) { return CSIM_OK; }
+    csim_status st = csim__alloc(w->ctx, w->all_count, sizeof *width, "widths", &width);
+    for (int s = 0; st == CSIM_OK && s < w->all_count; s++) { width[s] = w->all[s].d; }
     if (st == CSIM_OK) {
-        csim__problem p = {.n = n,
-                           .sites = w->count,
-                           .width = width,
-                           .rows = w->cells.rows,
-                           .cols = w->cells.cols,
-                           .row = w->cells.row,
-                           .col = w->cells.col,
-                           .requested = w->cells.requested,
-                           .needs = w->needs,
-                           .heavy = heavy,
-                           .single = w->options->precision == CSIM_SINGLE_PRECISION,
-                           .encoders = w->options->encoders,
-                           .encoder_count = w->options->encoder_count,
-                           .size = csim_context_size(w->ctx),
-                           .memory = w->options->memory};
-        csim__plan_clear(w->ctx, &w->plan);
-        st = csim__plan_make(w->ctx, &p, &w->plan);
+        csim__cells_take_part(&w->cells, width, w->options->part, w->options->parts);
     }
     csim__free(w->ctx, &width);
     return st;
 }
 
-/* A site that lives by a few examples: ‖K‖² is little more than Σa_i² then, and what remains of it
- * without the diagonal has few digits unless it comes from tiles. The plan is made anew with them. */
-static csim_status weigh_examples(csim__sweep *w)
+/* What is needed before anything is read. Local. */
+static csim_status prepare(csim__sweep *w)
 {
-    unsigned char *heavy = NULL;
-    int many = 0;
-    double n = (double)w->shard.n, share = fmax(1.0 / 64, fmin(0.5, 4 / n));
     csim_status st = CSIM_OK;
-    if (!(w->needs & CSIM_NEEDS_DIAGONAL)) { return CSIM_OK; }
-    CSIM_TRY(csim__calloc(w->ctx, w->count, 1, "marks of sites", &heavy));
-    for (int s = 0; s < w->count; s++) {
-        const csim__site *t = &w->site[s];
-        heavy[s] = t->variance > 0 && t->square_of_norms > share * t->variance * t->variance;
-        many += heavy[s];
-    }
-    if (many > 0) { st = make_plan(w, w->shard.n, heavy); }
+    CSIM_TRY(list_sites(w));
+    CSIM_TRY(csim__sweep_check_encoders(w));
+    CSIM_TRY(csim__cells_make(w->ctx, w->sets, w->set_count, w->options, &w->cells));
+    CSIM_TRY(take_part(w));
+    w->shard = csim__shard(csim_set_examples(w->sets[0]), csim_context_rank(w->ctx),
+                           csim_context_size(w->ctx));
 done:
-    csim__free(w->ctx, &heavy);
     return st;
 }
 
 static void announce(csim__sweep *w)
 {
-    int64_t routes[4] = {0}, more = 0;
-    for (int64_t i = 0; i < w->plan.count; i++) {
-        const csim__planned *p = &w->plan.pairs[i];
-        routes[p->route]++;
-        more += p->tiled && p->route != CSIM__ROUTE_GRAM;
-    }
+    const csim__cost *c = &w->cost;
     csim__log(w->ctx, CSIM_LOG_INFO,
               "sets: %d, layers: %d, examples: %lld in %lld chunks of %lld, ranks: %d",
-              w->set_count, w->count, (long long)w->shard.n, (long long)w->shard.chunks,
+              w->set_count, w->all_count, (long long)w->shard.n, (long long)w->shard.chunks,
               (long long)w->shard.chunk, w->shard.size);
     csim__log(w->ctx, CSIM_LOG_INFO,
               "pairs: %lld, of them %lld of a layer with itself (%lld by Gram tiles, %lld by cross "
               "products, %lld by bases), %.3g flops",
-              (long long)w->plan.count, (long long)w->plan.selves,
-              (long long)routes[CSIM__ROUTE_GRAM], (long long)routes[CSIM__ROUTE_CROSS],
-              (long long)routes[CSIM__ROUTE_BASIS], w->plan.flops);
-    if (more > 0) {
-        csim__log(w->ctx, CSIM_LOG_INFO,
-                  "Gram tiles beside that for %lld pairs of layers in which few examples outweigh "
-                  "all others",
-                  (long long)more);
-    }
+              (long long)c->pairs, (long long)c->selves, (long long)c->routes[CSIM__ROUTE_GRAM],
+              (long long)c->routes[CSIM__ROUTE_CROSS], (long long)c->routes[CSIM__ROUTE_BASIS],
+              c->flops);
     csim__log(w->ctx, CSIM_LOG_INFO, "memory of a rank: %.1f MiB examples, %.1f MiB tiles",
-              (double)w->plan.shard_bytes / 1048576, (double)w->plan.tile_bytes / 1048576);
+              (double)c->shard_bytes / 1048576, (double)c->tile_bytes / 1048576);
+    if (c->tiles > 1) {
+        csim__log(w->ctx, CSIM_LOG_INFO,
+                  "not all layers fit the memory limit at once: %lld tiles of pairs, each layer is "
+                  "read %.1f times",
+                  (long long)c->tiles, (double)c->loads / w->all_count);
+    }
     if (w->shard.chunks < w->shard.size) {
         csim__log(w->ctx, CSIM_LOG_WARNING, "%lld of %d ranks have no examples: %lld chunks",
                   (long long)(w->shard.size - w->shard.chunks), w->shard.size,
@@ -138,25 +115,13 @@ static void announce(csim__sweep *w)
 
 static void release(csim__sweep *w)
 {
-    for (int s = 0; w->unit != NULL && s < w->count; s++) { csim__free(w->ctx, &w->unit[s]); }
-    for (int s = 0; w->site != NULL && s < w->count; s++) {
-        csim__site_release(w->ctx, &w->site[s]);
-    }
-    for (int k = 0; k < CSIM__LEARNED_COUNT; k++) {
-        csim__projection_clear(w->ctx, &w->learned[k]);
-    }
-    csim__free(w->ctx, &w->unit);
-    csim__free(w->ctx, &w->row_sums);
-    csim__free(w->ctx, &w->hollow);
-    csim__free(w->ctx, &w->ones);
-    csim__free(w->ctx, &w->root_n);
-    csim__free(w->ctx, &w->centred);
-    csim__free(w->ctx, &w->basis);
-    csim__free(w->ctx, &w->raw);
-    csim__free(w->ctx, &w->unity);
-    csim__plan_clear(w->ctx, &w->plan);
+    csim__sweep_tile_clear(w);
+    csim__journal_close(w->ctx, &w->journal);
     csim__cells_clear(w->ctx, &w->cells);
-    csim__free(w->ctx, &w->site);
+    csim__free(w->ctx, &w->block);
+    csim__free(w->ctx, &w->here);
+    csim__free(w->ctx, &w->id);
+    csim__free(w->ctx, &w->all);
 }
 
 /* A hash of what must be the same on every rank. */
@@ -165,6 +130,10 @@ static uint64_t fingerprint(const csim_sweep_options *o)
     uint64_t h = XXH3_64bits_withSeed(&o->precision, sizeof o->precision, (XXH64_hash_t)o->memory);
     h = XXH3_64bits_withSeed(&o->nan_drop_rows, sizeof o->nan_drop_rows, h);
     h = XXH3_64bits_withSeed(&o->rank_floor, sizeof o->rank_floor, h);
+    h = XXH3_64bits_withSeed(&o->part, sizeof o->part, h);
+    h = XXH3_64bits_withSeed(&o->parts, sizeof o->parts, h);
+    h = XXH3_64bits_withSeed(&o->resume, sizeof o->resume, h);
+    if (o->journal != NULL) { h = XXH3_64bits_withSeed(o->journal, strlen(o->journal), h); }
     if (o->pairs != NULL) { h = XXH3_64bits_withSeed(o->pairs, strlen(o->pairs), h); }
     for (int i = 0; i < o->encoder_count; i++) {
         const char *sum = csim_encoder_checksum(o->encoders[i]);
@@ -185,7 +154,21 @@ static csim_status report_memory(csim__sweep *w)
         w->ctx, MPI_Allreduce(&mine, &most, 1, MPI_INT64_T, MPI_MAX, csim_context_comm(w->ctx)),
         "peak of memory");
     csim__log(w->ctx, CSIM_LOG_INFO, "peak memory of a rank: %.1f MiB, planned %.1f MiB",
-              (double)most / 1048576, (double)(w->plan.shard_bytes + w->plan.tile_bytes) / 1048576);
+              (double)most / 1048576, (double)(w->cost.shard_bytes + w->cost.tile_bytes) / 1048576);
+    return st;
+}
+
+/* Sites that no open pair needs: their values are part of what a result was made from. */
+static csim_status hash_others(csim__sweep *w)
+{
+    csim_status st = CSIM_OK;
+    for (int s = 0; st == CSIM_OK && s < w->all_count; s++) {
+        bool open = false;
+        for (int t = 0; t < w->all_count && !open; t++) {
+            open = csim__cells_open(&w->cells, s < t ? s : t, s < t ? t : s);
+        }
+        if (!open) { st = csim__ingest_checksum(w->ctx, &w->shard, &w->all[s]); }
+    }
     return st;
 }
 
@@ -203,24 +186,19 @@ csim_status csim_sweep(csim_context *ctx, csim_set *const *sets, int set_count,
         int64_t dropped;
         CSIM_TRY(csim_sets_drop_bad_rows(ctx, sets, set_count, &dropped));
     }
-    CSIM_TRY(csim__vote(ctx, list_sites(&w)));
-    CSIM_TRY(csim__vote(ctx, csim__sweep_check_encoders(&w)));
-    CSIM_TRY(csim__vote(ctx, csim__cells_make(ctx, sets, set_count, options, &w.cells)));
-    CSIM_TRY(csim__vote(ctx, make_plan(&w, csim_set_examples(sets[0]), NULL)));
+    CSIM_TRY(csim__vote(ctx, prepare(&w)));
+    CSIM_TRY(csim__saved_begin(&w));
+    CSIM_TRY(csim__vote(ctx, csim__sweep_tiling(&w)));
     w.meter = (csim__meter){.fn = csim_context_rank(ctx) == 0 ? options->progress : NULL,
                             .user = options->progress_user,
+                            .total = w.cost.flops,
                             .size = csim_context_size(ctx)};
-    CSIM_TRY(csim__ingest(ctx, w.site, w.count, options->precision, &w.shard));
-    CSIM_TRY(csim__vote(ctx, weigh_examples(&w)));
-    w.meter.total = w.plan.flops;
     announce(&w);
-    st = csim__calloc(ctx, w.plan.count, sizeof *w.hollow, "Gram products", &w.hollow);
-    CSIM_TRY(csim__vote(ctx, st));
-    CSIM_TRY(csim__sweep_ingredients(&w));
-    CSIM_TRY(csim__sweep_rounds(&w));
+    CSIM_TRY(hash_others(&w));
+    CSIM_TRY(csim__sweep_tiles(&w));
     CSIM_TRY(csim__cells_join(ctx, &w.cells));
     CSIM_TRY(csim__vote(ctx, report_memory(&w)));
-    st = csim__cells_results(ctx, &w.cells, w.site, sets, set_count, options, results);
+    st = csim__cells_results(ctx, &w.cells, w.all, sets, set_count, options, results);
     st = csim__vote(ctx, st);
     if (st != CSIM_OK) { csim_results_free(results); }
 done:
@@ -235,11 +213,9 @@ csim_status csim_sweep_plan(csim_context *ctx, csim_set *const *sets, int set_co
     csim__sweep w = {.ctx = ctx, .options = options, .sets = sets, .set_count = set_count};
     csim_status st = CSIM_OK;
     CSIM_TRY(check_options(ctx, options, &w.needs));
-    CSIM_TRY(list_sites(&w));
-    CSIM_TRY(csim__sweep_check_encoders(&w));
-    CSIM_TRY(csim__cells_make(ctx, sets, set_count, options, &w.cells));
-    CSIM_TRY(make_plan(&w, csim_set_examples(sets[0]), NULL));
-    *cost = (csim_sweep_cost){w.plan.shard_bytes, w.plan.tile_bytes, w.plan.flops};
+    CSIM_TRY(prepare(&w));
+    CSIM_TRY(csim__sweep_tiling(&w));
+    *cost = (csim_sweep_cost){w.cost.shard_bytes, w.cost.tile_bytes, w.cost.flops};
 done:
     release(&w);
     return st;

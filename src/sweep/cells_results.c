@@ -1,0 +1,225 @@
+/* From filled cells to a results object: variables with their parameters and states, the sites, what
+ * the inputs were, and what to warn of. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "linalg/dense.h"
+#include "sweep/cells.h"
+#include "sweep/state.h"
+
+/* The parameters of a measure as attributes of its variable. */
+static csim_status add_parameters(csim_results *results, int v, const csim_sweep_measure *m)
+{
+    csim_status st = CSIM_OK;
+    const char *base = m->options;
+    for (const csim_option *o = m->measure->options; st == CSIM_OK && o && o->name; o++) {
+        const void *field = base + o->offset;
+        if (o->kind == CSIM_OPTION_REAL) {
+            st = csim_results_set_reals(results, v, o->name, field, 1);
+        } else if (o->kind == CSIM_OPTION_INT || o->kind == CSIM_OPTION_SIZE) {
+            st = csim_results_set_ints(results, v, o->name, field, 1);
+        } else if (o->kind == CSIM_OPTION_CHOICE) {
+            char word[64] = "";
+            const char *at = o->choices;
+            for (int i = 0, n = *(const int *)field; i < n && at; i++) {
+                at = strchr(at, '|');
+                at = at ? at + 1 : NULL;
+            }
+            if (at) { snprintf(word, sizeof word, "%.*s", (int)strcspn(at, "|"), at); }
+            st = csim_results_set_text(results, v, o->name, word);
+        }
+    }
+    return st;
+}
+
+/* Which encoder a learned measure took; with several inits also how far their values spread. */
+static csim_status add_encoder(csim_results *results, int v, const csim__cells *cells, int m,
+                               const csim_sweep_options *options)
+{
+    const csim_measure *measure = options->measures[m].measure;
+    const csim_encoder *encoder = csim__sweep_encoder(options, measure);
+    int64_t count = (int64_t)cells->rows * cells->cols, inits;
+    char name[64];
+    csim_status st = CSIM_OK;
+    if (encoder == NULL) { return CSIM_OK; }
+    inits = csim_encoder_inits(encoder);
+    CSIM_TRY(csim_results_set_text(results, v, "encoder_checksum", csim_encoder_checksum(encoder)));
+    CSIM_TRY(csim_results_set_ints(results, v, "encoder_inits", &inits, 1));
+    if (inits < 2) { goto done; }
+    snprintf(name, sizeof name, "%s_std", measure->name);
+    csim_result_variable variable = {.name = name,
+                                     .long_name = "standard deviation over the encoder's inits",
+                                     .parent = measure->name};
+    CSIM_TRY(csim_results_add(results, &variable));
+    double *values = csim_results_values(results, csim_results_find(results, name));
+    for (int64_t i = 0; i < count; i++) {
+        if (cells->requested[i] && cells->cell[m * count + i] == CSIM_CELL_DONE) {
+            memcpy(&values[i], &cells->spread[m * count + i], sizeof values[i]);
+        }
+    }
+done:
+    return st;
+}
+
+static csim_status add_variable(csim_results *results, const csim__cells *cells, int m,
+                                const csim_sweep_options *options)
+{
+    const csim_measure *measure = options->measures[m].measure;
+    bool distance = (measure->props & CSIM_DISTANCE) != 0;
+    csim_result_variable variable = {
+        .name = measure->name,
+        .long_name = measure->doc,
+        .orientation = distance ? "distance" : "similarity",
+        .citation = measure->cite,
+    };
+    double most = distance ? INFINITY : measure->props & CSIM_UNIT_RANGE ? 1 : 0;
+    bool own = measure->range[0] != 0 || measure->range[1] != 0;
+    variable.range[0] = own ? measure->range[0] : 0;
+    variable.range[1] = own ? measure->range[1] : most;
+    csim_status st = csim_results_add(results, &variable);
+    if (st != CSIM_OK) { return st; }
+    int v = csim_results_find(results, measure->name);
+    int64_t count = (int64_t)cells->rows * cells->cols, at = m * count;
+    double *values = csim_results_values(results, v);
+    int8_t *states = csim_results_cells(results, v), *notes = csim_results_notes(results, v);
+    for (int64_t i = 0; i < count; i++) {
+        if (!cells->requested[i]) { continue; }
+        states[i] = CSIM_CELL_PENDING;
+        if (cells->cell[at + i] == 0) { continue; }
+        memcpy(&values[i], &cells->bits[at + i], sizeof values[i]);
+        states[i] = cells->cell[at + i];
+        notes[i] = cells->note[at + i];
+    }
+    st = add_parameters(results, v, &options->measures[m]);
+    return st == CSIM_OK ? add_encoder(results, v, cells, m, options) : st;
+}
+
+/* One warning for all measures with values that few examples bias. */
+static void warn_of_bias(csim_context *ctx, const csim__cells *cells,
+                         const csim_sweep_options *options)
+{
+    char names[256] = "";
+    int64_t count = (int64_t)cells->rows * cells->cols;
+    for (int m = 0; m < cells->measures; m++) {
+        const int8_t *note = cells->note + m * count;
+        size_t length = strlen(names);
+        if (memchr(note, CSIM_NOTE_SMALL_SAMPLE, (size_t)count) == NULL) { continue; }
+        snprintf(names + length, sizeof names - length, "%s%s", length ? ", " : "",
+                 options->measures[m].measure->name);
+    }
+    if (names[0] != '\0') {
+        csim__log(ctx, CSIM_LOG_WARNING,
+                  "fewer than 10 examples per neuron bias these upwards, close to 1 even for "
+                  "independent layers (cka_debiased is not biased): %s",
+                  names);
+    }
+}
+
+/* One warning for all cells that got no value in the same way, with the reasons. */
+static void warn_of_cells(csim_context *ctx, const csim__cells *cells, csim_cell state,
+                          const char *word)
+{
+    char reasons[512] = "";
+    int64_t by_note[CSIM_NOTE_COUNT] = {0}, all = 0;
+    int64_t count = (int64_t)cells->rows * cells->cols;
+    for (int64_t i = 0; i < cells->measures * count; i++) {
+        if (!cells->requested[i % count] || cells->cell[i] != (int8_t)state) { continue; }
+        by_note[cells->note[i]]++;
+        all++;
+    }
+    for (int n = 0; n < CSIM_NOTE_COUNT; n++) {
+        size_t length = strlen(reasons);
+        if (by_note[n] == 0) { continue; }
+        snprintf(reasons + length, sizeof reasons - length, "%s%s (%" PRId64 ")",
+                 length ? ", " : "", csim_note_flag((csim_note)n), by_note[n]);
+    }
+    if (all > 0) {
+        csim__log(ctx, CSIM_LOG_WARNING, "%s values: %" PRId64 ", %s", word, all, reasons);
+    }
+}
+
+/* Names, formats, sizes and checksums of the inputs: what a result was made from. */
+static csim_status add_inputs(csim_context *ctx, csim_results *results, const csim__site *sites,
+                              csim_set *const *sets, int set_count)
+{
+    char *names = NULL, *sums = NULL;
+    int64_t *bytes = NULL;
+    uint64_t *hashes = NULL;
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__strdup(ctx, "", &names));
+    CSIM_TRY(csim__strdup(ctx, "", &sums));
+    CSIM_TRY(csim__alloc(ctx, set_count, sizeof *bytes, "input sizes", &bytes));
+    for (int s = 0, at = 0; s < set_count; s++) {
+        int count = csim_set_site_count(sets[s]);
+        char *longer = NULL;
+        csim__free(ctx, &hashes);
+        CSIM_TRY(csim__alloc(ctx, count, sizeof *hashes, "checksums", &hashes));
+        for (int i = 0; i < count; i++) { hashes[i] = sites[at++].checksum; }
+        bytes[s] = csim_set_bytes(sets[s]);
+        CSIM_TRY(csim__format(ctx, &longer, "%s%s%s=%s", names, s ? "\n" : "",
+                              csim_set_name(sets[s]), csim_set_path(sets[s])));
+        csim__free(ctx, &names);
+        names = longer;
+        longer = NULL;
+        CSIM_TRY(csim__format(ctx, &longer, "%s%sxxh3:%016llx", sums, s ? "\n" : "",
+                              (unsigned long long)XXH3_64bits(hashes, (size_t)count * 8)));
+        csim__free(ctx, &sums);
+        sums = longer;
+    }
+    CSIM_TRY(csim_results_set_text(results, -1, "input_names", names));
+    CSIM_TRY(csim_results_set_ints(results, -1, "input_bytes", bytes, set_count));
+    CSIM_TRY(csim_results_set_text(results, -1, "input_checksums", sums));
+done:
+    csim__free(ctx, &hashes);
+    csim__free(ctx, &bytes);
+    csim__free(ctx, &sums);
+    csim__free(ctx, &names);
+    return st;
+}
+
+csim_status csim__cells_results(csim_context *ctx, const csim__cells *cells,
+                                const csim__site *sites, csim_set *const *sets, int set_count,
+                                const csim_sweep_options *options, csim_results **results)
+{
+    csim_result_site *rows = NULL, *cols = NULL;
+    const char *notes[CSIM_NOTE_COUNT];
+    csim_status st = CSIM_OK;
+    for (int i = 0; i < CSIM_NOTE_COUNT; i++) { notes[i] = csim_note_flag((csim_note)i); }
+    CSIM_TRY(csim__alloc(ctx, cells->rows, sizeof *rows, "rows", &rows));
+    CSIM_TRY(csim__alloc(ctx, cells->cols, sizeof *cols, "columns", &cols));
+    for (int i = 0; i < cells->rows; i++) {
+        const csim__site *s = &sites[cells->row[i]];
+        rows[i] = (csim_result_site){s->model, s->layer, s->d, s->rank};
+    }
+    for (int j = 0; j < cells->cols; j++) {
+        const csim__site *s = &sites[cells->col[j]];
+        cols[j] = (csim_result_site){s->model, s->layer, s->d, s->rank};
+    }
+    CSIM_TRY(csim_results_create(ctx, rows, cells->rows, cols, cells->cols, notes, CSIM_NOTE_COUNT,
+                                 results));
+    for (int m = 0; m < cells->measures; m++) {
+        CSIM_TRY(add_variable(*results, cells, m, options));
+    }
+    warn_of_bias(ctx, cells, options);
+    warn_of_cells(ctx, cells, CSIM_CELL_UNDEFINED, "undefined");
+    warn_of_cells(ctx, cells, CSIM_CELL_FAILED, "failed");
+    CSIM_TRY(add_inputs(ctx, *results, sites, sets, set_count));
+    CSIM_TRY(csim_results_set_ints(*results, -1, "examples", &sites[0].n, 1));
+    char blas[256];
+    csim__blas_name(blas, sizeof blas);
+    CSIM_TRY(csim_results_set_text(*results, -1, "blas", blas));
+    CSIM_TRY(csim_results_set_text(*results, -1, "precision",
+                                   options->precision == CSIM_DOUBLE ? "double" : "single"));
+    if (options->parts > 0) {
+        const int64_t part[2] = {options->part, options->parts};
+        CSIM_TRY(csim_results_set_ints(*results, -1, "part", part, 2));
+    }
+done:
+    csim__free(ctx, &cols);
+    csim__free(ctx, &rows);
+    if (st != CSIM_OK) { csim_results_free(results); }
+    return st;
+}

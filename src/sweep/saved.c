@@ -1,0 +1,349 @@
+/* What a sweep keeps of its work: a journal of the sites' checksums and of finished pairs. Rank 0
+ * writes it, in the order of the rounds; it says first what was asked for, line by line, so that a
+ * sweep of something else can name the difference. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "contrasim/status.h"
+#include "ingredients/basis.h"
+#include "linalg/dense.h"
+#include "sweep/state.h"
+
+enum { RECORD_REQUEST, RECORD_SITE, RECORD_PAIRS };
+
+typedef struct site_record {
+    int64_t site, rank;
+    uint64_t checksum;
+} site_record;
+
+/* In front of the words of each pair in a record. */
+enum { SITES = 2 };
+
+/* ---- what is asked for ---- */
+
+static csim_status add_line(csim_context *ctx, char **text, const char *line)
+{
+    char *longer = NULL;
+    csim_status st = csim__format(ctx, &longer, "%s%s\n", *text, line);
+    if (st != CSIM_OK) { return st; }
+    csim__free(ctx, text);
+    *text = longer;
+    return CSIM_OK;
+}
+
+static csim_status add_measures(csim_context *ctx, char **text, const csim_sweep_options *o)
+{
+    char line[1024] = "measures:";
+    for (int m = 0; m < o->measure_count; m++) {
+        size_t at = strlen(line);
+        snprintf(line + at, sizeof line - at, "%s %s", m > 0 ? "," : "",
+                 o->measures[m].measure->name);
+    }
+    return add_line(ctx, text, line);
+}
+
+static csim_status add_options(csim_context *ctx, char **text, const csim_sweep_measure *m)
+{
+    char line[256];
+    const char *base = m->options;
+    csim_status st = CSIM_OK;
+    for (const csim_option *o = m->measure->options; st == CSIM_OK && o && o->name; o++) {
+        const void *field = base + o->offset;
+        int at = snprintf(line, sizeof line, "%s.%s: ", m->measure->name, o->name);
+        char *value = line + at;
+        size_t room = sizeof line - (size_t)at;
+        if (o->kind == CSIM_OPTION_REAL) {
+            snprintf(value, room, "%.17g", *(const double *)field);
+        } else if (o->kind == CSIM_OPTION_INT || o->kind == CSIM_OPTION_SIZE) {
+            snprintf(value, room, "%" PRId64, *(const int64_t *)field);
+        } else {
+            snprintf(value, room, "%d", *(const int *)field);
+        }
+        st = add_line(ctx, text, line);
+    }
+    return st;
+}
+
+/* Everything that a value or its place depends on, but for the values of the inputs. */
+static csim_status describe(csim__sweep *w, char **text)
+{
+    const csim_sweep_options *o = w->options;
+    char line[512], blas[256];
+    csim_status st = csim__strdup(w->ctx, "", text);
+    csim__blas_name(blas, sizeof blas);
+    snprintf(line, sizeof line, "program: contrasim %s", csim_version());
+    if (st == CSIM_OK) { st = add_line(w->ctx, text, line); }
+    snprintf(line, sizeof line, "BLAS: %s", blas);
+    if (st == CSIM_OK) { st = add_line(w->ctx, text, line); }
+    snprintf(line, sizeof line, "examples: %" PRId64, w->shard.n);
+    if (st == CSIM_OK) { st = add_line(w->ctx, text, line); }
+    for (int s = 0; st == CSIM_OK && s < w->all_count; s++) {
+        const csim__site *t = &w->all[s];
+        snprintf(line, sizeof line, "layer %d: %.200s of set %.200s, %" PRId64 " neurons", s + 1,
+                 t->layer, t->model, t->d);
+        st = add_line(w->ctx, text, line);
+    }
+    if (st == CSIM_OK) { st = add_measures(w->ctx, text, o); }
+    for (int m = 0; st == CSIM_OK && m < o->measure_count; m++) {
+        st = add_options(w->ctx, text, &o->measures[m]);
+    }
+    for (int i = 0; st == CSIM_OK && i < o->encoder_count; i++) {
+        snprintf(line, sizeof line, "encoder: %s", csim_encoder_checksum(o->encoders[i]));
+        st = add_line(w->ctx, text, line);
+    }
+    snprintf(line, sizeof line, "pairs: %.400s, part %d of %d", o->pairs != NULL ? o->pairs : "",
+             o->part, o->parts);
+    if (st == CSIM_OK) { st = add_line(w->ctx, text, line); }
+    snprintf(line, sizeof line, "precision: %s",
+             o->precision == CSIM_SINGLE_PRECISION ? "single" : "double");
+    if (st == CSIM_OK) { st = add_line(w->ctx, text, line); }
+    snprintf(line, sizeof line, "rank floor: %.17g", csim__rank_floor(o));
+    if (st == CSIM_OK) { st = add_line(w->ctx, text, line); }
+    snprintf(line, sizeof line, "NaN: %s", o->nan_drop_rows ? "rows dropped" : "refused");
+    return st == CSIM_OK ? add_line(w->ctx, text, line) : st;
+}
+
+/* Length of the line that starts here. */
+static int line_length(const char *text)
+{
+    return (int)strcspn(text, "\n");
+}
+
+/* The first line in which two requests differ. */
+static csim_status compare(csim__sweep *w, const char *saved, const char *now)
+{
+    while (*saved != 0 || *now != 0) {
+        int a = line_length(saved), b = line_length(now);
+        if (a != b || memcmp(saved, now, (size_t)a) != 0) {
+            return csim__fail(w->ctx, CSIM_E_DATA,
+                              "%s holds the work of another sweep: saved with '%.*s', now '%.*s' "
+                              "(--overwrite starts afresh)",
+                              w->options->journal, a, a > 0 ? saved : "nothing more", b,
+                              b > 0 ? now : "nothing more");
+        }
+        saved += a + (saved[a] == '\n');
+        now += b + (now[b] == '\n');
+    }
+    return CSIM_OK;
+}
+
+/* ---- what was saved ---- */
+
+typedef struct replay {
+    csim__sweep *w;
+    const char *request;
+    bool begun; /* the request was there */
+} replay;
+
+static csim_status take_site(csim__sweep *w, const site_record *r, int64_t bytes)
+{
+    if (bytes != (int64_t)sizeof *r || r->site < 0 || r->site >= w->all_count) {
+        return csim__fail(w->ctx, CSIM_E_FORMAT, "%s: a record of a layer that is not there",
+                          w->options->journal);
+    }
+    csim__site *site = &w->all[r->site];
+    site->checksum = r->checksum;
+    site->hashed = true;
+    if (r->rank >= 0) { site->rank = r->rank; }
+    return CSIM_OK;
+}
+
+static csim_status take_pairs(csim__sweep *w, const int64_t *words, int64_t bytes)
+{
+    int64_t each = SITES + csim__cells_words(&w->cells), count = bytes / (8 * each);
+    for (int64_t i = 0; i < count; i++, words += each) {
+        int64_t a = words[0], b = words[1];
+        if (a < 0 || a > b || b >= w->all_count || bytes % (8 * each) != 0) {
+            return csim__fail(w->ctx, CSIM_E_FORMAT, "%s: a record of pairs that are not there",
+                              w->options->journal);
+        }
+        csim__cells_unpack(&w->cells, (int)a, (int)b, words + SITES);
+        csim__cells_close(&w->cells, (int)a, (int)b);
+        w->saved++;
+    }
+    return CSIM_OK;
+}
+
+static csim_status visit(void *user, int kind, const void *data, int64_t bytes)
+{
+    replay *r = user;
+    if (kind == RECORD_REQUEST && !r->begun && bytes > 0 && ((const char *)data)[bytes - 1] == 0) {
+        r->begun = true;
+        return compare(r->w, data, r->request);
+    }
+    if (kind == RECORD_SITE && r->begun) { return take_site(r->w, data, bytes); }
+    if (kind == RECORD_PAIRS && r->begun) { return take_pairs(r->w, data, bytes); }
+    return csim__fail(r->w->ctx, CSIM_E_FORMAT, "%s: a record of unknown kind %d",
+                      r->w->options->journal, kind);
+}
+
+/* Rank 0: open or make the journal. */
+static csim_status open_journal(csim__sweep *w)
+{
+    csim_context *ctx = w->ctx;
+    const char *path = w->options->journal;
+    replay r = {.w = w};
+    char *request = NULL;
+    int64_t torn = 0;
+    csim_status st = CSIM_OK;
+    CSIM_TRY(describe(w, &request));
+    r.request = request;
+    if (w->options->resume) {
+        CSIM_TRY(csim__journal_open(ctx, path, visit, &r, &torn, &w->journal));
+    }
+    if (torn > 0) {
+        csim__log(ctx, CSIM_LOG_WARNING,
+                  "%s: the last record is not whole, %lld bytes are left out", path,
+                  (long long)torn);
+    }
+    if (w->journal == NULL) {
+        st = csim__journal_create(ctx, path, &w->journal);
+        if (st == CSIM_E_EXISTS) {
+            csim__forgive(ctx);
+            st = csim__fail(ctx, CSIM_E_EXISTS,
+                            "%s holds the work of a sweep that did not finish: --resume goes on "
+                            "with it, --overwrite starts afresh",
+                            path);
+        }
+        if (st != CSIM_OK) { goto done; }
+    }
+    if (!r.begun) {
+        st = csim__journal_append(ctx, w->journal, RECORD_REQUEST, request,
+                                  (int64_t)strlen(request) + 1);
+    }
+done:
+    csim__free(ctx, &request);
+    return st;
+}
+
+/* What rank 0 found: which cells are open, and checksums. The values stay with it until all join. */
+static csim_status share(csim__sweep *w)
+{
+    MPI_Comm comm = csim_context_comm(w->ctx);
+    site_record *list = NULL;
+    int cells = 0, bytes = 0;
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__int(w->ctx, (int64_t)w->cells.rows * w->cells.cols, "cells", &cells));
+    CSIM_TRY(csim__int(w->ctx, w->all_count * (int64_t)sizeof *list, "layers", &bytes));
+    CSIM_TRY(csim__alloc(w->ctx, w->all_count, sizeof *list, "records of layers", &list));
+done:
+    st = csim__vote(w->ctx, st);
+    for (int s = 0; st == CSIM_OK && s < w->all_count; s++) {
+        const csim__site *t = &w->all[s];
+        list[s] = (site_record){t->hashed, t->rank, t->checksum};
+    }
+    if (st == CSIM_OK) {
+        st = csim__mpi(w->ctx, MPI_Bcast(w->cells.open, cells, MPI_BYTE, 0, comm), "saved cells");
+    }
+    if (st == CSIM_OK) {
+        st = csim__mpi(w->ctx, MPI_Bcast(list, bytes, MPI_BYTE, 0, comm), "saved layers");
+    }
+    if (st == CSIM_OK) {
+        st = csim__mpi(w->ctx, MPI_Bcast(&w->saved, 1, MPI_INT64_T, 0, comm), "saved pairs");
+    }
+    for (int s = 0; st == CSIM_OK && s < w->all_count; s++) {
+        w->all[s].hashed = list[s].site != 0;
+        w->all[s].rank = list[s].rank;
+        w->all[s].checksum = list[s].checksum;
+    }
+    csim__free(w->ctx, &list);
+    return csim__vote(w->ctx, st);
+}
+
+csim_status csim__saved_begin(csim__sweep *w)
+{
+    csim_status st = CSIM_OK;
+    if (w->options->journal == NULL) { return CSIM_OK; }
+    if (csim_context_rank(w->ctx) == 0) { st = open_journal(w); }
+    st = csim__vote(w->ctx, st);
+    if (st != CSIM_OK || !w->options->resume) { return st; }
+    st = share(w);
+    if (st == CSIM_OK && w->saved > 0) {
+        csim__log(w->ctx, CSIM_LOG_INFO, "%s: %lld pairs were saved", w->options->journal,
+                  (long long)w->saved);
+    }
+    return st;
+}
+
+/* ---- to save ---- */
+
+csim_status csim__saved_sites(csim__sweep *w)
+{
+    csim_status st = CSIM_OK;
+    if (w->options->journal == NULL) { return CSIM_OK; }
+    for (int s = 0; w->journal != NULL && st == CSIM_OK && s < w->count; s++) {
+        const csim__site *t = &w->all[w->id[s]];
+        site_record r = {w->id[s], t->rank, t->checksum};
+        st = csim__journal_append(w->ctx, w->journal, RECORD_SITE, &r, (int64_t)sizeof r);
+    }
+    return csim__vote(w->ctx, st);
+}
+
+/* The words of the pairs that have cells, from all ranks. */
+static csim_status collect(csim__sweep *w, int64_t first, int64_t last, int64_t **words,
+                           int64_t *count)
+{
+    int64_t each = SITES + csim__cells_words(&w->cells), at = 0;
+    int many = 0;
+    csim_status st = CSIM_OK;
+    *count = 0;
+    for (int64_t i = first; i < last; i++) { *count += w->plan.pairs[i].cell; }
+    CSIM_TRY(csim__int(w->ctx, *count * each, "cells of a round", &many));
+    CSIM_TRY(csim__calloc(w->ctx, *count * each, sizeof **words, "cells of a round", words));
+done:
+    st = csim__vote(w->ctx, st);
+    for (int64_t i = first; st == CSIM_OK && i < last; i++) {
+        const csim__planned *p = &w->plan.pairs[i];
+        if (!p->cell) { continue; }
+        int a = w->id[p->couple.left], b = w->id[p->couple.right];
+        (*words)[at] = a;
+        (*words)[at + 1] = b;
+        csim__cells_pack(&w->cells, a, b, *words + at + SITES);
+        at += each;
+    }
+    if (st == CSIM_OK && many > 0) {
+        bool root = csim_context_rank(w->ctx) == 0;
+        st = csim__mpi(w->ctx,
+                       MPI_Reduce(root ? MPI_IN_PLACE : *words, root ? *words : NULL, many,
+                                  MPI_INT64_T, MPI_BOR, 0, csim_context_comm(w->ctx)),
+                       "cells of a round");
+    }
+    return st;
+}
+
+csim_status csim__saved_pairs(csim__sweep *w, int64_t first, int64_t last)
+{
+    int64_t *words = NULL, count = 0;
+    csim_status st = CSIM_OK;
+    if (w->options->journal != NULL) {
+        st = collect(w, first, last, &words, &count);
+        if (st == CSIM_OK && w->journal != NULL && count > 0) {
+            int64_t each = SITES + csim__cells_words(&w->cells);
+            st = csim__journal_append(w->ctx, w->journal, RECORD_PAIRS, words, 8 * count * each);
+        }
+        st = csim__vote(w->ctx, st);
+        w->saved += st == CSIM_OK ? count : 0;
+    }
+    for (int64_t i = first; st == CSIM_OK && i < last; i++) {
+        const csim__planned *p = &w->plan.pairs[i];
+        if (p->cell) {
+            csim__cells_close(&w->cells, w->id[p->couple.left], w->id[p->couple.right]);
+        }
+    }
+    csim__free(w->ctx, &words);
+    return st;
+}
+
+csim_status csim__saved_stop(csim__sweep *w)
+{
+    const csim_sweep_options *o = w->options;
+    csim_status st = CSIM_OK;
+    if (o->journal == NULL || o->stop == NULL) { return CSIM_OK; }
+    if (o->stop(o->stop_user)) {
+        st = csim__fail(w->ctx, CSIM_E_STOPPED,
+                        "stopped; %lld pairs are in %s, --resume goes on with it",
+                        (long long)w->saved, o->journal);
+    }
+    return csim__vote(w->ctx, st);
+}

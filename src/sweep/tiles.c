@@ -1,0 +1,245 @@
+/* Sites in blocks, two of which fit the memory limit; a tile is two blocks, and the pairs that are
+ * open between any of their sites. Where everything fits there is one block, and one tile. A pair
+ * has the same value in every tile. */
+#include <math.h>
+#include <string.h>
+
+#include "sweep/state.h"
+
+/* ---- which sites are together ---- */
+
+/* The sites of blocks p and q that have an open pair there. */
+static void choose(csim__sweep *w, int p, int q)
+{
+    w->count = 0;
+    memset(w->here, 0, (size_t)w->all_count);
+    memset(w->here + w->block[p], 1, (size_t)(w->block[p + 1] - w->block[p]));
+    memset(w->here + w->block[q], 1, (size_t)(w->block[q + 1] - w->block[q]));
+    for (int s = 0; s < w->all_count; s++) {
+        bool open = false;
+        for (int t = 0; w->here[s] && t < w->all_count && !open; t++) {
+            open = w->here[t] && csim__cells_open(&w->cells, s < t ? s : t, s < t ? t : s);
+        }
+        if (open) { w->id[w->count++] = s; }
+    }
+}
+
+static csim_status make_plan(csim__sweep *w, const unsigned char *heavy)
+{
+    int64_t *width = NULL;
+    unsigned char *wanted = NULL;
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__alloc(w->ctx, w->count, sizeof *width, "widths", &width));
+    CSIM_TRY(csim__calloc(w->ctx, (int64_t)w->count * w->count, 1, "pairs", &wanted));
+    for (int s = 0; s < w->count; s++) {
+        width[s] = w->all[w->id[s]].d;
+        for (int t = s; t < w->count; t++) {
+            wanted[s * w->count + t] = csim__cells_open(&w->cells, w->id[s], w->id[t]);
+        }
+    }
+    csim__problem p = {.n = w->shard.n,
+                       .sites = w->count,
+                       .width = width,
+                       .wanted = wanted,
+                       .needs = w->needs,
+                       .heavy = heavy,
+                       .single = w->options->precision == CSIM_SINGLE_PRECISION,
+                       .encoders = w->options->encoders,
+                       .encoder_count = w->options->encoder_count,
+                       .size = csim_context_size(w->ctx),
+                       .memory = w->options->memory};
+    csim__plan_clear(w->ctx, &w->plan);
+    st = csim__plan_make(w->ctx, &p, &w->plan);
+done:
+    csim__free(w->ctx, &wanted);
+    csim__free(w->ctx, &width);
+    return st;
+}
+
+/* Borders of blocks of about as many neurons each. */
+static void divide(csim__sweep *w)
+{
+    double all = 0, before = 0;
+    int made = 0;
+    for (int s = 0; s < w->all_count; s++) { all += (double)w->all[s].d; }
+    w->block[0] = 0;
+    for (int s = 0; s < w->all_count; s++) {
+        /* a block ends where its share does, and leaves a site for each one to come */
+        bool last = w->all_count - s <= w->blocks - 1 - made;
+        if (s > w->block[made] && made < w->blocks - 1 &&
+            (last || before >= all * (made + 1) / w->blocks)) {
+            w->block[++made] = s;
+        }
+        before += (double)w->all[s].d;
+    }
+    w->block[w->blocks] = w->all_count;
+}
+
+static void add_cost(csim__cost *c, const csim__plan *plan, int sites)
+{
+    c->shard_bytes = csim__max64(c->shard_bytes, plan->shard_bytes);
+    c->tile_bytes = csim__max64(c->tile_bytes, plan->tile_bytes);
+    c->flops += plan->flops;
+    c->tiles++;
+    c->loads += sites;
+    c->pairs += plan->count;
+    c->selves += plan->selves;
+    for (int64_t i = 0; i < plan->count; i++) { c->routes[plan->pairs[i].route]++; }
+}
+
+/* A tile is done with, as far as the planner goes: what it computes is not open in the next. */
+static void close_pairs(csim__sweep *w, csim__cells *cells)
+{
+    for (int s = 0; s < w->count; s++) {
+        for (int t = s; t < w->count; t++) { csim__cells_close(cells, w->id[s], w->id[t]); }
+    }
+}
+
+/* What the tiles cost with these blocks. */
+static csim_status try_blocks(csim__sweep *w)
+{
+    int64_t cells = (int64_t)w->cells.rows * w->cells.cols;
+    unsigned char *open = NULL;
+    csim_status st = csim__alloc(w->ctx, cells, 1, "open cells", &open);
+    if (st != CSIM_OK) { return st; }
+    memcpy(open, w->cells.open, (size_t)cells);
+    w->cost = (csim__cost){.tiles = 0};
+    divide(w);
+    for (int p = 0; st == CSIM_OK && p < w->blocks; p++) {
+        for (int q = p; st == CSIM_OK && q < w->blocks; q++) {
+            if (q == p && w->blocks > 1) { continue; } /* they are open in the next tile, too */
+            choose(w, p, q);
+            if (w->count == 0) { continue; }
+            st = make_plan(w, NULL);
+            if (st == CSIM_OK) { add_cost(&w->cost, &w->plan, w->count); }
+            close_pairs(w, &w->cells);
+        }
+    }
+    memcpy(w->cells.open, open, (size_t)cells);
+    csim__free(w->ctx, &open);
+    return st;
+}
+
+csim_status csim__sweep_tiling(csim__sweep *w)
+{
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__alloc(w->ctx, w->all_count + 1, sizeof *w->block, "blocks", &w->block));
+    CSIM_TRY(csim__alloc(w->ctx, w->all_count, sizeof *w->id, "sites", &w->id));
+    CSIM_TRY(csim__alloc(w->ctx, w->all_count, 1, "marks of sites", &w->here));
+    for (w->blocks = 1;; w->blocks += 1 + w->blocks / 8) {
+        if (w->blocks > w->all_count) { w->blocks = w->all_count; }
+        st = try_blocks(w);
+        if (st == CSIM_OK || w->options->memory == 0 || w->blocks == w->all_count) { break; }
+        csim__forgive(w->ctx);
+    }
+done:
+    w->count = 0;
+    csim__plan_clear(w->ctx, &w->plan);
+    return st;
+}
+
+/* ---- one tile ---- */
+
+/* A site that lives by a few examples: ‖K‖² is little more than Σa_i² then, and what remains of it
+ * without the diagonal has few digits unless it comes from tiles. The plan is made anew with them. */
+static csim_status weigh_examples(csim__sweep *w)
+{
+    unsigned char *heavy = NULL;
+    int many = 0;
+    int64_t more = 0;
+    double n = (double)w->shard.n, share = fmax(1.0 / 64, fmin(0.5, 4 / n)), flops = w->plan.flops;
+    csim_status st = CSIM_OK;
+    if (!(w->needs & CSIM_NEEDS_DIAGONAL)) { return CSIM_OK; }
+    CSIM_TRY(csim__calloc(w->ctx, w->count, 1, "marks of sites", &heavy));
+    for (int s = 0; s < w->count; s++) {
+        const csim__site *t = &w->site[s];
+        heavy[s] = t->variance > 0 && t->square_of_norms > share * t->variance * t->variance;
+        many += heavy[s];
+    }
+    if (many > 0) { CSIM_TRY(make_plan(w, heavy)); }
+    for (int64_t i = 0; i < w->plan.count; i++) {
+        const csim__planned *p = &w->plan.pairs[i];
+        more += p->tiled && p->route != CSIM__ROUTE_GRAM;
+    }
+    if (more > 0) {
+        csim__log(w->ctx, CSIM_LOG_INFO,
+                  "Gram tiles beside that for %lld pairs of layers in which few examples outweigh "
+                  "all others",
+                  (long long)more);
+    }
+    w->meter.total += w->plan.flops - flops;
+done:
+    csim__free(w->ctx, &heavy);
+    return st;
+}
+
+/* The tile's sites, as they are before they are read. */
+static csim_status take_sites(csim__sweep *w)
+{
+    csim_status st = csim__calloc(w->ctx, w->count, sizeof *w->site, "sites", &w->site);
+    for (int s = 0; st == CSIM_OK && s < w->count; s++) { w->site[s] = w->all[w->id[s]]; }
+    return st == CSIM_OK ? make_plan(w, NULL) : st;
+}
+
+/* What is known now of the sites: a rank, where this tile needed none, from another. */
+static void keep_sites(csim__sweep *w)
+{
+    for (int s = 0; s < w->count; s++) {
+        csim__site *all = &w->all[w->id[s]];
+        all->checksum = w->site[s].checksum;
+        all->hashed = true;
+        if (w->site[s].rank >= 0) { all->rank = w->site[s].rank; }
+    }
+}
+
+void csim__sweep_tile_clear(csim__sweep *w)
+{
+    for (int s = 0; w->unit != NULL && s < w->count; s++) { csim__free(w->ctx, &w->unit[s]); }
+    for (int s = 0; w->site != NULL && s < w->count; s++) {
+        csim__site_release(w->ctx, &w->site[s]);
+    }
+    for (int k = 0; k < CSIM__LEARNED_COUNT; k++) {
+        csim__projection_clear(w->ctx, &w->learned[k]);
+    }
+    csim__free(w->ctx, &w->unit);
+    csim__free(w->ctx, &w->row_sums);
+    csim__free(w->ctx, &w->hollow);
+    csim__free(w->ctx, &w->ones);
+    csim__free(w->ctx, &w->root_n);
+    csim__free(w->ctx, &w->centred);
+    csim__free(w->ctx, &w->basis);
+    csim__free(w->ctx, &w->raw);
+    csim__free(w->ctx, &w->unity);
+    csim__plan_clear(w->ctx, &w->plan);
+    csim__free(w->ctx, &w->site);
+}
+
+static csim_status run_tile(csim__sweep *w)
+{
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__vote(w->ctx, take_sites(w)));
+    CSIM_TRY(csim__ingest(w->ctx, w->site, w->count, w->options->precision, &w->shard));
+    CSIM_TRY(csim__vote(w->ctx, weigh_examples(w)));
+    st = csim__calloc(w->ctx, w->plan.count, sizeof *w->hollow, "Gram products", &w->hollow);
+    CSIM_TRY(csim__vote(w->ctx, st));
+    CSIM_TRY(csim__sweep_ingredients(w));
+    keep_sites(w);
+    CSIM_TRY(csim__saved_sites(w));
+    CSIM_TRY(csim__sweep_rounds(w));
+done:
+    csim__sweep_tile_clear(w);
+    return st;
+}
+
+csim_status csim__sweep_tiles(csim__sweep *w)
+{
+    csim_status st = CSIM_OK;
+    for (int p = 0; st == CSIM_OK && p < w->blocks; p++) {
+        for (int q = p; st == CSIM_OK && q < w->blocks; q++) {
+            if (q == p && w->blocks > 1) { continue; }
+            choose(w, p, q);
+            if (w->count > 0) { st = run_tile(w); }
+        }
+    }
+    return st;
+}
