@@ -17,6 +17,8 @@ typedef struct sweep_options {
     csim_texts encoders;
     int precision;
     double rank_floor;
+    const char *grid;
+    int64_t group_size, grid_from;
     csim_input_options input;
 
     const char *output, *part, *walltime;
@@ -69,6 +71,30 @@ static const csim_option what_table[] = {
      .metavar = "SHARE",
      .help = "a direction of a layer counts for its rank when its variance is above this share of "
              "the largest"},
+    {.name = "group-size",
+     .kind = CSIM_OPTION_INT,
+     .offset = offsetof(sweep_options, group_size),
+     .fallback = "0",
+     .min = 0,
+     .max = 1e6,
+     .metavar = "RANKS",
+     .help =
+         "ranks that decompose a large pair together, in a grid as square as can be, several "
+         "such groups side by side; their values differ by rounding from those of one rank; 0 = "
+         "as --grid says, without it 1"},
+    {.name = "grid",
+     .kind = CSIM_OPTION_TEXT,
+     .offset = offsetof(sweep_options, grid),
+     .metavar = "PxQ",
+     .help = "such groups as grids of P x Q ranks"},
+    {.name = "grid-from",
+     .kind = CSIM_OPTION_INT,
+     .offset = offsetof(sweep_options, grid_from),
+     .fallback = "2048",
+     .min = 1,
+     .max = 1e9,
+     .metavar = "NEURONS",
+     .help = "a pair is large when the smaller of its layers has at least this many neurons"},
     {.name = NULL},
 };
 
@@ -371,8 +397,11 @@ static csim_status sweep_run(csim__app *app, void *target)
     csim_sweep_measure *measures = NULL;
     csim_encoder **encoders = NULL;
     csim_results *results = NULL;
-    int measure_count = 0;
+    int measure_count = 0, rows = 0, cols = 0;
     csim_status st = prepare_sweep(app, options, &sets, &measures, &measure_count);
+    if (st == CSIM_OK) {
+        st = csim__choose_grid(app->config, options->grid, options->group_size, &rows, &cols);
+    }
     CSIM_TRY(csim__vote(ctx, st));
     if (options->resume) { CSIM_TRY(look_for_finished(app, options, &finished)); }
     if (finished) { goto done; }
@@ -387,6 +416,9 @@ static csim_status sweep_run(csim__app *app, void *target)
                                 .nan_drop_rows = options->input.nan_drop_rows,
                                 .rank_floor = options->rank_floor,
                                 .memory = memory,
+                                .grid_rows = rows,
+                                .grid_cols = cols,
+                                .grid_from = options->grid_from,
                                 .encoders = (const csim_encoder *const *)encoders,
                                 .encoder_count = options->encoders.count,
                                 .progress = app->common.quiet ? NULL : csim__logger_progress,
