@@ -161,7 +161,7 @@ static void shares_too_large_are_refused(void **state)
     csim__forgive(g->ctx);
     assert_int_equal(csim__dealt_make(g, (int64_t)1 << 33, 1, "a block", &a), CSIM_E_LIMIT);
     csim__forgive(g->ctx);
-    /* it has room for itself, the rotations of its vectors have none */
+    /* it has room for itself, its vectors have none on the leader */
     a = (csim__dealt){.grid = g, .m = 40000, .n = 40000};
     double s = 0;
     assert_int_equal(csim__pd_svd(&a, &s, &a, &a), CSIM_E_LIMIT);

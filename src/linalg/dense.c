@@ -25,6 +25,8 @@ extern void dsyevd_(const char *, const char *, const int *, double *, const int
 extern void dgesdd_(const char *, const int *, const int *, double *, const int *, double *,
                     double *, const int *, double *, const int *, double *, const int *, int *,
                     int *);
+extern void dbdsdc_(const char *, const char *, const int *, double *, double *, double *,
+                    const int *, double *, const int *, double *, int *, double *, int *, int *);
 extern void dgeqrf_(const int *, const int *, double *, const int *, double *, double *,
                     const int *, int *);
 extern void dorgqr_(const int *, const int *, const int *, double *, const int *, const double *,
@@ -209,6 +211,32 @@ csim_status csim__svd(csim_context *ctx, csim__want want, int m, int n, double *
     if (info != 0 || !isfinite(s[0])) {
         st = csim__fail(ctx, CSIM_E_NUMERIC, "singular values of a %d x %d matrix: info %d", m, n,
                         info);
+    }
+done:
+    csim__free(ctx, &iwork);
+    csim__free(ctx, &work);
+    return st;
+}
+
+csim_status csim__svd_bidiagonal(csim_context *ctx, bool upper, int k, double *d, double *e,
+                                 double *x, int ldx, double *y, int ldy)
+{
+    double *work = NULL, none = 0;
+    int *iwork = NULL, nothing = 0, info = 0, lwork;
+    int64_t words = 3 * (int64_t)k * k + 4 * (int64_t)k;
+    csim_status st = CSIM_OK;
+    if (k == 0) { return CSIM_OK; }
+    CSIM_TRY(csim__int(ctx, words, "workspace of a decomposition", &lwork));
+    CSIM_TRY(csim__alloc(ctx, lwork, sizeof *work, "workspace of a decomposition", &work));
+    CSIM_TRY(
+        csim__alloc(ctx, 8 * (int64_t)k, sizeof *iwork, "workspace of a decomposition", &iwork));
+    dbdsdc_(upper ? "U" : "L", "I", &k, d, e, x, &ldx, y, &ldy, &none, &nothing, work, iwork,
+            &info);
+    if (info != 0) {
+        st = csim__fail(ctx, CSIM_E_NUMERIC,
+                        "singular values of a bidiagonal %d x %d matrix: info "
+                        "%d",
+                        k, k, info);
     }
 done:
     csim__free(ctx, &iwork);

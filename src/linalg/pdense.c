@@ -10,6 +10,12 @@ extern void pdgesvd_(const char *, const char *, const int *, const int *, doubl
                      const int *, const int *, double *, double *, const int *, const int *,
                      const int *, double *, const int *, const int *, const int *, double *,
                      const int *, int *);
+extern void pdgebrd_(const int *, const int *, double *, const int *, const int *, const int *,
+                     double *, double *, double *, double *, double *, const int *, int *);
+extern void pdormbr_(const char *, const char *, const char *, const int *, const int *,
+                     const int *, const double *, const int *, const int *, const int *,
+                     const double *, double *, const int *, const int *, const int *, double *,
+                     const int *, int *);
 extern void pdsyev_(const char *, const char *, const int *, double *, const int *, const int *,
                     const int *, double *, double *, const int *, const int *, const int *,
                     double *, const int *, int *);
@@ -57,51 +63,183 @@ static csim_status judge_info(csim_context *ctx, const char *what, int m, int n,
     return csim__fail(ctx, CSIM_E_NUMERIC, "%s of a %d x %d matrix: info %d", what, m, n, info);
 }
 
-/* Words of workspace of PDGESVD at most, from its documentation: rotations reach vectors that are
- * dealt by rows to all ranks; reductions keep panels. */
-static int64_t gesvd_bound(const csim__dealt *a, bool vectors)
-{
-    int64_t ranks = (int64_t)a->grid->p * a->grid->q, b = a->grid->block;
-    int64_t most = csim__max64(a->m, a->n), least = csim__min64(a->m, a->n);
-    int64_t rotated = vectors ? 2 * least * (most / ranks + 1 + b) : 0;
-    return rotated + 16 * most + 4 * b * (most + 2 * b);
-}
-
-/* PDGESVD of the transpose: its left vectors are our rows of V. Queries, too, are collective. */
-static csim_status decompose(csim__dealt *a, double *s, csim__dealt *u, csim__dealt *v)
+/* PDGESVD of the transpose, whose values are the same. Queries of a workspace are collective, too. */
+csim_status csim__pd_singular_values(csim__dealt *a, double *s)
 {
     csim_context *ctx = a->grid->ctx;
-    const char *job = u != NULL ? "V" : "N";
-    int k = a->m < a->n ? a->m : a->n, lwork = -1, info = 0;
+    int64_t most = csim__max64(a->m, a->n), b = a->grid->block;
+    int lwork = -1, info = 0;
     double none = 0, asked[4] = {0}, *work = NULL;
-    double *x = u != NULL ? u->x : &none, *y = v != NULL ? v->x : &none;
-    const int *of_u = u != NULL ? u->desc : a->desc, *of_v = v != NULL ? v->desc : a->desc;
     csim_status st = CSIM_OK;
-    if (k == 0) { return CSIM_OK; }
-    st = check_room(ctx, gesvd_bound(a, u != NULL));
+    if (a->m == 0 || a->n == 0) { return CSIM_OK; }
+    st = check_room(ctx, 16 * most + 4 * b * (most + 2 * b)); /* more than its documentation says */
     if (st == CSIM_OK) { st = check_finite(a); }
     CSIM_TRY(csim__vote(ctx, st));
-    pdgesvd_(job, job, &a->n, &a->m, a->x, &first, &first, a->desc, s, y, &first, &first, of_v, x,
-             &first, &first, of_u, asked, &lwork, &info);
+    pdgesvd_("N", "N", &a->n, &a->m, a->x, &first, &first, a->desc, s, &none, &first, &first,
+             a->desc, &none, &first, &first, a->desc, asked, &lwork, &info);
     st = make_work(ctx, asked[0], &lwork, &work);
     CSIM_TRY(csim__vote(ctx, st));
-    pdgesvd_(job, job, &a->n, &a->m, a->x, &first, &first, a->desc, s, y, &first, &first, of_v, x,
-             &first, &first, of_u, work, &lwork, &info);
+    pdgesvd_("N", "N", &a->n, &a->m, a->x, &first, &first, a->desc, s, &none, &first, &first,
+             a->desc, &none, &first, &first, a->desc, work, &lwork, &info);
     st = csim__vote(ctx, judge_info(ctx, "singular values", a->m, a->n, info));
 done:
     csim__free(ctx, &work);
     return st;
 }
 
-csim_status csim__pd_singular_values(csim__dealt *a, double *s)
+/* ---- with vectors ----
+ * PDGESVD turns vectors by one rotation after the other, thirty times slower than LAPACK's divide and
+ * conquer. So the grid makes the matrix bidiagonal, the leader decomposes that by LAPACK, and the grid
+ * turns its vectors back. To ScaLAPACK A is R×C with R = n, C = m: A = Q B Pᵀ, B = X S Y, so that the
+ * left vectors Q X are our rows of V, and Y Pᵀ is our U. */
+typedef struct bidiagonal {
+    double *d, *e;       /* [k], [k − 1] on every rank */
+    double *tauq, *taup; /* the reflectors of Q and P */
+    bool upper;
+} bidiagonal;
+
+static csim_status make_bidiagonal(const csim__dealt *a, bidiagonal *b)
 {
-    return decompose(a, s, NULL, NULL);
+    csim_context *ctx = a->grid->ctx;
+    const char *what = "a bidiagonal matrix";
+    int64_t k = csim__min64(a->m, a->n);
+    csim_status st = CSIM_OK;
+    b->upper = a->n >= a->m;
+    CSIM_TRY(csim__calloc(ctx, k, sizeof(double), what, &b->d));
+    CSIM_TRY(csim__calloc(ctx, k, sizeof(double), what, &b->e));
+    CSIM_TRY(csim__alloc(ctx, a->m_loc + 1, sizeof(double), what, &b->tauq));
+    CSIM_TRY(csim__alloc(ctx, a->n_loc + 1, sizeof(double), what, &b->taup));
+done:
+    return st;
+}
+
+static void free_bidiagonal(csim_context *ctx, bidiagonal *b)
+{
+    csim__free(ctx, &b->d);
+    csim__free(ctx, &b->e);
+    csim__free(ctx, &b->tauq);
+    csim__free(ctx, &b->taup);
+}
+
+/* B is left in the matrix; each rank adds what lies in its share. */
+static csim_status read_bidiagonal(const csim__dealt *a, bidiagonal *b)
+{
+    const csim__grid *g = a->grid;
+    MPI_Comm comm = csim_context_comm(g->ctx);
+    int k = a->m < a->n ? a->m : a->n;
+    for (int64_t r = 0; r < a->m_loc; r++) {
+        int64_t i = csim__dealt_row(a, r), beside = b->upper ? i - 1 : i + 1;
+        int64_t at = b->upper ? i - 1 : i; /* of e */
+        for (int64_t c = 0; c < a->n_loc; c++) {
+            int64_t j = csim__grid_index(c, g->block, g->row, g->p);
+            double v = a->x[r * a->n_loc + c];
+            if (j == i && i < k) { b->d[i] = v; }
+            if (j == beside && at >= 0 && at < k - 1) { b->e[at] = v; }
+        }
+    }
+    int code = MPI_Allreduce(MPI_IN_PLACE, b->d, k, MPI_DOUBLE, MPI_SUM, comm);
+    if (code == MPI_SUCCESS) {
+        code = MPI_Allreduce(MPI_IN_PLACE, b->e, k, MPI_DOUBLE, MPI_SUM, comm);
+    }
+    return csim__mpi(g->ctx, code, "a bidiagonal matrix");
+}
+
+/* A = Q B Pᵀ. */
+static csim_status reduce(csim__dealt *a, bidiagonal *b)
+{
+    csim_context *ctx = a->grid->ctx;
+    int lwork = -1, info = 0;
+    double asked[4] = {0}, *work = NULL, *d = NULL, *e = NULL;
+    int64_t room = (int64_t)a->m_loc + a->n_loc + 1;
+    csim_status st = csim__alloc(ctx, room, sizeof *d, "a diagonal", &d);
+    if (st == CSIM_OK) { st = csim__alloc(ctx, room, sizeof *e, "a diagonal", &e); }
+    CSIM_TRY(csim__vote(ctx, st));
+    pdgebrd_(&a->n, &a->m, a->x, &first, &first, a->desc, d, e, b->tauq, b->taup, asked, &lwork,
+             &info);
+    st = make_work(ctx, asked[0], &lwork, &work);
+    CSIM_TRY(csim__vote(ctx, st));
+    pdgebrd_(&a->n, &a->m, a->x, &first, &first, a->desc, d, e, b->tauq, b->taup, work, &lwork,
+             &info);
+    st = read_bidiagonal(a, b);
+    if (st == CSIM_OK) { st = judge_info(ctx, "reduction", a->m, a->n, info); }
+    st = csim__vote(ctx, st);
+done:
+    csim__free(ctx, &work);
+    csim__free(ctx, &e);
+    csim__free(ctx, &d);
+    return st;
+}
+
+/* X and Y of B by LAPACK on the leader, into the first k columns of our V and the first k rows of our
+ * U, the rest of which is zero; from there to the grid. */
+static csim_status solve_bidiagonal(const csim__dealt *a, bidiagonal *b, double *s, csim__dealt *u,
+                                    csim__dealt *v)
+{
+    csim_context *ctx = a->grid->ctx;
+    bool leader = csim_context_rank(ctx) == 0;
+    int k = a->m < a->n ? a->m : a->n;
+    double *x = NULL, *y = NULL;
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__calloc(ctx, leader ? (int64_t)k * v->n : 0, sizeof *x, "vectors", &x));
+    CSIM_TRY(csim__calloc(ctx, leader ? (int64_t)u->m * k : 0, sizeof *y, "vectors", &y));
+    if (leader) { st = csim__svd_bidiagonal(ctx, b->upper, k, b->d, b->e, x, v->n, y, k); }
+done:
+    st = csim__vote(ctx, st);
+    if (st == CSIM_OK) {
+        memcpy(s, b->d, (size_t)k * sizeof *s);
+        int code = MPI_Bcast(s, k, MPI_DOUBLE, 0, csim_context_comm(ctx));
+        st = csim__vote(ctx, csim__mpi(ctx, code, "singular values"));
+    }
+    if (st == CSIM_OK) { st = csim__dealt_scatter(v, x); }
+    if (st == CSIM_OK) { st = csim__dealt_scatter(u, y); }
+    csim__free(ctx, &y);
+    csim__free(ctx, &x);
+    return st;
+}
+
+/* V ← Q V or U ← U Pᵀ, as ScaLAPACK sees them. */
+static csim_status turn_back(const csim__dealt *a, const bidiagonal *b, csim__dealt *c, bool q)
+{
+    csim_context *ctx = a->grid->ctx;
+    const char *vect = q ? "Q" : "P", *side = q ? "L" : "R", *trans = q ? "N" : "T";
+    int lwork = -1, info = 0;
+    double asked[4] = {0}, *work = NULL;
+    csim_status st = CSIM_OK;
+    pdormbr_(vect, side, trans, &c->n, &c->m, q ? &a->m : &a->n, a->x, &first, &first, a->desc,
+             q ? b->tauq : b->taup, c->x, &first, &first, c->desc, asked, &lwork, &info);
+    st = make_work(ctx, asked[0], &lwork, &work);
+    CSIM_TRY(csim__vote(ctx, st));
+    pdormbr_(vect, side, trans, &c->n, &c->m, q ? &a->m : &a->n, a->x, &first, &first, a->desc,
+             q ? b->tauq : b->taup, c->x, &first, &first, c->desc, work, &lwork, &info);
+    st = csim__vote(ctx, judge_info(ctx, "vectors", a->m, a->n, info));
+done:
+    csim__free(ctx, &work);
+    return st;
 }
 
 csim_status csim__pd_svd(csim__dealt *a, double *s, csim__dealt *u, csim__dealt *v)
 {
-    return decompose(a, s, u, v);
+    csim_context *ctx = a->grid->ctx;
+    int64_t most = csim__max64(a->m, a->n), least = csim__min64(a->m, a->n);
+    int64_t block = a->grid->block;
+    bidiagonal b = {.d = NULL};
+    csim_status st = CSIM_OK;
+    if (a->m == 0 || a->n == 0) { return CSIM_OK; }
+    /* panels of the grid, more than the documentation says; vectors of the bidiagonal matrix */
+    st = check_room(ctx, csim__max64(4 * block * (most + 2 * block), 4 * least * most));
+    if (st == CSIM_OK) { st = check_finite(a); }
+    if (st == CSIM_OK) { st = make_bidiagonal(a, &b); }
+    CSIM_TRY(csim__vote(ctx, st));
+    CSIM_TRY(reduce(a, &b));
+    CSIM_TRY(solve_bidiagonal(a, &b, s, u, v));
+    CSIM_TRY(turn_back(a, &b, v, true));
+    CSIM_TRY(turn_back(a, &b, u, false));
+done:
+    free_bidiagonal(ctx, &b);
+    return st;
 }
+
+/* ---- symmetric ---- */
 
 /* What PDSYEVD forgets to ask for: PDORMTR's panels, which in small matrices outweigh the rest. */
 static double forgotten(const csim__dealt *c)

@@ -17,7 +17,9 @@ csim_status csim__pd_singular_values(csim__dealt *a, double *s);
 
 /** A[m,n] = U diag(s) V, as csim__svd().
  *  @param[out] u  [m, k] made by the caller on the same grid, k = min(m,n)
- *  @param[out] v  [k, n] likewise */
+ *  @param[out] v  [k, n] likewise
+ *  @note   the leader holds u, v and 3·k² words beside its shares, as LAPACK does, and decomposes a
+ *          bidiagonal matrix alone, about a fifth of the work; the rest is the grid's */
 csim_status csim__pd_svd(csim__dealt *a, double *s, csim__dealt *u, csim__dealt *v);
 
 /** Eigenvalues, descending, of a symmetric C[n,n] of which the upper triangle is used.
