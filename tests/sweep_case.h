@@ -31,6 +31,8 @@ typedef struct sweep_case {
     csim_progress_fn progress;
     void *progress_user;
     int64_t memory;
+    int grid_rows, grid_cols; /* groups for pairs from grid_from on; 0: none */
+    int64_t grid_from;
     int part, parts;
     const char *journal;
     int resume;

@@ -173,6 +173,10 @@ class Program(unittest.TestCase):
             (["sweep", "a.npz", "--precision", "half"], "one of double, single"),
             (["sweep", "a.npz", "--memory", "4X"], "512M or 4G"),
             (["sweep", "a.npz", "--threads", "0"], "from 1 to 1024"),
+            (["sweep", "a.npz", "-o", "x.nc", "--grid", "2by2"], "--grid (command line): found '2by2'"),
+            (["sweep", "a.npz", "-o", "x.nc", "--grid", "0x2"], "such as 2x2"),
+            (["sweep", "a.npz", "-o", "x.nc", "--grid", "1x2", "--group-size", "4"],
+             "found 1 x 2 ranks, but --group-size 4"),
             (["show"], "no results file"),
             (["show", "a.nc", "b.nc"], "unexpected argument 'b.nc'"),
         ]
@@ -384,6 +388,29 @@ class Program(unittest.TestCase):
         with netCDF4.Dataset("twice.nc") as data:
             self.assertEqual({v: data[v][:].tobytes() for v in ("cka", "pwcca")}, first)
             self.assertEqual(data.configuration, config)
+
+    def test_groups(self):
+        """Decompositions on groups of ranks: the same values but for rounding, and what the log, the
+        configuration and a journal say of it."""
+        self.expect(self.sweep("-m", "cca_mean,procrustes", "-o", "alone.nc"), 0)
+        for words, shape, ranks in ((["--grid", "2x1"], "2 x 1", 2),
+                                    (["--group-size", "2"], "1 x 2", 3)):
+            done = self.sweep("-m", "cca_mean,procrustes", "-o", "groups.nc", "--overwrite",
+                              "--grid-from", "2", *words, ranks=ranks)
+            self.expect(done, 0, f"decompositions from 2 neurons: 1 group of {shape} ranks, "
+                                 f"{ranks - 2} ranks in none")
+            with xarray.open_dataset("alone.nc") as one, xarray.open_dataset("groups.nc") as many:
+                for name in ("cca_mean", "procrustes"):
+                    np.testing.assert_allclose(many[name], one[name], rtol=1e-9, atol=1e-9)
+                config = many.attrs["configuration"]
+            self.assertIn("grid-from = 2\n", config)
+            with open("groups.ini", "w", encoding="utf-8") as file:
+                file.write(config)
+            self.expect(run("sweep", "-c", "groups.ini", "-o", "again.nc", "--overwrite",
+                            ranks=ranks), 0)
+        done = self.sweep("--grid", "2x2", "-o", "x.nc", ranks=3)
+        self.expect(done, 2, "a grid of 2 x 2 ranks: found 3 ranks")
+        self.assertFalse(os.path.exists("x.nc"))
 
     def test_long_configuration_repeats_the_run(self):
         """All measures, and paths that are longer than a line of the library that reads them."""

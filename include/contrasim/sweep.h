@@ -16,6 +16,9 @@ typedef enum csim_precision { CSIM_DOUBLE, CSIM_SINGLE_PRECISION } csim_precisio
 /** Relative variance below which a direction of a layer does not count for its rank. */
 #define CSIM_RANK_FLOOR 1e-10
 
+/** Decompositions on a grid of ranks start to pay at matrices of this size. */
+#define CSIM_GRID_FROM 2048
+
 /** Called on rank 0 as the sweep goes on; @p done and @p total are in flops. */
 typedef void (*csim_progress_fn)(void *user, const char *phase, double done, double total);
 
@@ -38,11 +41,16 @@ typedef struct csim_sweep_options {
     int64_t memory;           /**< limit per rank in bytes, 0 = none */
     const csim_encoder *const *encoders; /**< of the learned measures, each once */
     int encoder_count;
-    int part, parts;     /**< compute one part of the pairs, 1 ≤ part ≤ parts, of a job array; the
+    int grid_rows, grid_cols; /**< large pairs are decomposed on groups of grid_rows × grid_cols
+                                   ranks, several side by side; 0: each pair on one rank. Values on
+                                   more than one rank differ by rounding */
+    int64_t
+        grid_from;   /**< pairs whose smaller side is at least this are large; 0: CSIM_GRID_FROM */
+    int part, parts; /**< compute one part of the pairs, 1 ≤ part ≤ parts, of a job array; the
                               others' cells are pending; 0: all */
     const char *journal; /**< file that keeps finished pairs, NULL: none. It stays when the sweep
                               ends: remove it once the results are safe */
-    int resume;          /**< go on from the journal, if it is there; else an existing one is refused */
+    int resume; /**< go on from the journal, if it is there; else an existing one is refused */
     /** Asked on every rank after every save: anything but 0 on any rank stops the sweep, with a
      *  journal only. NULL: never. */
     int (*stop)(void *user);

@@ -214,7 +214,12 @@ static csim_status plan_run(csim__app *app, void *target)
     CSIM_TRY(take_target(app, &w));
     CSIM_TRY(csim__read_encoders(ctx, &options->sweep.encoders, &encoders));
     CSIM_TRY(csim__outlook_sets(app, &w));
-    w.sweep = csim__sweep_what_options(&options->sweep, measures, measure_count);
+    st = csim__sweep_what_options(app, &options->sweep, measures, measure_count, &w.sweep);
+    if (st == CSIM_OK && w.sweep.grid_rows * w.sweep.grid_cols > w.ranks) {
+        st = csim__fail(ctx, CSIM_E_USAGE, "a group of %d x %d ranks, but only %d ranks",
+                        w.sweep.grid_rows, w.sweep.grid_cols, w.ranks);
+    }
+    CSIM_TRY(csim__vote(ctx, st));
     w.sweep.encoders = (const csim_encoder *const *)encoders;
     w.sweep.encoder_count = options->sweep.encoders.count;
     if (csim_context_rank(ctx) == 0) { st = deliver(app, &w); }

@@ -356,7 +356,9 @@ static csim_status sweep_run(csim__app *app, void *target)
     if (memory == 0) { CSIM_TRY(csim__default_memory(ctx, &memory)); }
     CSIM_TRY(csim__read_encoders(ctx, &options->what.encoders, &encoders));
     CSIM_TRY(open_sets(app, options, sets));
-    csim_sweep_options sweep = csim__sweep_what_options(&options->what, measures, measure_count);
+    csim_sweep_options sweep;
+    CSIM_TRY(csim__vote(
+        ctx, csim__sweep_what_options(app, &options->what, measures, measure_count, &sweep)));
     sweep.memory = memory;
     sweep.encoders = (const csim_encoder *const *)encoders;
     sweep.encoder_count = options->what.encoders.count;

@@ -50,10 +50,13 @@ static json_t *pairs_json(const csim__forecast *f)
 static json_t *ranks_json(const csim__outlook *w)
 {
     const csim__forecast *f = &w->forecast;
-    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:{s:i, s:[i,i]}, s:I}", "count", w->ranks, "nodes",
-                     w->target.nodes, "per_node", csim__per_node(w->ranks, w->target.nodes),
-                     "without_examples", f->idle_rows, "without_pairs", f->idle_pairs, "group",
-                     "ranks", 1, "grid", 1, 1, "tiles", (json_int_t)f->plans);
+    int team = w->sweep.grid_rows * w->sweep.grid_cols;
+    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:{s:i, s:[i,i], s:i, s:I}, s:I}", "count",
+                     w->ranks, "nodes", w->target.nodes, "per_node",
+                     csim__per_node(w->ranks, w->target.nodes), "without_examples", f->idle_rows,
+                     "without_pairs", f->idle_pairs, "group", "ranks", team, "grid",
+                     w->sweep.grid_rows, w->sweep.grid_cols, "count", w->ranks / team,
+                     "from_neurons", (json_int_t)w->sweep.grid_from, "tiles", (json_int_t)f->plans);
 }
 
 static json_t *memory_json(const csim__outlook *w)

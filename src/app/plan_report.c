@@ -76,7 +76,6 @@ static void print_routes(const csim__outlook *w)
     }
 }
 
-/* Groups of ranks that decompose a pair together: one rank each, so every rank is a group. */
 static void print_groups(const csim__outlook *w)
 {
     const csim__forecast *f = &w->forecast;
@@ -85,9 +84,17 @@ static void print_groups(const csim__outlook *w)
            plural(w->target.nodes), per_node);
     int64_t chunks = (f->chunks + w->ranks - 1) / w->ranks;
     printf("; at most %" PRId64 " chunk%s on a rank\n", chunks, plural(chunks));
-    if (f->decomposed > 0) {
+    const csim_sweep_options *o = &w->sweep;
+    int team = o->grid_rows * o->grid_cols;
+    if (f->decomposed > 0 && team <= 1) {
         printf("  %" PRId64 " pairs are decomposed, each by one rank (grid 1 x 1)\n",
                f->decomposed);
+    } else if (f->decomposed > 0) {
+        printf("  %" PRId64 " pairs are decomposed, those of %" PRId64
+               " neurons and more by %d group%s of %d x %d ranks, %d ranks in none; the time is "
+               "foretold for one rank each\n",
+               f->decomposed, o->grid_from, w->ranks / team, plural(w->ranks / team), o->grid_rows,
+               o->grid_cols, w->ranks % team);
     }
     printf("  idle: %d without examples, %d without pairs\n", f->idle_rows, f->idle_pairs);
     if (f->plans > 1) {

@@ -43,6 +43,30 @@ static const csim_option table[] = {
      .metavar = "SHARE",
      .help = "a direction of a layer counts for its rank when its variance is above this share of "
              "the largest"},
+    {.name = "group-size",
+     .kind = CSIM_OPTION_INT,
+     .offset = offsetof(csim__sweep_what, group_size),
+     .fallback = "0",
+     .min = 0,
+     .max = 1e6,
+     .metavar = "RANKS",
+     .help =
+         "ranks that decompose a large pair together, in a grid as square as can be, several "
+         "such groups side by side; their values differ by rounding from those of one rank; 0 = "
+         "as --grid says, without it 1"},
+    {.name = "grid",
+     .kind = CSIM_OPTION_TEXT,
+     .offset = offsetof(csim__sweep_what, grid),
+     .metavar = "PxQ",
+     .help = "such groups as grids of P x Q ranks"},
+    {.name = "grid-from",
+     .kind = CSIM_OPTION_INT,
+     .offset = offsetof(csim__sweep_what, grid_from),
+     .fallback = "2048",
+     .min = 1,
+     .max = 1e9,
+     .metavar = "NEURONS",
+     .help = "a pair is large when the smaller of its layers has at least this many neurons"},
     {.name = NULL},
 };
 
@@ -78,15 +102,19 @@ done:
     return st;
 }
 
-csim_sweep_options csim__sweep_what_options(const csim__sweep_what *what,
-                                            const csim_sweep_measure *measures, int count)
+csim_status csim__sweep_what_options(const csim__app *app, const csim__sweep_what *what,
+                                     const csim_sweep_measure *measures, int count,
+                                     csim_sweep_options *options)
 {
-    return (csim_sweep_options){
+    *options = (csim_sweep_options){
         .measures = measures,
         .measure_count = count,
         .pairs = what->pairs,
         .precision = what->precision == 1 ? CSIM_SINGLE_PRECISION : CSIM_DOUBLE,
         .nan_drop_rows = what->input.nan_drop_rows,
         .rank_floor = what->rank_floor,
+        .grid_from = what->grid_from,
     };
+    return csim__choose_grid(app->config, what->grid, what->group_size, &options->grid_rows,
+                             &options->grid_cols);
 }

@@ -12,6 +12,8 @@ typedef struct csim__sweep_what {
     csim_texts encoders;
     int precision;
     double rank_floor;
+    const char *grid;
+    int64_t group_size, grid_from;
     csim_input_options input;
     void **measure_options; /* [csim_measure_count()], NULL where a measure has none; filled by
                                csim__measure_groups() */
@@ -26,8 +28,10 @@ csim_status csim__sweep_what_groups(csim__config *config, csim__sweep_what *what
 csim_status csim__sweep_what_measures(csim__app *app, const csim__sweep_what *what,
                                       csim_sweep_measure **measures, int *count);
 
-/** The options of the library, without memory, encoders and progress. Local. */
-csim_sweep_options csim__sweep_what_options(const csim__sweep_what *what,
-                                            const csim_sweep_measure *measures, int count);
+/** The options of the library, without memory, encoders and progress. Local.
+ *  @return CSIM_OK, CSIM_E_USAGE (a grid of ranks that is none) */
+csim_status csim__sweep_what_options(const csim__app *app, const csim__sweep_what *what,
+                                     const csim_sweep_measure *measures, int count,
+                                     csim_sweep_options *options);
 
 #endif

@@ -19,11 +19,12 @@ write_basic_package_version_file("${PROJECT_BINARY_DIR}/contrasimConfigVersion.c
 install(FILES "${PROJECT_BINARY_DIR}/contrasimConfig.cmake"
               "${PROJECT_BINARY_DIR}/contrasimConfigVersion.cmake"
               "${CMAKE_CURRENT_LIST_DIR}/FindNetCDFParallel.cmake"
+              "${CMAKE_CURRENT_LIST_DIR}/FindScaLAPACK.cmake"
   DESTINATION "${CSIM_CMAKE_DIR}")
 
 # pkg-config: beside a static library stands everything else that has to be linked.
 set(libraries "")
-foreach(item IN LISTS NetCDFParallel_LIBRARY LAPACK_LIBRARIES BLAS_LIBRARIES CMAKE_DL_LIBS)
+foreach(item IN LISTS NetCDFParallel_LIBRARY ScaLAPACK_LIBRARIES LAPACK_LIBRARIES BLAS_LIBRARIES CMAKE_DL_LIBS)
   if(item MATCHES "^(.*)/lib([^/]+)\\.(so|a|dylib)$")
     list(APPEND libraries "-L${CMAKE_MATCH_1} -l${CMAKE_MATCH_2}")
   elseif(item MATCHES "^-" OR item MATCHES "/")

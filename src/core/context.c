@@ -150,6 +150,37 @@ csim_status csim__vote(csim_context *ctx, csim_status mine)
     return agreed;
 }
 
+csim_status csim__context_split(csim_context *ctx, int colour, csim_context **out)
+{
+    csim_context *part = colour < 0 ? NULL : calloc(1, sizeof *part);
+    MPI_Comm comm = MPI_COMM_NULL;
+    csim_status st = CSIM_OK;
+    *out = NULL;
+    if (colour >= 0 && part == NULL) {
+        st = csim__fail(ctx, CSIM_E_MEM, "out of memory on rank %d: a context", ctx->rank);
+    }
+    st = csim__vote(ctx, st);
+    if (st == CSIM_OK) {
+        int code = MPI_Comm_split(ctx->comm, colour < 0 ? MPI_UNDEFINED : colour, ctx->rank, &comm);
+        st = csim__vote(ctx, csim__mpi(ctx, code, "split of the ranks"));
+    }
+    if (st != CSIM_OK || part == NULL) {
+        if (comm != MPI_COMM_NULL) { MPI_Comm_free(&comm); }
+        free(part);
+        return st;
+    }
+    part->parent = ctx;
+    part->comm = comm;
+    part->born = ctx->born;
+    part->fault_every = ctx->fault_every;
+    part->fault_seed = mix(ctx->fault_seed, (uint64_t)colour);
+    MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN);
+    MPI_Comm_rank(comm, &part->rank);
+    MPI_Comm_size(comm, &part->size);
+    *out = part;
+    return CSIM_OK;
+}
+
 csim_status csim__agree(csim_context *ctx, uint64_t value, const char *what)
 {
 #if defined(NDEBUG)

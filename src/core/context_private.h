@@ -13,6 +13,7 @@ typedef struct csim__phase {
 } csim__phase;
 
 struct csim_context {
+    csim_context *parent; /* of a part: memory and phases are counted there, too; or NULL */
     MPI_Comm comm;
     int rank, size;
 

@@ -36,6 +36,14 @@ csim_status csim__vote(csim_context *ctx, csim_status mine);
  *  CSIM_E_MISMATCH naming @p what if it is not. Collective there, nothing in release builds. */
 csim_status csim__agree(csim_context *ctx, uint64_t value, const char *what);
 
+/** A context for some of the ranks: those that give the same @p colour, in their order. Memory and
+ *  phases of a part count for the whole as well; faults strike its votes, too, by a seed of its own.
+ *  Collective.
+ *  @param[in]  colour  which part, 0 or more; below 0: this rank is in none
+ *  @param[out] part    new, to be freed before @p ctx; NULL for a rank that is in none, and on error
+ *  @return CSIM_OK, CSIM_E_MEM, CSIM_E_MPI; the same on every rank of @p ctx */
+csim_status csim__context_split(csim_context *ctx, int colour, csim_context **part);
+
 /** Forget the message of a failure that was handled. Local. */
 void csim__forgive(csim_context *ctx);
 

@@ -22,8 +22,10 @@ typedef struct header {
 
 static void count(csim_context *ctx, int64_t bytes)
 {
-    ctx->live += bytes;
-    if (ctx->live > ctx->peak) { ctx->peak = ctx->live; }
+    for (; ctx != NULL; ctx = ctx->parent) {
+        ctx->live += bytes;
+        if (ctx->live > ctx->peak) { ctx->peak = ctx->live; }
+    }
 }
 
 static csim_status refuse(csim_context *ctx, int64_t n, size_t size, const char *what)
@@ -118,7 +120,7 @@ void csim__free(csim_context *ctx, void *inout)
     memcpy(&data, inout, sizeof data);
     if (data == NULL) { return; }
     char *block = (char *)data - ALIGN;
-    ctx->live -= ((header *)(void *)block)->bytes;
+    count(ctx, -((header *)(void *)block)->bytes);
     free(block);
     memcpy(inout, &none, sizeof none);
 }

@@ -24,6 +24,7 @@ static int find(csim_context *ctx, const char *name)
 
 void csim__phase_begin(csim_context *ctx, const char *name)
 {
+    while (ctx->parent != NULL) { ctx = ctx->parent; }
     if (ctx->depth < CSIM__PHASE_DEPTH) {
         ctx->open[ctx->depth] = find(ctx, name);
         ctx->opened[ctx->depth] = csim__now();
@@ -33,6 +34,7 @@ void csim__phase_begin(csim_context *ctx, const char *name)
 
 void csim__phase_end(csim_context *ctx, double flops, double bytes)
 {
+    while (ctx->parent != NULL) { ctx = ctx->parent; }
     ctx->depth--;
     if (ctx->depth < 0 || ctx->depth >= CSIM__PHASE_DEPTH) { return; }
     csim__phase *p = &ctx->phase[ctx->open[ctx->depth]];

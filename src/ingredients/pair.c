@@ -152,8 +152,9 @@ static csim_status nuclear_norm(csim_pair *pair, int m, int n, double *a, double
     csim_status st = CSIM_OK;
     CSIM_TRY(csim__alloc(pair->ctx, m < n ? m : n, sizeof *s, "singular values", &s));
     int attempt = pair->route == CSIM__ROUTE_BASIS && hopeless(pair);
-    st = attempt ? csim__svd(pair->ctx, CSIM__VALUES, m, n, a, s, NULL, NULL)
-                 : csim__svd_by_squares(pair->ctx, CSIM__VALUES, m, n, a, s, NULL, NULL, &doubt);
+    st = attempt ? csim__team_svd(pair->ctx, pair->team, CSIM__VALUES, m, n, a, s, NULL, NULL)
+                 : csim__team_svd_by_squares(pair->ctx, pair->team, CSIM__VALUES, m, n, a, s, NULL,
+                                             NULL, &doubt);
     CSIM_TRY(st);
     for (;; attempt++) {
         *out = 0;
@@ -161,7 +162,7 @@ static csim_status nuclear_norm(csim_pair *pair, int m, int n, double *a, double
         if (attempt == 1) { break; }
         double error = doubt.values * s[0], room = fmin(*out, 2 * (most - *out));
         if (error <= SUM_ERROR * room) { break; }
-        CSIM_TRY(csim__svd(pair->ctx, CSIM__VALUES, m, n, a, s, NULL, NULL));
+        CSIM_TRY(csim__team_svd(pair->ctx, pair->team, CSIM__VALUES, m, n, a, s, NULL, NULL));
     }
 done:
     csim__free(pair->ctx, &s);
@@ -230,11 +231,11 @@ static csim_status decompose(csim_pair *pair, int k0, int k1, csim__want want, d
     for (int64_t i = 0; i < k0; i++) {
         memcpy(work + i * k1, pair->m + i * stride, (size_t)k1 * sizeof *work);
     }
-    CSIM_TRY(csim__svd_by_squares(pair->ctx, want, k0, k1, work, s, u, v, &doubt));
+    CSIM_TRY(csim__team_svd_by_squares(pair->ctx, pair->team, want, k0, k1, work, s, u, v, &doubt));
     bool good = doubt.values <= MEAN_ERROR * k &&
                 (want == CSIM__VALUES || doubt.vectors <= ANGLE_ERROR * k);
     if (!good) {
-        CSIM_TRY(csim__svd(pair->ctx, want, k0, k1, work, s, u, v));
+        CSIM_TRY(csim__team_svd(pair->ctx, pair->team, want, k0, k1, work, s, u, v));
         if (want == CSIM__VECTORS) { st = to_rows(pair->ctx, k0, k, u); }
     }
 done:

@@ -5,6 +5,7 @@
 #include "contrasim/measure.h"
 #include "ingredients/projection.h"
 #include "ingredients/site.h"
+#include "linalg/team.h"
 
 /** How the cross terms of a pair are computed; chosen from shapes and measures alone. */
 typedef enum csim__route {
@@ -41,6 +42,7 @@ struct csim_pair {
     const csim__projection *learned; /* [CSIM__LEARNED_COUNT] borrowed */
     int64_t at;                      /* this pair in their values */
     double *unit;                    /* [d0, d1] of the unit rows, borrowed; NULL unless needed */
+    csim__team *team; /* whose leader this rank is, for decompositions; borrowed; NULL: none */
 
     /* kept */
     bool has_gram, has_nuclear, has_rho, has_canonical;

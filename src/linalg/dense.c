@@ -25,6 +25,8 @@ extern void dsyevd_(const char *, const char *, const int *, double *, const int
 extern void dgesdd_(const char *, const int *, const int *, double *, const int *, double *,
                     double *, const int *, double *, const int *, double *, const int *, int *,
                     int *);
+extern void dbdsdc_(const char *, const char *, const int *, double *, double *, double *,
+                    const int *, double *, const int *, double *, int *, double *, int *, int *);
 extern void dgeqrf_(const int *, const int *, double *, const int *, double *, double *,
                     const int *, int *);
 extern void dorgqr_(const int *, const int *, const int *, double *, const int *, const double *,
@@ -216,6 +218,32 @@ done:
     return st;
 }
 
+csim_status csim__svd_bidiagonal(csim_context *ctx, bool upper, int k, double *d, double *e,
+                                 double *x, int ldx, double *y, int ldy)
+{
+    double *work = NULL, none = 0;
+    int *iwork = NULL, nothing = 0, info = 0, lwork;
+    int64_t words = 3 * (int64_t)k * k + 4 * (int64_t)k;
+    csim_status st = CSIM_OK;
+    if (k == 0) { return CSIM_OK; }
+    CSIM_TRY(csim__int(ctx, words, "workspace of a decomposition", &lwork));
+    CSIM_TRY(csim__alloc(ctx, lwork, sizeof *work, "workspace of a decomposition", &work));
+    CSIM_TRY(
+        csim__alloc(ctx, 8 * (int64_t)k, sizeof *iwork, "workspace of a decomposition", &iwork));
+    dbdsdc_(upper ? "U" : "L", "I", &k, d, e, x, &ldx, y, &ldy, &none, &nothing, work, iwork,
+            &info);
+    if (info != 0) {
+        st = csim__fail(ctx, CSIM_E_NUMERIC,
+                        "singular values of a bidiagonal %d x %d matrix: info "
+                        "%d",
+                        k, k, info);
+    }
+done:
+    csim__free(ctx, &iwork);
+    csim__free(ctx, &work);
+    return st;
+}
+
 /* An eigenvalue is off by about ε·λ₁ times a modest constant. */
 static const double unit = 8 * DBL_EPSILON;
 
@@ -224,7 +252,7 @@ double csim__doubt_of(double s)
     return fmin(sqrt(unit), unit / (2 * s));
 }
 
-static csim__doubt judge(int k, const double *lambda)
+csim__doubt csim__doubt_judge(int k, const double *lambda)
 {
     csim__doubt doubt = {0, 0};
     if (lambda[0] <= 0) { return (csim__doubt){k, k}; }
@@ -251,7 +279,7 @@ csim_status csim__svd_by_squares(csim_context *ctx, csim__want want, int m, int 
     CSIM_TRY(csim__alloc(ctx, (int64_t)k * k, sizeof *square, "a square", &square));
     left ? csim__syrk_nt(m, n, a, square) : csim__syrk_tn(n, m, a, square);
     CSIM_TRY(csim__eigen(ctx, want, k, square, s));
-    *doubt = judge(k, s);
+    *doubt = csim__doubt_judge(k, s);
     for (int i = 0; i < k; i++) { s[i] = s[i] > 0 ? sqrt(s[i]) : 0; }
     if (want == CSIM__VALUES) { goto done; }
     memcpy(left ? u : v, square, (size_t)k * (size_t)k * sizeof *square);

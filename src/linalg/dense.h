@@ -59,6 +59,15 @@ csim_status csim__eigen(csim_context *ctx, csim__want want, int n, double *a, do
 csim_status csim__svd(csim_context *ctx, csim__want want, int m, int n, double *a, double *s,
                       double *u, double *v);
 
+/** The same of a bidiagonal matrix B[k,k] by divide and conquer: column-major B = X diag(d) Y.
+ *  @param[in,out] d  [k] its diagonal, then the singular values, descending
+ *  @param[in]     e  [k − 1] what stands above the diagonal (@p upper) or below; destroyed
+ *  @param[out]    x  column-major, leading dimension ldx ≥ k: the left vectors in its columns
+ *  @param[out]    y  column-major, leading dimension ldy ≥ k: the right vectors in its rows
+ *  @return CSIM_OK, CSIM_E_NUMERIC, CSIM_E_MEM, CSIM_E_LIMIT */
+csim_status csim__svd_bidiagonal(csim_context *ctx, bool upper, int k, double *d, double *e,
+                                 double *x, int ldx, double *y, int ldy);
+
 /** How far a decomposition by squares may be off: sums over the k values of a bound on the error
  *  of each value, in units of the largest, and of each vector, as an angle (at most 1). */
 typedef struct csim__doubt {
@@ -67,6 +76,9 @@ typedef struct csim__doubt {
 
 /** The bound on the error of one value that is @p s times the largest, in units of the largest. */
 double csim__doubt_of(double s);
+
+/** The bounds for values and vectors made of @p k eigenvalues of a square, k ≥ 1, descending. */
+csim__doubt csim__doubt_judge(int k, const double *lambda);
 
 /** The same from the eigenvalues of AAᵀ or AᵀA, whichever is smaller: half the time or less, but a
  *  value s has an error of about ε·s₁²/2s, and vectors of close values are mixed. The caller judges

@@ -76,7 +76,8 @@ static void finish_pair(csim__sweep *w, const csim__planned *p, csim_pair *pair)
     if (p->cell) {
         csim__cells_finish(&w->cells, pair, w->id[p->couple.left], w->id[p->couple.right],
                            w->options);
-        csim__meter_add(&w->meter, "decompositions", p->finish);
+        double share = pair->team != NULL ? (double)csim__groups_lanes(w) / w->shard.size : 1;
+        csim__meter_add(&w->meter, "decompositions", share * p->finish);
     }
     csim__pair_clear(pair);
     csim__free(w->ctx, &pair->block);
@@ -94,6 +95,7 @@ static csim_status one_round(csim__sweep *w, int64_t first, int64_t last)
     csim_status st = CSIM_OK;
     CSIM_TRY(csim__alloc(w->ctx, 4 * count, sizeof *products, "products", &products));
     CSIM_TRY(csim__calloc(w->ctx, count, sizeof *pairs, "pairs", &pairs));
+    CSIM_TRY(csim__groups_deal(w, first, last));
     for (int64_t i = 0; i < count; i++) {
         const csim__planned *p = &w->plan.pairs[first + i];
         csim_pair *pair = &pairs[i];
@@ -125,12 +127,15 @@ done:
     if (st == CSIM_OK && many > 0) {
         st = csim__cross_pass(w->ctx, &w->shard, products, many, &w->meter);
     }
+    csim_status together = CSIM_OK;
     csim__phase_begin(w->ctx, "finish");
+    if (st == CSIM_OK) { together = csim__groups_finish(w, first, pairs, finish_pair); }
     for (int64_t i = 0; pairs != NULL && i < count; i++) {
         const csim__planned *p = &w->plan.pairs[first + i];
+        if (pairs[i].ctx == NULL) { continue; } /* not begun, or finished by a group */
         if (st == CSIM_OK && p->owner == w->shard.rank) {
             finish_pair(w, p, &pairs[i]);
-        } else if (pairs[i].ctx != NULL) {
+        } else {
             csim__free(w->ctx, &pairs[i].block);
             csim__free(w->ctx, &pairs[i].m);
             csim__free(w->ctx, &pairs[i].raw_m);
@@ -138,6 +143,7 @@ done:
         }
     }
     csim__phase_end(w->ctx, 0, 0);
+    if (st == CSIM_OK && w->grid != NULL) { st = csim__vote(w->ctx, together); }
     csim__free(w->ctx, &pairs);
     csim__free(w->ctx, &products);
     return st;
@@ -175,11 +181,11 @@ done:
 static csim_status rounds(csim__sweep *w, int64_t first, int64_t last)
 {
     enum { SAVES = 16 }; /* as many at least, so that little is lost */
-    int64_t step = w->plan.round * w->shard.size;
+    int64_t lanes = csim__groups_lanes(w), step = w->plan.round * lanes;
     csim_status st = CSIM_OK;
     if (w->options->journal != NULL) {
         int64_t few = (last - first + SAVES - 1) / SAVES;
-        few = (few + w->shard.size - 1) / w->shard.size * w->shard.size;
+        few = (few + lanes - 1) / lanes * lanes;
         step = csim__max64(1, csim__min64(step, few));
     }
     for (int64_t i = first; st == CSIM_OK && i < last; i += step) {

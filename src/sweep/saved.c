@@ -111,6 +111,11 @@ static csim_status describe(csim__sweep *w, char **text)
     snprintf(line, sizeof line, "rank floor: ");
     print_real(line + strlen(line), sizeof line - strlen(line), csim__rank_floor(o));
     if (st == CSIM_OK) { st = add_line(w->ctx, text, line); }
+    if (csim__grid_wanted(o)) { /* their rounding is that of the grid */
+        snprintf(line, sizeof line, "large pairs: from %lld on grids of %d x %d ranks",
+                 (long long)csim__grid_from(o), o->grid_rows, o->grid_cols);
+        if (st == CSIM_OK) { st = add_line(w->ctx, text, line); }
+    }
     snprintf(line, sizeof line, "NaN: %s", o->nan_drop_rows ? "rows dropped" : "refused");
     return st == CSIM_OK ? add_line(w->ctx, text, line) : st;
 }

@@ -36,6 +36,11 @@ typedef struct csim__sweep {
     csim__forecast *forecast;   /* takes in every plan of the tiling; NULL: not asked for */
     const csim__target *target; /* of it */
 
+    csim__grid *grid; /* of the group of this rank, for large pairs; NULL: every rank by itself */
+    csim__team team;
+    int64_t *task; /* the large pairs of this group in the round at hand, longest first */
+    int64_t tasks;
+
     csim__journal *journal; /* of finished pairs; NULL: none, or not rank 0 */
     int64_t saved;          /* pairs that it holds */
 
@@ -83,6 +88,40 @@ csim_status csim__saved_pairs(csim__sweep *w, int64_t first, int64_t last);
 
 /** End when some rank is asked to stop. Collective. CSIM_OK, CSIM_E_STOPPED. */
 csim_status csim__saved_stop(csim__sweep *w);
+
+/** Make the groups for large pairs, if they are asked for. Collective.
+ *  @return CSIM_OK, CSIM_E_ARG (a group larger than the job), CSIM_E_MEM, CSIM_E_MPI; the same on
+ *          every rank */
+csim_status csim__groups_begin(csim__sweep *w);
+void csim__groups_end(csim__sweep *w);
+
+/** Are there groups? Local. */
+static inline bool csim__grid_wanted(const csim_sweep_options *options)
+{
+    return options->grid_rows > 1 || options->grid_cols > 1;
+}
+
+/** The smaller side from which pairs are large. Local. */
+static inline int64_t csim__grid_from(const csim_sweep_options *options)
+{
+    return options->grid_from > 0 ? options->grid_from : CSIM_GRID_FROM;
+}
+
+/** How many ranks may own pairs of one round: all, or as many as there are groups. Local. */
+int64_t csim__groups_lanes(const csim__sweep *w);
+
+/** Give owners to pairs [first, last) of the plan, at most plan.round × lanes, so that none has more
+ *  than plan.round; the large ones to the leaders of groups. Without groups nothing changes. Local;
+ *  the same on every rank. CSIM_OK, CSIM_E_MEM. */
+csim_status csim__groups_deal(csim__sweep *w, int64_t first, int64_t last);
+
+/** What a leader does with one of its pairs. */
+typedef void (*csim__finish_fn)(csim__sweep *w, const csim__planned *p, csim_pair *pair);
+
+/** Finish the large pairs of a round, each group its own; their `ctx` becomes NULL. By all ranks;
+ *  @p pairs [last − first] in the order of the plan. CSIM_OK, CSIM_E_MPI; a vote must follow. */
+csim_status csim__groups_finish(csim__sweep *w, int64_t first, csim_pair *pairs,
+                                csim__finish_fn finish);
 
 /** Check that every learned measure has its encoder and every site an input layer. Local.
  *  @return CSIM_OK, CSIM_E_USAGE, CSIM_E_SHAPE */

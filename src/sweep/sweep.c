@@ -15,6 +15,11 @@ static csim_status check_options(csim_context *ctx, const csim_sweep_options *o,
         return csim__fail(ctx, CSIM_E_ARG, "a rank floor of %g: expected at least 0 and below 1",
                           o->rank_floor);
     }
+    if (o->grid_rows < 0 || o->grid_cols < 0 || (o->grid_rows == 0) != (o->grid_cols == 0) ||
+        o->grid_from < 0) {
+        return csim__fail(ctx, CSIM_E_ARG, "groups of %d x %d ranks from %lld neurons",
+                          o->grid_rows, o->grid_cols, (long long)o->grid_from);
+    }
     if (o->parts != 0 && (o->part < 1 || o->part > o->parts)) {
         return csim__fail(ctx, CSIM_E_ARG, "part %d of %d: expected one from 1 to %d", o->part,
                           o->parts, o->parts);
@@ -116,6 +121,7 @@ static void announce(csim__sweep *w)
 static void release(csim__sweep *w)
 {
     csim__sweep_tile_clear(w);
+    csim__groups_end(w);
     csim__cells_clear(w->ctx, &w->cells);
     csim__free(w->ctx, &w->block);
     csim__free(w->ctx, &w->here);
@@ -129,6 +135,9 @@ static uint64_t fingerprint(const csim_sweep_options *o)
     uint64_t h = XXH3_64bits_withSeed(&o->precision, sizeof o->precision, (XXH64_hash_t)o->memory);
     h = XXH3_64bits_withSeed(&o->nan_drop_rows, sizeof o->nan_drop_rows, h);
     h = XXH3_64bits_withSeed(&o->rank_floor, sizeof o->rank_floor, h);
+    h = XXH3_64bits_withSeed(&o->grid_rows, sizeof o->grid_rows, h);
+    h = XXH3_64bits_withSeed(&o->grid_cols, sizeof o->grid_cols, h);
+    h = XXH3_64bits_withSeed(&o->grid_from, sizeof o->grid_from, h);
     h = XXH3_64bits_withSeed(&o->part, sizeof o->part, h);
     h = XXH3_64bits_withSeed(&o->parts, sizeof o->parts, h);
     h = XXH3_64bits_withSeed(&o->resume, sizeof o->resume, h);
@@ -188,6 +197,7 @@ csim_status csim_sweep(csim_context *ctx, csim_set *const *sets, int set_count,
     CSIM_TRY(csim__vote(ctx, prepare(&w)));
     CSIM_TRY(csim__saved_begin(&w));
     CSIM_TRY(csim__vote(ctx, csim__sweep_tiling(&w)));
+    CSIM_TRY(csim__groups_begin(&w));
     w.meter = (csim__meter){.fn = csim_context_rank(ctx) == 0 ? options->progress : NULL,
                             .user = options->progress_user,
                             .total = w.cost.flops,
