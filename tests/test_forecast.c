@@ -19,43 +19,90 @@ typedef struct problem {
     const char *measures[MEASURES]; /* without options */
     csim_precision precision;
     const char *pairs;
+    csim__route route; /* of all its pairs */
 } problem;
 
 static const problem problems[] = {
-    {"Gram tiles", 2000, 6, {300, 300, 300, 200, 200, 250}, {"cka"}, CSIM_DOUBLE, "all"},
-    {"Gram tiles, single",
-     2000,
+    {"Gram tiles",
+     1500,
      6,
-     {300, 300, 300, 200, 200, 250},
+     {300, 300, 300, 250, 250, 250},
+     {"cka"},
+     CSIM_DOUBLE,
+     "all",
+     CSIM__ROUTE_GRAM},
+    {"Gram tiles, single",
+     1500,
+     6,
+     {300, 300, 300, 250, 250, 250},
      {"cka"},
      CSIM_SINGLE_PRECISION,
-     "all"},
-    {"cross products", 3000, 5, {120, 100, 80, 120, 60}, {"cka", "hsic"}, CSIM_DOUBLE, "all"},
+     "all",
+     CSIM__ROUTE_GRAM},
+    {"cross products",
+     3000,
+     5,
+     {120, 100, 80, 120, 60},
+     {"cka", "hsic"},
+     CSIM_DOUBLE,
+     "all",
+     CSIM__ROUTE_CROSS},
     {"cross products, single",
      3000,
      5,
      {120, 100, 80, 120, 60},
      {"cka"},
      CSIM_SINGLE_PRECISION,
-     "all"},
-    {"nuclear norms", 1500, 4, {150, 150, 90, 120}, {"procrustes", "cka"}, CSIM_DOUBLE, "all"},
-    {"bases", 2000, 5, {150, 150, 90, 120, 30}, {"cca_mean"}, CSIM_DOUBLE, "all"},
-    {"bases and vectors", 1500, 4, {150, 150, 90, 120}, {"linreg", "cca_mean"}, CSIM_DOUBLE, "all"},
-    {"bases, few examples", 200, 4, {500, 400, 500, 300}, {"cca_mean"}, CSIM_DOUBLE, "all"},
+     "all",
+     CSIM__ROUTE_CROSS},
+    {"nuclear norms",
+     1500,
+     4,
+     {150, 150, 90, 120},
+     {"procrustes", "cka"},
+     CSIM_DOUBLE,
+     "all",
+     CSIM__ROUTE_CROSS},
+    {"bases",
+     2000,
+     5,
+     {150, 150, 90, 120, 30},
+     {"cca_mean"},
+     CSIM_DOUBLE,
+     "all",
+     CSIM__ROUTE_BASIS},
+    {"bases and vectors",
+     1500,
+     4,
+     {150, 150, 90, 120},
+     {"linreg", "cca_mean"},
+     CSIM_DOUBLE,
+     "all",
+     CSIM__ROUTE_BASIS},
+    {"bases, few examples",
+     200,
+     4,
+     {500, 400, 500, 300},
+     {"cca_mean"},
+     CSIM_DOUBLE,
+     "all",
+     CSIM__ROUTE_BASIS},
     {"matching",
      1200,
      4,
      {150, 130, 150, 120},
      {"align_cos", "hard_corr", "norm"},
      CSIM_DOUBLE,
-     "all"},
+     "all",
+     CSIM__ROUTE_CROSS},
     {"all together",
      1000,
      4,
      {100, 130, 110, 120},
      {"cka", "cca_mean", "procrustes", "align_cos", "linreg", "norm", "eos"},
      CSIM_DOUBLE,
-     "all"},
+     "all",
+     CSIM__ROUTE_BASIS},
 };
 
 enum { PROBLEMS = sizeof problems / sizeof problems[0] };
@@ -142,6 +189,7 @@ static void memory_is_as_foretold(void **state)
         make_input(ctx, &problems[i], true, &in);
         int size = csim_context_size(ctx);
         assert_int_equal(foretell(ctx, &in, size, &csim__machine_typical, &f), CSIM_OK);
+        assert_int_equal(f.routes[problems[i].route], f.pairs);
         double ratio = (double)f.peak / (double)sweep_peak(ctx, &in);
         if (!(ratio > 0.9 && ratio < 1.1)) {
             print_error("%s at %d ranks: foretold / counted = %.3f\n", problems[i].name, size,
@@ -158,8 +206,8 @@ static void memory_is_as_foretold(void **state)
 static void limits_are_kept(void **state)
 {
     (void)state;
-    const problem p = {"many blocks",  600,         8,    {160, 160, 160, 160, 160, 160, 160, 160},
-                       {"procrustes"}, CSIM_DOUBLE, "all"};
+    const problem p = {"many blocks",  600,         8,     {160, 160, 160, 160, 160, 160, 160, 160},
+                       {"procrustes"}, CSIM_DOUBLE, "all", CSIM__ROUTE_CROSS};
     csim_context *ctx = harness_context();
     csim__forecast loose, tight;
     input in;
@@ -279,9 +327,12 @@ static void time_by_hand(void **state)
 {
     (void)state;
     csim_context *ctx = harness_context();
-    const problem cross = {"", 2000, 3, {100, 100, 100}, {"cka"}, CSIM_DOUBLE, "all"};
-    const problem gram = {"", 400, 3, {200, 200, 200}, {"cka"}, CSIM_DOUBLE, "all"};
-    const problem svd = {"", 2000, 3, {100, 100, 100}, {"procrustes"}, CSIM_DOUBLE, "all"};
+    const problem cross = {"",      2000,        3,     {100, 100, 100},
+                           {"cka"}, CSIM_DOUBLE, "all", CSIM__ROUTE_CROSS};
+    const problem gram = {"",      400,         3,     {200, 200, 200},
+                          {"cka"}, CSIM_DOUBLE, "all", CSIM__ROUTE_CROSS};
+    const problem svd = {
+        "", 2000, 3, {100, 100, 100}, {"procrustes"}, CSIM_DOUBLE, "all", CSIM__ROUTE_CROSS};
     csim__forecast f;
     csim__machine m = swift();
     for (int i = 0; i < CSIM__GEMM_SIZES; i++) { m.gemm[0][i] = 1e9; }
@@ -318,7 +369,7 @@ static void ranks_without_work(void **state)
 {
     (void)state;
     csim_context *ctx = harness_context();
-    const problem p = {"", 400, 2, {20, 20}, {"cka"}, CSIM_DOUBLE, "all"};
+    const problem p = {"", 400, 2, {20, 20}, {"cka"}, CSIM_DOUBLE, "all", CSIM__ROUTE_CROSS};
     csim__forecast f;
     seconds(ctx, &p, 10, &csim__machine_typical, &f);
     assert_int_equal(f.chunks, 7);
