@@ -11,6 +11,10 @@
  *  @return 1 if a BLAS that can be told was found */
 int csim__set_blas_threads(int threads);
 
+/** The most crowded node: threads that its ranks want, cores that they may run on together, 0 where
+ *  that is not known. Collective. @return CSIM_OK, CSIM_E_MPI */
+csim_status csim__survey_nodes(csim_context *ctx, int threads, int64_t *wanted, int64_t *cores);
+
 /** Warn where the ranks of a node times @p threads exceed the cores that they may run on, and
  *  where SLURM started several tasks that do not know of each other. Collective.
  *  @return CSIM_OK, CSIM_E_MEM, CSIM_E_MPI */

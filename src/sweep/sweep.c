@@ -225,7 +225,12 @@ csim_status csim_sweep_plan(csim_context *ctx, csim_set *const *sets, int set_co
     CSIM_TRY(check_options(ctx, options, &w.needs));
     CSIM_TRY(prepare(&w));
     CSIM_TRY(csim__sweep_tiling(&w));
-    *cost = (csim_sweep_cost){w.cost.shard_bytes, w.cost.tile_bytes, w.cost.flops};
+    *cost = (csim_sweep_cost){.example_bytes = w.cost.shard_bytes,
+                              .tile_bytes = w.cost.tile_bytes,
+                              .flops = w.cost.flops,
+                              .gram_pairs = w.cost.routes[CSIM__ROUTE_GRAM],
+                              .cross_pairs = w.cost.routes[CSIM__ROUTE_CROSS],
+                              .basis_pairs = w.cost.routes[CSIM__ROUTE_BASIS]};
 done:
     release(&w);
     return st;
