@@ -140,7 +140,9 @@ static void print_error(const csim__app *app, csim_status st, const csim__comman
     snprintf(text, sizeof text, "%s%s%s%s%s", error[0] != '\0' ? error : csim_status_text(st), hint,
              hint[0] != '\0' && command != NULL ? command->name : "",
              hint[0] != '\0' && command != NULL ? " " : "", hint[0] != '\0' ? "--help" : "");
-    csim__logger_sink((void *)&app->log, CSIM_LOG_ERROR, "error", text, NULL, 0);
+    bool stopped = st == CSIM_E_STOPPED; /* as it was asked to */
+    csim__logger_sink((void *)&app->log, stopped ? CSIM_LOG_WARNING : CSIM_LOG_ERROR,
+                      stopped ? "stopped" : "error", text, NULL, 0);
 }
 
 /* CONTRASIM_FAULT=N or N:SEED lets one vote in N fail, to test what happens then. */

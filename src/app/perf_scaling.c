@@ -20,6 +20,9 @@ csim_status csim__perf_scaling_check(const csim__app *app, const csim__perf_opti
         return csim__config_fail(config, "", "overwrite", "is of use with --extrap only");
     }
     if (!o->scaling) { return CSIM_OK; }
+    if (o->calibrate) {
+        return csim__config_fail(config, "", "scaling", "and --calibrate are two measurements");
+    }
     if (o->what != WHAT_SWEEP) {
         return csim__config_fail(config, "", "scaling", "measures the sweep, not training");
     }

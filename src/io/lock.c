@@ -45,12 +45,13 @@ static bool is_current(const csim__lock *lock)
            named.st_dev == open.st_dev && named.st_ino == open.st_ino;
 }
 
-/* The text in the file; "" if there is none. Is it one of ours, or nothing? */
+/* The text in the file; "" if there is none. Is it one of ours, be it torn, or nothing? */
 static bool read_holder(int fd, char said[SAID])
 {
     ssize_t n = pread(fd, said, SAID - 1, 0);
     said[n > 0 ? n : 0] = '\0';
-    return n == 0 || (n >= (ssize_t)sizeof MARK - 1 && memcmp(said, MARK, sizeof MARK - 1) == 0);
+    size_t some = n > (ssize_t)sizeof MARK - 1 ? sizeof MARK - 1 : (size_t)(n > 0 ? n : 0);
+    return n >= 0 && memcmp(said, MARK, some) == 0;
 }
 
 /* Say in the file who holds it. Only messages need that: a full disk is no failure. */
@@ -92,7 +93,7 @@ static csim_status refuse(csim_context *ctx, const char *output, const csim__loc
     long pid = 0, named = 0;
     if (lock->fd >= 0) {
         if (fcntl(lock->fd, F_GETLK, &found) == 0 && found.l_type != F_UNLCK) { pid = found.l_pid; }
-        if (read_holder(lock->fd, said) && said[0] != '\0') {
+        if (read_holder(lock->fd, said) && strlen(said) >= sizeof MARK) {
             (void)sscanf(said + sizeof MARK - 1, "%ld", &named);
             said[strcspn(said, "\n")] = '\0';
         }

@@ -13,7 +13,7 @@
 #include "linalg/dense.h"
 #include "sweep/state.h"
 
-enum { RECORD_REQUEST, RECORD_SITE, RECORD_PAIRS };
+enum { RECORD_REQUEST, RECORD_SITES, RECORD_PAIRS };
 
 typedef struct site_record {
     int64_t site, rank;
@@ -139,17 +139,31 @@ typedef struct replay {
     bool begun; /* the request was there */
 } replay;
 
-static csim_status take_site(csim__sweep *w, const site_record *r, int64_t bytes)
+static csim_status take_sites(csim__sweep *w, const site_record *r, int64_t bytes)
 {
-    if (bytes != (int64_t)sizeof *r || r->site < 0 || r->site >= w->all_count) {
-        return csim__fail(w->ctx, CSIM_E_FORMAT, "%s: a record of a layer that is not there",
-                          w->options->journal);
+    int64_t count = bytes / (int64_t)sizeof *r;
+    for (int64_t i = 0; i < count; i++, r++) {
+        if (bytes % (int64_t)sizeof *r != 0 || r->site < 0 || r->site >= w->all_count) {
+            return csim__fail(w->ctx, CSIM_E_FORMAT, "%s: a record of a layer that is not there",
+                              w->options->journal);
+        }
+        csim__site *site = &w->all[r->site];
+        site->checksum = r->checksum;
+        site->hashed = true;
+        if (r->rank >= 0) { site->rank = r->rank; }
+        w->saved_rank[r->site] = site->rank;
     }
-    csim__site *site = &w->all[r->site];
-    site->checksum = r->checksum;
-    site->hashed = true;
-    if (r->rank >= 0) { site->rank = r->rank; }
     return CSIM_OK;
+}
+
+/* Without any pairs nothing hangs on the checksums of an earlier reading. */
+static void drop_sites(csim__sweep *w)
+{
+    for (int s = 0; s < w->all_count; s++) {
+        w->all[s].hashed = false;
+        w->all[s].rank = -1;
+        w->saved_rank[s] = -2;
+    }
 }
 
 static csim_status take_pairs(csim__sweep *w, const int64_t *words, int64_t bytes)
@@ -175,7 +189,7 @@ static csim_status visit(void *user, int kind, const void *data, int64_t bytes)
         r->begun = true;
         return compare(r->w, data, r->request);
     }
-    if (kind == RECORD_SITE && r->begun) { return take_site(r->w, data, bytes); }
+    if (kind == RECORD_SITES && r->begun) { return take_sites(r->w, data, bytes); }
     if (kind == RECORD_PAIRS && r->begun) { return take_pairs(r->w, data, bytes); }
     return csim__fail(r->w->ctx, CSIM_E_FORMAT, "%s: a record of unknown kind %d",
                       r->w->options->journal, kind);
@@ -214,10 +228,13 @@ static csim_status open_journal(csim__sweep *w)
     char *request = NULL;
     int64_t torn = 0;
     csim_status st = CSIM_OK;
+    CSIM_TRY(csim__alloc(ctx, w->all_count, sizeof *w->saved_rank, "saved layers", &w->saved_rank));
+    drop_sites(w);
     CSIM_TRY(describe(w, &request));
     r.request = request;
     if (w->options->resume) {
         CSIM_TRY(csim__journal_open(ctx, path, visit, &r, &torn, &w->journal));
+        if (w->saved == 0) { drop_sites(w); }
     } else {
         CSIM_TRY(clear_way(w));
     }
@@ -288,6 +305,7 @@ csim_status csim__saved_begin(csim__sweep *w)
 void csim__saved_end(csim__sweep *w, csim_status st)
 {
     bool nothing = st != CSIM_OK && w->journal != NULL && w->saved == 0;
+    csim__free(w->ctx, &w->saved_rank);
     csim__journal_close(w->ctx, &w->journal);
     if (nothing) { csim__file_remove(w->ctx, w->options->journal); } /* the failure counts */
 }
@@ -296,13 +314,24 @@ void csim__saved_end(csim__sweep *w, csim_status st)
 
 csim_status csim__saved_sites(csim__sweep *w)
 {
+    site_record *list = NULL;
+    int64_t count = 0;
     csim_status st = CSIM_OK;
     if (w->options->journal == NULL) { return CSIM_OK; }
-    for (int s = 0; w->journal != NULL && st == CSIM_OK && s < w->count; s++) {
+    if (w->journal == NULL) { goto done; }
+    CSIM_TRY(csim__alloc(w->ctx, w->count, sizeof *list, "records of layers", &list));
+    for (int s = 0; s < w->count; s++) {
         const csim__site *t = &w->all[w->id[s]];
-        site_record r = {w->id[s], t->rank, t->checksum};
-        st = csim__journal_append(w->ctx, w->journal, RECORD_SITE, &r, (int64_t)sizeof r);
+        if (w->saved_rank[w->id[s]] == t->rank) { continue; }
+        w->saved_rank[w->id[s]] = t->rank;
+        list[count++] = (site_record){w->id[s], t->rank, t->checksum};
     }
+    if (count > 0) {
+        st = csim__journal_append(w->ctx, w->journal, RECORD_SITES, list,
+                                  count * (int64_t)sizeof *list);
+    }
+done:
+    csim__free(w->ctx, &list);
     return csim__vote(w->ctx, st);
 }
 

@@ -43,6 +43,7 @@ typedef struct csim__sweep {
 
     csim__journal *journal; /* of finished pairs; NULL: none, or not rank 0 */
     int64_t saved;          /* pairs that it holds */
+    int64_t *saved_rank;    /* [all_count] of sites that it holds, −2: not this site */
 
     /* the tile at hand */
     int count;        /* sites */
