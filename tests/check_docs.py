@@ -1,6 +1,7 @@
 """The documentation against the program: measures, options, commands, notes, attributes, links, and
 the examples of the user guide."""
 import contextlib
+import glob
 import io
 import json
 import os
@@ -19,7 +20,7 @@ BIN = os.environ["CONTRASIM_BIN"]
 MPIEXEC = os.environ["CONTRASIM_MPIEXEC"]
 SOURCE = os.environ["CONTRASIM_SOURCE"]
 # Programs whose options in the documents are not ours.
-FOREIGN = {"bash", "cmake", "ctest", "git", "mpirun", "ncdump", "pip", "sbatch", "scontrol", "srun"}
+FOREIGN = {"#SBATCH", "bash", "cmake", "ctest", "git", "mpirun", "ncdump", "pip", "sbatch", "scontrol", "srun"}
 GLOBAL = {"--help", "--version", "--man", "--completion"}
 # Open MPI starts faster when it need not look for networks or be ready to spawn. Isolated processes
 # share one session folder and remove it at their end: it must be this test's own.
@@ -269,7 +270,8 @@ class Documents(unittest.TestCase):
         for line in program_lines(text):
             if "inputs/" not in line and "out.nc" not in line or "model" in line:
                 continue
-            words = shlex.split(line)
+            words = [name for word in shlex.split(line.replace("$I", "1").replace("1/8", "1/1"))
+                     for name in sorted(glob.glob(word)) or [word]]
             at = words.index("contrasim")
             start = [MPIEXEC, words[2]] if words[:2] == ["mpirun", "-n"] else []
             if at > 0 and not start or any(w.endswith(".safetensors") for w in words):

@@ -151,6 +151,31 @@ static void two_generations(void **unused)
     harness_context_free(&ctx);
 }
 
+/* The link stays; its target, and what that was before, lie side by side. */
+static void through_a_link(void **unused)
+{
+    (void)unused;
+    csim_context *ctx = harness_context();
+    struct stat s;
+    clear(ctx, "behind/real.nc");
+    if (csim_context_rank(ctx) == 0) {
+        assert_true(mkdir("behind", 0777) == 0 || errno == EEXIST);
+        remove("link.nc");
+    }
+    case_meet();
+    case_must(ctx, write_generation(ctx, "behind/real.nc", 1));
+    if (csim_context_rank(ctx) == 0) { assert_int_equal(symlink("behind/real.nc", "link.nc"), 0); }
+    case_meet();
+    case_must(ctx, write_generation(ctx, "link.nc", 2));
+    assert_int_equal(generation(ctx, "link.nc"), 2);
+    assert_int_equal(generation(ctx, "behind/real.nc"), 2);
+    assert_int_equal(generation(ctx, "behind/real.nc.prev"), 1);
+    assert_int_equal(lstat("link.nc", &s), 0);
+    assert_true(S_ISLNK(s.st_mode));
+    assert_int_equal(lstat("link.nc.prev", &s), -1);
+    harness_context_free(&ctx);
+}
+
 /* Names that cannot be written to, and no checkpoint at all. */
 static void bad_outputs(void **unused)
 {
@@ -364,10 +389,10 @@ int main(int argc, char **argv)
 {
     MPI_Init(&argc, &argv);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(two_generations), cmocka_unit_test(bad_outputs),
-        cmocka_unit_test(full_disk),       cmocka_unit_test(every_moment),
-        cmocka_unit_test(without_links),   cmocka_unit_test(faults),
-        cmocka_unit_test(out_of_memory),
+        cmocka_unit_test(two_generations), cmocka_unit_test(through_a_link),
+        cmocka_unit_test(bad_outputs),     cmocka_unit_test(full_disk),
+        cmocka_unit_test(every_moment),    cmocka_unit_test(without_links),
+        cmocka_unit_test(faults),          cmocka_unit_test(out_of_memory),
     };
     return harness_finish(cmocka_run_group_tests_name("checkpoint_write", tests, NULL, NULL));
 }

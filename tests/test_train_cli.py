@@ -245,13 +245,24 @@ class Train(unittest.TestCase):
         with open("hurt.nc", "r+b") as file:
             file.truncate(os.path.getsize("hurt.nc") // 2)
         done = self.train("hurt.nc", "--epochs", "3", "--resume", ranks=2)
-        self.expect(done, 0, "warning: ", "going on from hurt.nc.prev")
+        self.expect(done, 0, "warning: hurt.nc (", "going on from hurt.nc.prev",
+                    "hurt.nc.prev: going on after epoch 2")
+        self.assertNotIn("hurt.nc: going on", done.stderr)
+        self.same("hurt.nc", "whole.nc")
+        self.same("hurt.nc.prev", "whole.nc.prev")  # not what was damaged
+        self.assertTrue(os.path.exists("hurt.nc.damaged"))
+        os.remove("hurt.nc")
+        shutil.copy("whole.nc.prev", "hurt.nc.prev")
+        done = self.train("hurt.nc", "--epochs", "3", "--resume", ranks=2)
+        self.expect(done, 0, "warning: hurt.nc is not there; going on from hurt.nc.prev",
+                    "hurt.nc.prev: going on after epoch")
         self.same("hurt.nc", "whole.nc")
         for name in ("hurt.nc", "hurt.nc.prev"):
             with open(name, "r+b") as file:
                 file.seek(os.path.getsize(name) // 3)
                 file.write(b"damage")
-        self.expect(self.train("hurt.nc", "--epochs", "3", "--resume", ranks=2), 1, "hurt.nc")
+        self.expect(self.train("hurt.nc", "--epochs", "3", "--resume", ranks=2), 1,
+                    "hurt.nc is damaged", "the one before: hurt.nc.prev is damaged")
 
     def test_encoders_that_do_not_fit(self):
         self.expect(self.train("fit.nc", "--epochs", "1"), 0)
@@ -360,8 +371,77 @@ class Train(unittest.TestCase):
         process = self.start("killed.nc", 2)
         self.assertEqual(process.wait(timeout=60), 0, self.said())
         self.same("killed.nc", plain)
-        left = [s for s in os.listdir(".") if s.startswith("killed.nc.")]
-        self.assertFalse([s for s in left if not re.search(r"\.(prev|lock|partial\.\d+)$", s)])
+        self.assertEqual(self.beside("killed.nc"), ["killed.nc.prev"])
+
+    # -- two jobs -------------------------------------------------------------------------------
+
+    @staticmethod
+    def beside(output):
+        """Other files that belong to an output."""
+        return sorted(s for s in os.listdir(".") if s.startswith(output + "."))
+
+    def stopped(self, output):
+        """A training alone that holds its output and does not move; its process."""
+        process = self.start(output, None)
+        wait_for(lambda: os.path.exists(output + ".prev"))
+        os.kill(process.pid, signal.SIGSTOP)
+        self.assertIsNone(process.poll())
+        self.assertTrue(os.path.exists(output + ".lock"))
+        return process
+
+    def test_one_job_an_output(self):
+        """A second job, with whatever it may do, is kept off; the first one's bytes do not change."""
+        plain = self.undisturbed()
+        remove("held.nc")
+        process = self.stopped("held.nc")
+        try:
+            before = os.stat("held.nc").st_mtime_ns
+            for words, ranks in ((("--resume",), 2), (("--overwrite",), None)):
+                began = time.monotonic()
+                done = self.train("held.nc", *self.LONG, *words, ranks=ranks)
+                self.assertGreater(time.monotonic() - began, 9.9)
+                self.expect(done, 1, "waiting up to 10 s",
+                            f"held.nc: another job (process {process.pid} on {os.uname().nodename}) "
+                            "works on this output")
+            done = run("sweep", "a.npz", "-o", "held.nc", "--overwrite", ranks=2)
+            self.expect(done, 1, f"another job (process {process.pid} on ")
+            self.assertEqual(os.stat("held.nc").st_mtime_ns, before)
+        finally:
+            os.kill(process.pid, signal.SIGCONT)
+        self.assertEqual(process.wait(timeout=60), 0, self.said())
+        self.same("held.nc", plain)
+        self.assertEqual(self.beside("held.nc"), ["held.nc.prev"])
+
+    def test_killed_holder(self):
+        """Its lock goes with it; what it left is cleared away by the next job."""
+        plain = self.undisturbed()
+        for how in ("train", "sweep"):
+            remove("dead.nc")
+            process = self.stopped("dead.nc")
+            process.kill()
+            process.wait(timeout=20)
+            self.assertIn("dead.nc.lock", self.beside("dead.nc"))
+            for name in (f"dead.nc.partial.{process.pid}", "dead.nc.prev.partial.77"):
+                with open(name, "w", encoding="utf-8") as file:
+                    file.write("half of a")
+            left = len([s for s in self.beside("dead.nc") if ".partial." in s])
+            if how == "train":
+                done = self.train("dead.nc", *self.LONG, "--resume", ranks=3)
+                self.same("dead.nc", plain)
+            else:
+                done = run("sweep", "a.npz", "-o", "dead.nc", "--overwrite", ranks=2)
+            self.expect(done, 0, f"dead.nc: removed {left} unfinished files of jobs that were killed")
+            self.assertEqual(self.beside("dead.nc"), ["dead.nc.prev"])
+
+    def test_two_at_once(self):
+        """Both are started together: one trains, the other finds it done."""
+        plain = self.undisturbed()
+        remove("both.nc")
+        jobs = [self.start("both.nc", ranks) for ranks in (None, 2)]
+        for process in jobs:
+            self.assertEqual(process.wait(timeout=60), 0, self.said())
+        self.same("both.nc", plain)
+        self.assertEqual(self.beside("both.nc"), ["both.nc.prev"])
 
     def test_faults(self):
         codes = []

@@ -81,8 +81,8 @@ static void existing_outputs_are_kept(void **state)
     for (int k = 0; k < 2; k++) {
         train_how how = {.overwrite = k == 0, .resume = k == 1};
         refused(ctx, train_run(ctx, &c, "r", "r_b.nc", &how), CSIM_E_USAGE,
-                "r_b.nc is set b itself");
-        refused(ctx, train_run(ctx, &c, "r", "./r_a.nc", &how), CSIM_E_USAGE, "is set a itself");
+                "output r_b.nc is file r_b.nc of set b, which it would replace");
+        refused(ctx, train_run(ctx, &c, "r", "./r_a.nc", &how), CSIM_E_USAGE, "of set a, which");
     }
     same("r_b.nc", "set.nc");
     refused(ctx, train_run(ctx, &c, "r", "no/folder/r.nc", &(train_how){.resume = 0}), CSIM_E_IO,

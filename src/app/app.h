@@ -11,6 +11,7 @@
 #include "contrasim/options.h"
 #include "contrasim/reps.h"
 #include "core/config.h"
+#include "io/lock.h"
 
 /** Options of every command. */
 typedef struct csim__common {
@@ -108,7 +109,9 @@ csim_status csim__command_line(const csim__app *app, char **text);
 
 /** What a command writes, beside the profile, and what it reads, beside the run file. */
 typedef struct csim__outputs {
-    const char *output; /**< NULL = none */
+    const char *output;        /**< NULL = none */
+    const char *const *beside; /**< endings of the files that a command keeps beside it, the last
+                                    NULL; NULL = none */
     int overwrite;
     const char *input;          /**< a file that is no set, NULL = none */
     const csim_texts *encoders; /**< checkpoints that are read, NULL = none */
@@ -121,6 +124,13 @@ typedef struct csim__outputs {
  *  must follow. Local.
  *  @return CSIM_OK, CSIM_E_USAGE, CSIM_E_EXISTS, CSIM_E_IO, CSIM_E_MEM */
 csim_status csim__check_outputs(const csim__app *app, const csim__outputs *outputs);
+
+/** Keep other jobs off the output from now on, then csim__check_outputs() and its vote: nothing
+ *  between the check and the end of the work is another job's. Collective.
+ *  @param[in,out] lock  zeroed; csim__lock_release(), also on error
+ *  @return as csim__lock_take() and csim__check_outputs() */
+csim_status csim__claim_output(const csim__app *app, const csim__outputs *outputs,
+                               csim__lock *lock);
 
 /** Print the phase profile as a table to stderr and, if asked for, as JSON. Collective. */
 csim_status csim__report_profile(csim__app *app);

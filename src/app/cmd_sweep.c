@@ -8,6 +8,7 @@
 #include "app/machine.h"
 #include "app/stop.h"
 #include "contrasim/sweep.h"
+#include "core/text.h"
 #include "io/file.h"
 
 /* What changes a result, and what does not, apart: only the first is written into it. */
@@ -156,7 +157,7 @@ done:
     return st;
 }
 
-/* All that is checked before the first byte is read; the same on every rank but for the output. */
+/* What the options say, checked before the first byte is read; the same on every rank. */
 static csim_status check_options(csim__app *app, const sweep_options *options, int *chosen)
 {
     csim__config *config = app->config;
@@ -182,9 +183,6 @@ static csim_status check_options(csim__app *app, const sweep_options *options, i
         st = csim__fail(app->ctx, CSIM_E_USAGE, "--resume and --overwrite contradict each other");
         goto done;
     }
-    csim__outputs outputs = {.output = options->output,
-                             .overwrite = options->overwrite || options->resume};
-    CSIM_TRY(csim__check_outputs(app, &outputs));
 done:
     return st;
 }
@@ -236,7 +234,11 @@ done:
 
 static csim_status journal_of(csim_context *ctx, const sweep_options *options, char **journal)
 {
-    return csim__format(ctx, journal, "%s.journal", options->output);
+    char *file = NULL;
+    csim_status st = csim__file_target(ctx, options->output, &file);
+    if (st == CSIM_OK) { st = csim__format(ctx, journal, "%s.journal", file); }
+    csim__free(ctx, &file);
+    return st;
 }
 
 /* The work that was saved is not needed, or not wanted. Collective. */
@@ -252,27 +254,70 @@ static csim_status forget(csim_context *ctx, const sweep_options *options)
     return csim__vote(ctx, st);
 }
 
-/* Is there nothing left to do? Collective; with --resume only. */
-static csim_status look_for_finished(csim__app *app, const sweep_options *options, bool *finished)
+/* Was a finished file made with these options, from inputs of these sizes? Rank 0. */
+static csim_status check_finished(csim__app *app, const sweep_options *options,
+                                  const csim_sweep_options *sweep, csim_set *const *sets,
+                                  const csim_results *results)
+{
+    csim_context *ctx = app->ctx;
+    char *config = NULL;
+    int a = 0, b = 0;
+    const csim_attribute *saved = csim_results_attribute_find(results, -1, "configuration");
+    const csim_attribute *bytes = csim_results_attribute_find(results, -1, "input_bytes");
+    const csim_attribute *part = csim_results_attribute_find(results, -1, "part");
+    csim_status st = csim__config_write(app->config, &config);
+    const char *there = saved != NULL ? saved->text : "", *here = config;
+    if (st == CSIM_OK && csim__text_difference(&there, &a, &here, &b)) {
+        st = csim__fail(ctx, CSIM_E_DATA,
+                        "--resume: %s is finished, with other options: '%.*s' there, '%.*s' here",
+                        options->output, a, there, b, here);
+    }
+    int64_t own[2] = {sweep->part, sweep->parts}, none[2] = {0, 0};
+    const int64_t *other = part != NULL && part->count == 2 ? part->integers : none;
+    if (st == CSIM_OK && memcmp(own, other, sizeof own) != 0) {
+        st = csim__fail(ctx, CSIM_E_DATA,
+                        "--resume: %s is finished, part %" PRId64 " of %" PRId64 " there, part %d "
+                        "of %d here",
+                        options->output, other[0], other[1], sweep->part, sweep->parts);
+    }
+    for (int i = 0; st == CSIM_OK && bytes != NULL && i < options->sets.count; i++) {
+        if (i < bytes->count && bytes->integers[i] == csim_set_bytes(sets[i])) { continue; }
+        st = csim__fail(ctx, CSIM_E_DATA,
+                        "--resume: %s is finished, and set %s is of other size now",
+                        options->output, csim_set_name(sets[i]));
+    }
+    csim__free(ctx, &config);
+    return st;
+}
+
+/* Is there nothing left to do? A journal beside the output is of a sweep that is not finished, even
+ * where an earlier one was. Collective; with --resume only. */
+static csim_status look_for_finished(csim__app *app, const sweep_options *options,
+                                     const csim_sweep_options *sweep, csim_set *const *sets,
+                                     bool *finished)
 {
     csim_context *ctx = app->ctx;
     csim_results *results = NULL;
     int there = 0;
     *finished = false;
-    if (csim_context_rank(ctx) == 0) { there = csim__file_exists(options->output); }
+    if (csim_context_rank(ctx) == 0) {
+        there = csim__file_exists(options->output) && !csim__file_exists(sweep->journal);
+    }
     csim_status st = csim__mpi(ctx, MPI_Bcast(&there, 1, MPI_INT, 0, csim_context_comm(ctx)),
                                "look at the output");
-    st = csim__vote(ctx, st);
-    if (st != CSIM_OK || !there) { return st; }
-    st = csim_results_read(ctx, options->output, &results);
-    csim_results_free(&results);
-    if (st != CSIM_OK) { return st; }
+    CSIM_TRY(csim__vote(ctx, st));
+    if (!there) { goto done; }
+    CSIM_TRY(csim_results_read(ctx, options->output, &results));
+    if (csim_context_rank(ctx) == 0) { st = check_finished(app, options, sweep, sets, results); }
+    CSIM_TRY(csim__vote(ctx, st));
     *finished = true;
     if (csim_context_rank(ctx) == 0) {
         csim__logger_clear(&app->log);
         printf("%s is finished: nothing to do\n", options->output);
     }
-    return forget(ctx, options);
+done:
+    csim_results_free(&results);
+    return st;
 }
 
 /* Write the file, print what was asked for, say how it went. Collective. */
@@ -291,7 +336,8 @@ static csim_status deliver(csim__app *app, const sweep_options *options, csim_re
              count[CSIM_CELL_DONE] == 1 ? "" : "s", count[CSIM_CELL_UNDEFINED],
              count[CSIM_CELL_FAILED]);
     if (options->output != NULL) {
-        CSIM_TRY(csim_results_write(ctx, results, options->output, options->overwrite));
+        CSIM_TRY(csim_results_write(ctx, results, options->output,
+                                    options->overwrite || options->resume));
         CSIM_TRY(forget(ctx, options));
     }
     if (print) {
@@ -325,10 +371,14 @@ done:
     return st;
 }
 
+/* What a sweep keeps beside its output. */
+static const char *const beside[] = {".journal", ".lock", NULL};
+
 static csim_status open_sets(csim__app *app, const sweep_options *options, csim_set **sets)
 {
     csim_context *ctx = app->ctx;
     csim__outputs outputs = {.output = options->output,
+                             .beside = beside,
                              .overwrite = options->overwrite || options->resume,
                              .encoders = &options->encoders,
                              .sets = sets,
@@ -377,7 +427,6 @@ static csim_status prepare_saving(csim__app *app, const sweep_options *options,
     }
     CSIM_TRY(csim__vote(ctx, st));
     if (*journal == NULL) { goto done; }
-    csim__stop_listen();
     sweep->journal = *journal;
     sweep->resume = options->resume;
     sweep->stop = csim__stop_asked;
@@ -397,14 +446,17 @@ static csim_status sweep_run(csim__app *app, void *target)
     csim_sweep_measure *measures = NULL;
     csim_encoder **encoders = NULL;
     csim_results *results = NULL;
+    csim__outputs outputs = {.output = options->output,
+                             .overwrite = options->overwrite || options->resume};
+    csim__lock lock = {.path = NULL};
     int measure_count = 0, rows = 0, cols = 0;
     csim_status st = prepare_sweep(app, options, &sets, &measures, &measure_count);
     if (st == CSIM_OK) {
         st = csim__choose_grid(app->config, options->grid, options->group_size, &rows, &cols);
     }
     CSIM_TRY(csim__vote(ctx, st));
-    if (options->resume) { CSIM_TRY(look_for_finished(app, options, &finished)); }
-    if (finished) { goto done; }
+    if (options->output != NULL) { csim__stop_listen(); } /* else nothing is saved: just end */
+    CSIM_TRY(csim__claim_output(app, &outputs, &lock));
     if (memory == 0) { CSIM_TRY(csim__default_memory(ctx, &memory)); }
     CSIM_TRY(csim__read_encoders(ctx, &options->encoders, &encoders));
     CSIM_TRY(open_sets(app, options, sets));
@@ -424,6 +476,8 @@ static csim_status sweep_run(csim__app *app, void *target)
                                 .progress = app->common.quiet ? NULL : csim__logger_progress,
                                 .progress_user = &app->log};
     CSIM_TRY(prepare_saving(app, options, &sweep, &journal));
+    if (options->resume) { CSIM_TRY(look_for_finished(app, options, &sweep, sets, &finished)); }
+    if (finished) { goto done; }
     CSIM_TRY(csim_sweep(ctx, sets, options->sets.count, &sweep, &results));
     CSIM_TRY(csim__vote(ctx, describe_run(app, results, start)));
     CSIM_TRY(deliver(app, options, results));
@@ -434,6 +488,7 @@ done:
     csim__free_encoders(ctx, options->encoders.count, &encoders);
     csim__free(ctx, &sets);
     csim__free(ctx, &measures);
+    csim__lock_release(ctx, &lock);
     return st;
 }
 

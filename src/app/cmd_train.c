@@ -39,7 +39,8 @@ static const csim_option how_table[] = {
     {.name = "resume",
      .kind = CSIM_OPTION_FLAG,
      .offset = offsetof(train_options, resume),
-     .help = "go on from the checkpoint, or start where there is none; --epochs may have grown"},
+     .help = "go on from the checkpoint, or from FILE.prev where it is damaged, or start where "
+             "there is none; --epochs may have grown"},
     {.name = "walltime",
      .kind = CSIM_OPTION_TEXT,
      .offset = offsetof(train_options, walltime),
@@ -99,6 +100,7 @@ static csim_status train_run(csim__app *app, void *target)
     train_options *options = target;
     csim_context *ctx = app->ctx;
     csim_set **sets = NULL;
+    csim__lock lock = {.path = NULL};
     csim_status st = check_options(app, options);
     csim_train_run run = {.output = options->output,
                           .resume = options->resume,
@@ -108,12 +110,14 @@ static csim_status train_run(csim__app *app, void *target)
                           .progress = app->common.quiet ? NULL : csim__logger_progress,
                           .progress_user = &app->log};
     if (st == CSIM_OK) { st = csim__calloc(ctx, options->sets.count, sizeof *sets, "sets", &sets); }
+    static const char *const beside[] = {".prev", ".lock", NULL};
     csim__outputs outputs = {.output = options->output,
+                             .beside = beside,
                              .overwrite = options->overwrite || options->resume,
                              .sets = sets,
                              .count = sets != NULL ? options->sets.count : 0};
-    if (st == CSIM_OK) { st = csim__check_outputs(app, &outputs); }
     CSIM_TRY(csim__vote(ctx, st));
+    CSIM_TRY(csim__claim_output(app, &outputs, &lock));
     csim__stop_listen();
     for (int i = 0; i < options->sets.count; i++) {
         CSIM_TRY(csim_set_open(ctx, options->sets.text[i], &options->input, &sets[i]));
@@ -128,6 +132,7 @@ static csim_status train_run(csim__app *app, void *target)
 done:
     for (int i = 0; sets != NULL && i < options->sets.count; i++) { csim_set_free(&sets[i]); }
     csim__free(ctx, &sets);
+    csim__lock_release(ctx, &lock);
     return st;
 }
 
@@ -139,7 +144,8 @@ const csim__command csim__command_train = {
         "Train an encoder on the rows of the sets and write it to a checkpoint, which --encoder of "
         "the other commands takes. The default loss draws the rows of one example together and "
         "pushes all others apart; --item set does so with whole layers. Row i is the same example "
-        "in all sets, and layers are paired by their place.",
+        "in all sets, and layers are paired by their place. FILE.lock keeps other jobs off the "
+        "output.",
     .options_size = sizeof(train_options),
     .groups = train_groups,
     .run = train_run,

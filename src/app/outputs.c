@@ -5,17 +5,6 @@
 #include "app/app.h"
 #include "io/file.h"
 
-/* An output against another file; @p set is the name of the other's set, NULL if it is in none. */
-static csim_status check_apart(csim_context *ctx, const char *kind, const char *path,
-                               const char *other_kind, const char *other, const char *set)
-{
-    int same = 0;
-    csim_status st = csim__file_same(ctx, path, other, &same);
-    if (st != CSIM_OK || !same) { return st; }
-    return csim__fail(ctx, CSIM_E_USAGE, "%s %s is %s %s%s%s, which it would replace", kind, path,
-                      other_kind, other, set != NULL ? " of set " : "", set != NULL ? set : "");
-}
-
 /* An output against all that is read: run file, other file, files of the sets. */
 static csim_status check_inputs(const csim__app *app, const char *kind, const char *path,
                                 const csim__outputs *o)
@@ -23,18 +12,15 @@ static csim_status check_inputs(const csim__app *app, const char *kind, const ch
     csim_context *ctx = app->ctx;
     csim_status st = CSIM_OK;
     if (app->common.config != NULL) {
-        CSIM_TRY(check_apart(ctx, kind, path, "run file", app->common.config, NULL));
+        CSIM_TRY(csim__file_check_apart(ctx, kind, path, "run file", app->common.config, NULL));
     }
-    if (o->input != NULL) { CSIM_TRY(check_apart(ctx, kind, path, "input", o->input, NULL)); }
+    if (o->input != NULL) {
+        CSIM_TRY(csim__file_check_apart(ctx, kind, path, "input", o->input, NULL));
+    }
     for (int i = 0; o->encoders != NULL && i < o->encoders->count; i++) {
-        CSIM_TRY(check_apart(ctx, kind, path, "encoder", o->encoders->text[i], NULL));
+        CSIM_TRY(csim__file_check_apart(ctx, kind, path, "encoder", o->encoders->text[i], NULL));
     }
-    for (int i = 0; i < o->count; i++) {
-        for (int k = 0; o->sets[i] != NULL && k < csim_set_file_count(o->sets[i]); k++) {
-            CSIM_TRY(check_apart(ctx, kind, path, "file", csim_set_file(o->sets[i], k),
-                                 csim_set_name(o->sets[i])));
-        }
-    }
+    CSIM_TRY(csim__file_check_sets(ctx, kind, path, o->sets, o->count));
 done:
     return st;
 }
@@ -47,6 +33,24 @@ static csim_status check_profile(csim_context *ctx, const char *path)
     return csim__file_check_output(ctx, path, 1);
 }
 
+/* A file beside the output is an output, too. */
+static csim_status check_beside(const csim__app *app, const csim__outputs *o, const char *ending)
+{
+    char *path = NULL, *file = NULL;
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__file_target(app->ctx, o->output, &file));
+    CSIM_TRY(csim__format(app->ctx, &path, "%s%s", file, ending));
+    CSIM_TRY(check_inputs(app, "file beside the output", path, o));
+    if (app->common.profile_json != NULL) {
+        st = csim__file_check_apart(app->ctx, "--profile-json", app->common.profile_json,
+                                    "file beside the output", path, NULL);
+    }
+done:
+    csim__free(app->ctx, &path);
+    csim__free(app->ctx, &file);
+    return st;
+}
+
 static csim_status check(const csim__app *app, const csim__outputs *o)
 {
     csim_context *ctx = app->ctx;
@@ -55,13 +59,16 @@ static csim_status check(const csim__app *app, const csim__outputs *o)
     if (o->output != NULL) {
         CSIM_TRY(check_inputs(app, "output", o->output, o));
         CSIM_TRY(csim__file_check_output(ctx, o->output, o->overwrite));
+        for (int i = 0; o->beside != NULL && o->beside[i] != NULL; i++) {
+            CSIM_TRY(check_beside(app, o, o->beside[i]));
+        }
     }
     if (profile != NULL) {
         CSIM_TRY(check_inputs(app, "--profile-json", profile, o));
         CSIM_TRY(check_profile(ctx, profile));
     }
     if (profile != NULL && o->output != NULL) {
-        CSIM_TRY(check_apart(ctx, "--profile-json", profile, "output", o->output, NULL));
+        CSIM_TRY(csim__file_check_apart(ctx, "--profile-json", profile, "output", o->output, NULL));
     }
 done:
     return st;
@@ -70,4 +77,12 @@ done:
 csim_status csim__check_outputs(const csim__app *app, const csim__outputs *outputs)
 {
     return csim_context_rank(app->ctx) == 0 ? check(app, outputs) : CSIM_OK;
+}
+
+csim_status csim__claim_output(const csim__app *app, const csim__outputs *outputs, csim__lock *lock)
+{
+    csim_status st = CSIM_OK;
+    if (outputs->output != NULL) { st = csim__lock_take(app->ctx, outputs->output, lock); }
+    if (st != CSIM_OK) { return st; }
+    return csim__vote(app->ctx, csim__check_outputs(app, outputs));
 }

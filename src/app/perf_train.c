@@ -5,6 +5,7 @@
 
 #include "app/perf_train.h"
 #include "contrasim/train.h"
+#include "io/file.h"
 
 enum {
     BATCHES = 4,    /* of an epoch */
@@ -94,7 +95,7 @@ static csim_status train_once(csim__app *app, const csim__perf_options *o, const
                          csim__logger_sink, &app->log);
     CSIM_TRY(csim__vote(ctx, csim_train_resolve(ctx, &train)));
     CSIM_TRY(csim__vote(ctx, csim__format(ctx, &output, "%s/encoder.nc", folder)));
-    CSIM_TRY(csim__vote(ctx, csim__format(ctx, &before, "%s.prev", output)));
+    CSIM_TRY(csim__vote(ctx, csim__file_previous(ctx, output, &before)));
     CSIM_TRY(open_sets(ctx, o, folder, sets, &count));
     csim_train_run run = {.output = output, .overwrite = 1};
     CSIM_TRY(csim_train(ctx, sets, count, &train, &run));

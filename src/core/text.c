@@ -53,3 +53,15 @@ void csim__closest_try(csim__closest *search, const char *candidate)
         search->distance = d;
     }
 }
+
+bool csim__text_difference(const char **a, int *length_a, const char **b, int *length_b)
+{
+    while (**a != '\0' || **b != '\0') {
+        *length_a = (int)strcspn(*a, "\n");
+        *length_b = (int)strcspn(*b, "\n");
+        if (*length_a != *length_b || memcmp(*a, *b, (size_t)*length_a) != 0) { return true; }
+        *a += *length_a + ((*a)[*length_a] == '\n');
+        *b += *length_b + ((*b)[*length_b] == '\n');
+    }
+    return false;
+}

@@ -1,6 +1,8 @@
-/* Words: edit distance, and the known word closest to one that is not known. */
+/* Words: edit distance, and the known word closest to one that is not known. Texts: where they differ. */
 #ifndef CSIM_TEXT_H
 #define CSIM_TEXT_H
+
+#include <stdbool.h>
 
 enum { CSIM__WORD_MAX = 64 }; /* longer words are compared by their first 64 bytes */
 
@@ -20,5 +22,11 @@ csim__closest csim__closest_start(const char *word);
 
 /** Offer a candidate, which must outlive the search; of equally close ones the first stays. */
 void csim__closest_try(csim__closest *search, const char *candidate);
+
+/** Find the first line in which two texts differ. Local, pure.
+ *  @param[in,out] a,b  the texts; on return the lines, up to their '\n' or the end
+ *  @param[out]    length_a,length_b  of the lines; 0 also where there is no further line
+ *  @return whether they differ */
+bool csim__text_difference(const char **a, int *length_a, const char **b, int *length_b);
 
 #endif

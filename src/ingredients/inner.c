@@ -95,7 +95,7 @@ static double tail(const tiles *t, int a, int b, int64_t at, int64_t length)
     return sum;
 }
 
-static double across(vec s)
+static double across(const double *s)
 {
     return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
 }
@@ -105,8 +105,8 @@ static void collect(const tiles *t, int a, int b, int64_t whole, int64_t length,
 {
     for (int r = a; r < a + SIDE && r < t->count; r++) {
         for (int c = b > r ? b : r; c < b + SIDE && c < t->count; c++) {
-            out[r * t->count + c] =
-                across(acc[(r - a) * SIDE + (c - b)]) + tail(t, r, c, whole, length);
+            out[r * t->count + c] = across((const double *)&acc[(r - a) * SIDE + (c - b)]) +
+                                    tail(t, r, c, whole, length);
         }
     }
 }

@@ -95,7 +95,7 @@ csim_status csim__checkpoint_checksum(const csim__checkpoint *checkpoint,
  *  @p path in one step and what was there becomes PATH.prev. From the first success on, PATH or
  *  PATH.prev is whole at every moment, and a failure leaves both as they were, unless it comes
  *  when both have their names (flushing the folder). Where the file system has no hard links, PATH
- *  is missing for a moment and PATH.prev is whole.
+ *  is missing for a moment and PATH.prev is whole. A symbolic link stays: PATH is its target.
  *  @return CSIM_OK, CSIM_E_IO, CSIM_E_ARG, CSIM_E_MEM; the same on every rank
  *  @note   rank 0 holds the file's bytes twice and one more copy of the content meanwhile */
 csim_status csim__checkpoint_write(csim_context *ctx, const csim__checkpoint *checkpoint,

@@ -130,15 +130,16 @@ done:
 csim_status csim__checkpoint_write(csim_context *ctx, const csim__checkpoint *checkpoint,
                                    const char *path)
 {
-    char *temporary = NULL, *previous = NULL;
+    char *temporary = NULL, *previous = NULL, *file = NULL;
     csim_status st = CSIM_OK;
     if (csim_context_rank(ctx) == 0) {
-        st = csim__format(ctx, &previous, "%s.prev", path);
+        st = csim__file_target(ctx, path, &file);
+        if (st == CSIM_OK) { st = csim__file_previous(ctx, path, &previous); }
         if (st == CSIM_OK) { st = prepare(ctx, checkpoint, path, previous, &temporary); }
     }
     CSIM_TRY(csim__vote(ctx, st));
     if (temporary != NULL) {
-        st = csim__file_rotate(ctx, temporary, path, previous);
+        st = csim__file_rotate(ctx, temporary, file, previous);
         csim__free(ctx, &temporary);
     }
     st = csim__vote(ctx, st);
@@ -146,6 +147,7 @@ done:
     if (temporary != NULL) { unlink(temporary); }
     csim__free(ctx, &temporary);
     csim__free(ctx, &previous);
+    csim__free(ctx, &file);
     return st;
 }
 

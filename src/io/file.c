@@ -1,5 +1,6 @@
 /* Output files that are whole or not there. */
 #define _XOPEN_SOURCE 700 /* realpath() */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -23,12 +24,22 @@ static csim_status folder_of(csim_context *ctx, const char *path, char **folder)
     return csim__format(ctx, folder, "%.*s", slash == path ? 1 : (int)(slash - path), path);
 }
 
-/* The file itself behind symbolic links; what does not exist keeps its name. New. */
-static csim_status resolve(csim_context *ctx, const char *path, char **file)
+csim_status csim__file_target(csim_context *ctx, const char *path, char **file)
 {
-    char *real = realpath(path, NULL);
+    struct stat s;
+    char *real = lstat(path, &s) == 0 && S_ISLNK(s.st_mode) ? realpath(path, NULL) : NULL;
     csim_status st = csim__strdup(ctx, real != NULL ? real : path, file);
     free(real);
+    return st;
+}
+
+csim_status csim__file_previous(csim_context *ctx, const char *path, char **previous)
+{
+    char *file = NULL;
+    *previous = NULL;
+    csim_status st = csim__file_target(ctx, path, &file);
+    if (st == CSIM_OK) { st = csim__format(ctx, previous, "%s.prev", file); }
+    csim__free(ctx, &file);
     return st;
 }
 
@@ -47,7 +58,7 @@ csim_status csim__file_check_output(csim_context *ctx, const char *path, int ove
     if (path[0] == 0 || (slash != NULL && slash[1] == 0)) {
         return csim__fail(ctx, CSIM_E_IO, "'%s' is not the name of a file to write", path);
     }
-    CSIM_TRY(resolve(ctx, path, &file));
+    CSIM_TRY(csim__file_target(ctx, path, &file));
     CSIM_TRY(folder_of(ctx, file, &folder));
     if (stat(path, &s) == 0) {
         if (!S_ISREG(s.st_mode)) {
@@ -64,7 +75,7 @@ csim_status csim__file_check_output(csim_context *ctx, const char *path, int ove
     if (stat(folder, &s) != 0 || !S_ISDIR(s.st_mode)) {
         st = csim__fail(ctx, CSIM_E_IO, "%s: there is no folder %s to write to", path, folder);
     } else if (access(folder, W_OK | X_OK) != 0) {
-        st = refuse(ctx, folder, "write to the folder");
+        st = refuse(ctx, path, "write to its folder");
     }
 done:
     csim__free(ctx, &folder);
@@ -98,14 +109,76 @@ done:
     return st;
 }
 
+csim_status csim__file_check_apart(csim_context *ctx, const char *kind, const char *path,
+                                   const char *other_kind, const char *other, const char *set)
+{
+    int same = 0;
+    csim_status st = csim__file_same(ctx, path, other, &same);
+    if (st != CSIM_OK || !same) { return st; }
+    return csim__fail(ctx, CSIM_E_USAGE, "%s %s is %s %s%s%s, which it would replace", kind, path,
+                      other_kind, other, set != NULL ? " of set " : "", set != NULL ? set : "");
+}
+
+csim_status csim__file_check_sets(csim_context *ctx, const char *kind, const char *path,
+                                  csim_set *const *sets, int count)
+{
+    csim_status st = CSIM_OK;
+    for (int i = 0; i < count; i++) {
+        for (int k = 0; sets[i] != NULL && k < csim_set_file_count(sets[i]); k++) {
+            CSIM_TRY(csim__file_check_apart(ctx, kind, path, "file", csim_set_file(sets[i], k),
+                                            csim_set_name(sets[i])));
+        }
+    }
+done:
+    return st;
+}
+
 csim_status csim__file_temporary(csim_context *ctx, const char *path, char **temporary)
 {
     char *file = NULL;
     *temporary = NULL;
-    csim_status st = resolve(ctx, path, &file);
+    csim_status st = csim__file_target(ctx, path, &file);
     if (st == CSIM_OK) {
         st = csim__format(ctx, temporary, "%s.partial.%ld", file, (long)getpid());
     }
+    csim__free(ctx, &file);
+    return st;
+}
+
+/* Is it "BASE.partial.PID" or "BASE.prev.partial.PID"? */
+static int is_temporary(const char *name, const char *base)
+{
+    static const char prev[] = ".prev", mark[] = ".partial.";
+    size_t n = strlen(base);
+    if (strncmp(name, base, n) != 0) { return 0; }
+    name += n;
+    if (strncmp(name, prev, sizeof prev - 1) == 0) { name += sizeof prev - 1; }
+    if (strncmp(name, mark, sizeof mark - 1) != 0) { return 0; }
+    name += sizeof mark - 1;
+    return name[0] != 0 && name[strspn(name, "0123456789")] == 0;
+}
+
+csim_status csim__file_clear_temporary(csim_context *ctx, const char *path, int *removed, int *kept)
+{
+    char *file = NULL, *folder = NULL;
+    DIR *list = NULL;
+    csim_status st = CSIM_OK;
+    *removed = *kept = 0;
+    CSIM_TRY(csim__file_target(ctx, path, &file));
+    CSIM_TRY(folder_of(ctx, file, &folder));
+    const char *slash = strrchr(file, '/'), *base = slash != NULL ? slash + 1 : file;
+    list = opendir(folder);
+    for (struct dirent *d; list != NULL && (d = readdir(list)) != NULL;) {
+        if (!is_temporary(d->d_name, base)) { continue; }
+        if (unlinkat(dirfd(list), d->d_name, 0) == 0) {
+            ++*removed;
+        } else {
+            ++*kept;
+        }
+    }
+    if (list != NULL) { closedir(list); }
+done:
+    csim__free(ctx, &folder);
     csim__free(ctx, &file);
     return st;
 }
@@ -160,7 +233,7 @@ csim_status csim__file_publish(csim_context *ctx, const char *temporary, const c
 {
     csim_status st = CSIM_OK;
     char *file = NULL;
-    CSIM_TRY(resolve(ctx, path, &file));
+    CSIM_TRY(csim__file_target(ctx, path, &file));
     /* link() refuses an existing name in the same step; where links do not exist, look first. */
     if (!overwrite && link(temporary, path) == 0) {
         unlink(temporary);
@@ -235,6 +308,19 @@ done:
         return st;
     }
     return csim__file_sync_folder(ctx, path);
+}
+
+csim_status csim__file_set_aside(csim_context *ctx, const char *path)
+{
+    char *file = NULL, *aside = NULL;
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__file_target(ctx, path, &file));
+    CSIM_TRY(csim__format(ctx, &aside, "%s.damaged", file));
+    if (rename(file, aside) != 0) { st = refuse(ctx, path, "set the damaged file aside"); }
+done:
+    csim__free(ctx, &aside);
+    csim__free(ctx, &file);
+    return st;
 }
 
 csim_status csim__file_remove(csim_context *ctx, const char *path)

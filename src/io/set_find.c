@@ -145,11 +145,20 @@ done:
     return st;
 }
 
+/* Is it the lock of an output? To open and close our own would let it go. */
+static int is_lock(const char *path)
+{
+    static const char end[] = ".lock";
+    size_t n = strlen(path), m = sizeof end - 1;
+    return n > m && strcmp(path + n - m, end) == 0;
+}
+
 /* Add a file to the set; one of an unknown format is an error only when it was named. */
 static csim_status add_file(csim_set *set, const char *path, const char *part_of, int named)
 {
     csim_status st = CSIM_OK;
     csim__set_file f = {0};
+    if (!named && is_lock(path)) { return CSIM_OK; }
     CSIM_TRY(recognise(set->ctx, path, &f.format, &f.bytes));
     if (f.format == NULL && named) {
         return csim__fail(set->ctx, CSIM_E_FORMAT,

@@ -3,10 +3,13 @@
  * sweep of something else can name the difference. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "contrasim/status.h"
+#include "core/text.h"
 #include "ingredients/basis.h"
+#include "io/file.h"
 #include "linalg/dense.h"
 #include "sweep/state.h"
 
@@ -43,6 +46,13 @@ static csim_status add_measures(csim_context *ctx, char **text, const csim_sweep
     return add_line(ctx, text, line);
 }
 
+/* As short as it can be without being another number. */
+static void print_real(char *text, size_t size, double value)
+{
+    snprintf(text, size, "%.15g", value);
+    if (strtod(text, NULL) != value) { snprintf(text, size, "%.17g", value); }
+}
+
 static csim_status add_options(csim_context *ctx, char **text, const csim_sweep_measure *m)
 {
     char line[256];
@@ -54,7 +64,7 @@ static csim_status add_options(csim_context *ctx, char **text, const csim_sweep_
         char *value = line + at;
         size_t room = sizeof line - (size_t)at;
         if (o->kind == CSIM_OPTION_REAL) {
-            snprintf(value, room, "%.17g", *(const double *)field);
+            print_real(value, room, *(const double *)field);
         } else if (o->kind == CSIM_OPTION_INT || o->kind == CSIM_OPTION_SIZE) {
             snprintf(value, room, "%" PRId64, *(const int64_t *)field);
         } else {
@@ -98,7 +108,8 @@ static csim_status describe(csim__sweep *w, char **text)
     snprintf(line, sizeof line, "precision: %s",
              o->precision == CSIM_SINGLE_PRECISION ? "single" : "double");
     if (st == CSIM_OK) { st = add_line(w->ctx, text, line); }
-    snprintf(line, sizeof line, "rank floor: %.17g", csim__rank_floor(o));
+    snprintf(line, sizeof line, "rank floor: ");
+    print_real(line + strlen(line), sizeof line - strlen(line), csim__rank_floor(o));
     if (st == CSIM_OK) { st = add_line(w->ctx, text, line); }
     if (csim__grid_wanted(o)) { /* their rounding is that of the grid */
         snprintf(line, sizeof line, "large pairs: from %lld on grids of %d x %d ranks",
@@ -109,28 +120,15 @@ static csim_status describe(csim__sweep *w, char **text)
     return st == CSIM_OK ? add_line(w->ctx, text, line) : st;
 }
 
-/* Length of the line that starts here. */
-static int line_length(const char *text)
-{
-    return (int)strcspn(text, "\n");
-}
-
 /* The first line in which two requests differ. */
 static csim_status compare(csim__sweep *w, const char *saved, const char *now)
 {
-    while (*saved != 0 || *now != 0) {
-        int a = line_length(saved), b = line_length(now);
-        if (a != b || memcmp(saved, now, (size_t)a) != 0) {
-            return csim__fail(w->ctx, CSIM_E_DATA,
-                              "%s holds the work of another sweep: saved with '%.*s', now '%.*s' "
-                              "(--overwrite starts afresh)",
-                              w->options->journal, a, a > 0 ? saved : "nothing more", b,
-                              b > 0 ? now : "nothing more");
-        }
-        saved += a + (saved[a] == '\n');
-        now += b + (now[b] == '\n');
-    }
-    return CSIM_OK;
+    int a, b;
+    if (!csim__text_difference(&saved, &a, &now, &b)) { return CSIM_OK; }
+    return csim__fail(w->ctx, CSIM_E_DATA,
+                      "--resume: %s holds the work of another sweep: '%.*s' there, '%.*s' here "
+                      "(--overwrite starts afresh)",
+                      w->options->journal, a, saved, b, now);
 }
 
 /* ---- what was saved ---- */
@@ -183,6 +181,30 @@ static csim_status visit(void *user, int kind, const void *data, int64_t bytes)
                       r->w->options->journal, kind);
 }
 
+static csim_status count_pairs(void *user, int kind, const void *data, int64_t bytes)
+{
+    int64_t *records = user;
+    (void)data;
+    (void)bytes;
+    *records += kind == RECORD_PAIRS;
+    return CSIM_OK;
+}
+
+/* Without the wish to resume, saved work is refused; a journal without any is in nobody's way. */
+static csim_status clear_way(csim__sweep *w)
+{
+    const char *path = w->options->journal;
+    int64_t records = 0, torn;
+    csim_status st = csim__journal_open(w->ctx, path, count_pairs, &records, &torn, &w->journal);
+    if (st != CSIM_OK || w->journal == NULL) { return st; }
+    csim__journal_close(w->ctx, &w->journal);
+    if (records == 0) { return csim__file_remove(w->ctx, path); }
+    return csim__fail(w->ctx, CSIM_E_EXISTS,
+                      "%s holds the work of a sweep that did not finish: --resume goes on with it, "
+                      "--overwrite starts afresh",
+                      path);
+}
+
 /* Rank 0: open or make the journal. */
 static csim_status open_journal(csim__sweep *w)
 {
@@ -196,23 +218,15 @@ static csim_status open_journal(csim__sweep *w)
     r.request = request;
     if (w->options->resume) {
         CSIM_TRY(csim__journal_open(ctx, path, visit, &r, &torn, &w->journal));
+    } else {
+        CSIM_TRY(clear_way(w));
     }
     if (torn > 0) {
         csim__log(ctx, CSIM_LOG_WARNING,
                   "%s: the last record is not whole, %lld bytes are left out", path,
                   (long long)torn);
     }
-    if (w->journal == NULL) {
-        st = csim__journal_create(ctx, path, &w->journal);
-        if (st == CSIM_E_EXISTS) {
-            csim__forgive(ctx);
-            st = csim__fail(ctx, CSIM_E_EXISTS,
-                            "%s holds the work of a sweep that did not finish: --resume goes on "
-                            "with it, --overwrite starts afresh",
-                            path);
-        }
-        if (st != CSIM_OK) { goto done; }
-    }
+    if (w->journal == NULL) { CSIM_TRY(csim__journal_create(ctx, path, &w->journal)); }
     if (!r.begun) {
         st = csim__journal_append(ctx, w->journal, RECORD_REQUEST, request,
                                   (int64_t)strlen(request) + 1);
@@ -269,6 +283,13 @@ csim_status csim__saved_begin(csim__sweep *w)
                   (long long)w->saved);
     }
     return st;
+}
+
+void csim__saved_end(csim__sweep *w, csim_status st)
+{
+    bool nothing = st != CSIM_OK && w->journal != NULL && w->saved == 0;
+    csim__journal_close(w->ctx, &w->journal);
+    if (nothing) { csim__file_remove(w->ctx, w->options->journal); } /* the failure counts */
 }
 
 /* ---- to save ---- */

@@ -74,6 +74,9 @@ void csim__sweep_tile_clear(csim__sweep *w);
  *          rank */
 csim_status csim__saved_begin(csim__sweep *w);
 
+/** Close the journal; one of a sweep that failed before anything was saved is removed. Local. */
+void csim__saved_end(csim__sweep *w, csim_status st);
+
 /** Save what is known of the sites of the tile. Collective. */
 csim_status csim__saved_sites(csim__sweep *w);
 

@@ -122,7 +122,6 @@ static void release(csim__sweep *w)
 {
     csim__sweep_tile_clear(w);
     csim__groups_end(w);
-    csim__journal_close(w->ctx, &w->journal);
     csim__cells_clear(w->ctx, &w->cells);
     csim__free(w->ctx, &w->block);
     csim__free(w->ctx, &w->here);
@@ -196,9 +195,9 @@ csim_status csim_sweep(csim_context *ctx, csim_set *const *sets, int set_count,
         CSIM_TRY(csim_sets_drop_bad_rows(ctx, sets, set_count, &dropped));
     }
     CSIM_TRY(csim__vote(ctx, prepare(&w)));
+    CSIM_TRY(csim__groups_begin(&w));
     CSIM_TRY(csim__saved_begin(&w));
     CSIM_TRY(csim__vote(ctx, csim__sweep_tiling(&w)));
-    CSIM_TRY(csim__groups_begin(&w));
     w.meter = (csim__meter){.fn = csim_context_rank(ctx) == 0 ? options->progress : NULL,
                             .user = options->progress_user,
                             .total = w.cost.flops,
@@ -212,6 +211,7 @@ csim_status csim_sweep(csim_context *ctx, csim_set *const *sets, int set_count,
     st = csim__vote(ctx, st);
     if (st != CSIM_OK) { csim_results_free(results); }
 done:
+    csim__saved_end(&w, st);
     release(&w);
     csim__phase_end(ctx, 0, 0);
     return st;

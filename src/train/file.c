@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/text.h"
 #include "train/trainer.h"
 
 static const struct curve {
@@ -161,26 +162,15 @@ csim_status csim__train_save(csim__trainer *t)
 
 /* ---- going on ---- */
 
-static int line_length(const char *text)
-{
-    return (int)strcspn(text, "\n");
-}
-
 /* Two texts of lines must be the same; the message names the first that differs. */
 static csim_status compare(csim__trainer *t, csim_status otherwise, const char *path,
                            const char *what, const char *saved, const char *mine)
 {
-    while (*saved != '\0' || *mine != '\0') {
-        int a = line_length(saved), b = line_length(mine);
-        if (a != b || strncmp(saved, mine, (size_t)a) != 0) {
-            return csim__fail(t->ctx, otherwise,
-                              "--resume: %s was trained with other %s: '%.*s' there, '%.*s' here",
-                              path, what, a, saved, b, mine);
-        }
-        saved += a + (saved[a] == '\n');
-        mine += b + (mine[b] == '\n');
-    }
-    return CSIM_OK;
+    int a, b;
+    if (!csim__text_difference(&saved, &a, &mine, &b)) { return CSIM_OK; }
+    return csim__fail(t->ctx, otherwise,
+                      "--resume: %s was trained with other %s: '%.*s' there, '%.*s' here", path,
+                      what, a, saved, b, mine);
 }
 
 static csim_status check_origin(csim__trainer *t, const csim__checkpoint *c, const char *path)

@@ -1,11 +1,9 @@
 /* Training: inits, epochs, steps; curves, early stopping, checkpoints, going on. */
 #define _POSIX_C_SOURCE 200809L
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/rng.h"
@@ -284,75 +282,68 @@ static csim_status train_init(csim__trainer *t, int *stop)
 
 /* ---- all of it ---- */
 
-/* Which file to go on from; *path NULL: there is none. Rank 0 looks. */
-static csim_status find_checkpoint(csim__trainer *t, char **path)
+/* Which generation to go on from: 1 = the checkpoint, 2 = the one before, 0 = there is none. Rank 0
+ * looks. Agreed. */
+static csim_status find_checkpoint(csim__trainer *t, const char *before, int *found)
 {
-    int found = 0;
-    const char *output = t->run->output;
-    char *before = NULL;
-    csim_status st = CSIM_OK;
-    *path = NULL;
-    CSIM_TRY(csim__vote(t->ctx, csim__format(t->ctx, &before, "%s.prev", output)));
+    *found = 0;
     if (csim_context_rank(t->ctx) == 0) {
-        found = access(output, F_OK) == 0 ? 1 : access(before, F_OK) == 0 ? 2 : 0;
+        *found = access(t->run->output, F_OK) == 0 ? 1 : access(before, F_OK) == 0 ? 2 : 0;
     }
-    CSIM_TRY(csim__vote(
-        t->ctx, csim__mpi(t->ctx, MPI_Bcast(&found, 1, MPI_INT, 0, csim_context_comm(t->ctx)),
-                          "the checkpoint")));
-    if (found > 0) {
-        st = csim__vote(t->ctx, csim__strdup(t->ctx, found == 1 ? output : before, path));
+    return csim__vote(t->ctx,
+                      csim__mpi(t->ctx, MPI_Bcast(found, 1, MPI_INT, 0, csim_context_comm(t->ctx)),
+                                "the checkpoint"));
+}
+
+/* Go on from the checkpoint before, as the last one cannot be used. */
+static csim_status fall_back(csim__trainer *t, const char *before, const char *why)
+{
+    char also[512];
+    csim_status st = csim__train_restore(t, before);
+    if (st == CSIM_OK) {
+        csim__log(t->ctx, CSIM_LOG_WARNING, "%s; going on from %s", why, before);
+    } else if (st == CSIM_E_FORMAT || st == CSIM_E_IO) {
+        snprintf(also, sizeof also, "%s", csim_context_error(t->ctx));
+        csim__forgive(t->ctx);
+        st = csim__vote(t->ctx,
+                        csim__fail(t->ctx, CSIM_E_FORMAT, "%s; the one before: %s", why, also));
     }
-done:
-    if (st != CSIM_OK) { csim__free(t->ctx, path); }
-    csim__free(t->ctx, &before);
     return st;
 }
 
-/* Go on from the checkpoint, or from the one before where it is damaged. */
+/* Go on from the checkpoint, or from the one before where it is damaged or not there. */
 static csim_status resume(csim__trainer *t, bool *resumed)
 {
-    char *path = NULL, *before = NULL;
+    const char *output = t->run->output;
+    char *before = NULL, why[512];
+    int found = 0;
     csim_status st = CSIM_OK;
-    CSIM_TRY(find_checkpoint(t, &path));
-    *resumed = path != NULL;
+    CSIM_TRY(csim__vote(t->ctx, csim__file_previous(t->ctx, output, &before)));
+    CSIM_TRY(find_checkpoint(t, before, &found));
+    *resumed = found > 0;
     if (!*resumed) { goto done; }
-    st = csim__train_restore(t, path);
-    if (st == CSIM_E_FORMAT && strcmp(path, t->run->output) == 0) {
-        char why[512];
-        snprintf(why, sizeof why, "%s", csim_context_error(t->ctx));
-        CSIM_TRY(csim__vote(t->ctx, csim__format(t->ctx, &before, "%s.prev", t->run->output)));
-        csim__forgive(t->ctx);
-        st = csim__train_restore(t, before);
-        if (st == CSIM_OK) {
-            csim__log(t->ctx, CSIM_LOG_WARNING, "%s; going on from %s", why, before);
-        } else {
+    snprintf(why, sizeof why, "%s is not there", output);
+    if (found == 1) {
+        st = csim__train_restore(t, output);
+        if (st == CSIM_E_FORMAT) {
+            snprintf(why, sizeof why, "%s", csim_context_error(t->ctx));
             csim__forgive(t->ctx);
-            st = csim__vote(t->ctx, csim__fail(t->ctx, CSIM_E_FORMAT, "%s", why));
+            found = 2;
+            st = CSIM_OK;
         }
+        CSIM_TRY(st);
     }
-    CSIM_TRY(st);
+    bool damaged = csim__file_exists(output) && found == 2;
+    if (found == 2) { CSIM_TRY(fall_back(t, before, why)); }
+    /* else the next checkpoint would make it the one before, in the place of the good one */
+    if (damaged && csim_context_rank(t->ctx) == 0) { st = csim__file_set_aside(t->ctx, output); }
+    CSIM_TRY(csim__vote(t->ctx, st));
     t->finished = t->finished && (t->epoch == t->options->epochs || is_late(t));
-    csim__log(t->ctx, CSIM_LOG_INFO, "%s: going on after epoch %" PRId64 ", step %" PRId64, path,
-              t->epoch, t->step);
+    csim__log(t->ctx, CSIM_LOG_INFO, "%s: going on after epoch %" PRId64 ", step %" PRId64,
+              found == 1 ? output : before, t->epoch, t->step);
 done:
     csim__free(t->ctx, &before);
-    csim__free(t->ctx, &path);
     return st;
-}
-
-/* An output must not take the place of what is learned from. */
-static csim_status check_not_input(csim__trainer *t)
-{
-    struct stat output, input;
-    if (stat(t->run->output, &output) != 0) { return CSIM_OK; }
-    for (int i = 0; i < t->set_count; i++) {
-        if (stat(csim_set_path(t->sets[i]), &input) == 0 && input.st_dev == output.st_dev &&
-            input.st_ino == output.st_ino) {
-            return csim__fail(t->ctx, CSIM_E_USAGE, "output %s is set %s itself", t->run->output,
-                              csim_set_name(t->sets[i]));
-        }
-    }
-    return CSIM_OK;
 }
 
 /* Nothing of a training that is there may be lost by accident. Rank 0 asks the file system. */
@@ -362,7 +353,8 @@ static csim_status check_output(csim__trainer *t)
     if (t->run->output == NULL) { return csim__fail(t->ctx, CSIM_E_USAGE, "no output is named"); }
     csim_status st =
         csim__file_check_output(t->ctx, t->run->output, t->run->resume || t->run->overwrite);
-    return st == CSIM_OK ? check_not_input(t) : st;
+    if (st != CSIM_OK) { return st; }
+    return csim__file_check_sets(t->ctx, "output", t->run->output, t->sets, t->set_count);
 }
 
 static void announce(csim__trainer *t)

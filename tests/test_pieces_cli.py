@@ -1,0 +1,109 @@
+"""Sweeps in pieces through the command line: larger than the memory they may take, and in parts."""
+import os
+import re
+import subprocess
+import sys
+import unittest
+
+import netCDF4
+import numpy as np
+
+BIN = os.environ["CONTRASIM_BIN"]
+MPIEXEC = os.environ["CONTRASIM_MPIEXEC"]
+ALONE = {"OMPI_MCA_pml": "ob1", "OMPI_MCA_btl": "self", "OMPI_MCA_ess_singleton_isolated": "1"}
+MIB = 1 << 20
+
+
+def run(*words, ranks=None):
+    """Exit code, standard error and, without a launcher, the largest resident size in bytes."""
+    command = ([MPIEXEC, str(ranks)] if ranks else []) + [BIN, *words]
+    process = subprocess.Popen(command, env={**os.environ, **({} if ranks else ALONE)}, text=True,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    errors = process.stderr.read()
+    process.stderr.close()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, errors, usage.ru_maxrss * 1024
+
+
+def contents(path):
+    """Everything in a results file but what tells one run from another."""
+    with netCDF4.Dataset(path) as file:
+        attributes = {name: str(file.getncattr(name)) for name in file.ncattrs()
+                      if name != "history" and not name.startswith("run_")}
+        values = {name: np.ma.getdata(v[:]).tobytes() for name, v in file.variables.items()
+                  if v.dtype is not str}
+        return attributes, values
+
+
+class Pieces(unittest.TestCase):
+    def test_larger_than_memory(self):
+        """Three times what may be held, and more: the process stays within the limit and what the
+        libraries take."""
+        rng = np.random.default_rng(3)
+        examples, width, layers, limit = 20000, 256, 9, 110
+        os.mkdir("large")
+        base = rng.standard_normal((examples, width), dtype=np.float32)
+        for i in range(layers):
+            base = 0.8 * base + rng.standard_normal((examples, width), dtype=np.float32)
+            np.save(f"large/layer_{i}.npy", base.astype(np.float16))
+        held = examples * width * layers * 8 / MIB
+        self.assertGreater(held, 3 * limit)
+        options = ["sweep", "large", "--measures", "cka,procrustes", "--pairs", "all", "-o"]
+        code, errors, resident = run(*options, "short.nc", "--memory", f"{limit}M")
+        self.assertEqual(code, 0, errors)
+        self.assertRegex(errors, r"tiles of pairs, each layer is read \d+\.\d times")
+        self.assertLess(resident, (limit + 80) * MIB)
+        code, errors, resident = run(*options, "whole.nc", "--memory", "2G")
+        self.assertEqual(code, 0, errors)
+        self.assertNotIn("tiles of pairs", errors)
+        self.assertGreater(resident, held * MIB)
+        self.assertEqual(contents("short.nc"), contents("whole.nc"))
+        code, errors, _ = run(*options, "none.nc", "--memory", "60M")
+        self.assertEqual(code, 1)
+        self.assertRegex(errors, r"needs \S+ MiB a rank for 2 layers at a time")
+        self.assertFalse([name for name in os.listdir() if name.startswith("none.nc")])
+
+    def test_parts(self):
+        rng = np.random.default_rng(4)
+        for name in "ab":
+            np.savez(f"{name}.npz", **{f"layer_{i}": rng.standard_normal((130, 5 + i))
+                                       for i in range(4)})
+        options = ["sweep", "a.npz", "b.npz", "--measures", "cka,svcca,pwcca", "--pairs", "all"]
+        self.assertEqual(run(*options, "-o", "one.nc")[0], 0)
+        for i in (1, 2, 3):
+            code, errors, _ = run(*options, "-o", f"part_{i}.nc", "--part", f"{i}/3",
+                                  ranks=i if i > 1 else None)
+            self.assertEqual(code, 0, errors)
+        with netCDF4.Dataset("part_2.nc") as file:
+            status = file["cka_status"][:]
+            self.assertEqual({0, 1, 2} & set(np.unique(status)), {1, 2})  # pending and done
+            self.assertEqual(list(file.getncattr("part")), [2, 3])
+        parts = ["part_3.nc", "part_1.nc", "part_2.nc"]
+        code, errors, _ = run("merge", *parts, "-o", "merged.nc")
+        self.assertEqual(code, 0, errors)
+        self.assertEqual(contents("merged.nc"), contents("one.nc"))
+        run(*options[:-2], "--pairs", "cross", "-o", "other.nc", "--part", "2/3")
+        run(*options, "-o", "four.nc", "--part", "2/4")
+        for words, message in (
+                ([*parts, "-o", "merged.nc"], "--overwrite"),
+                ([*parts[:2], "-o", "m.nc"], "part 2 of 3 is missing"),
+                ([*parts, "part_3.nc", "-o", "m.nc"], "both part 3"),
+                ([*parts[:2], "four.nc", "-o", "m.nc"], "one of 4"),
+                ([*parts[:2], "other.nc", "-o", "m.nc"], "not of the same sweep"),
+                (["one.nc", "-o", "m.nc"], "is not a part of a sweep"),
+                ([*parts, "-o", "part_1.nc", "--overwrite"], "which it would replace"),
+                (parts, "--output is needed"), (["-o", "m.nc"], "no part is named")):
+            code, errors, _ = run("merge", *words)
+            self.assertIn(code, (1, 2), errors)
+            self.assertEqual(len([s for s in errors.splitlines() if "error" in s]), 1, errors)
+            self.assertIn(message, errors)
+            self.assertFalse([name for name in os.listdir() if name.startswith("m.nc")])
+        for part in ("0/3", "4/3", "3", "1/3x", "a/b"):
+            code, errors, _ = run(*options, "-o", "m.nc", "--part", part)
+            self.assertEqual(code, 2)
+            self.assertIn("expected I/N", errors)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)
