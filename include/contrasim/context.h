@@ -74,8 +74,8 @@ typedef struct csim_phase_report {
 } csim_phase_report;
 
 /** Reduce the phase profile. Collective.
- *  @param[out] list   new array of @p count reports in the order of first use; valid until the
- *                     context is freed or the next call
+ *  @param[out] list   new array of @p count reports in the order of first use on rank 0, then those
+ *                     that only other ranks have; valid until the context is freed or the next call
  *  @return CSIM_OK, CSIM_E_MEM, CSIM_E_MPI; the same on every rank */
 csim_status csim_context_profile(csim_context *ctx, const csim_phase_report **list, int *count);
 

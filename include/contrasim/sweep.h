@@ -80,6 +80,9 @@ typedef struct csim_sweep_cost {
     int64_t example_bytes; /**< rows of all sites on the rank with most */
     int64_t tile_bytes;    /**< everything else that is large, on the same rank */
     double flops;          /**< of all ranks */
+    /** Pairs by the way to their values: Gram matrices of the examples (n²·D flops), products of
+     *  neurons (2·n·Da·Db), orthonormal bases. */
+    int64_t gram_pairs, cross_pairs, basis_pairs;
 } csim_sweep_cost;
 
 /** Plan a sweep without running it. Local; the same on every rank.

@@ -2,10 +2,12 @@
 #define _POSIX_C_SOURCE 200809L
 #include <string.h>
 
+#include "app/calibration.h"
 #include "app/machine.h"
+#include "app/perf_scaling.h"
 #include "app/perf_train.h"
 
-enum { PEAKS_FIRST = 4, PEAKS_BETWEEN = 2, COMPARE_SINGLE = 1, WHAT_TRAIN = 1 };
+enum { PEAKS_FIRST = 4, PEAKS_BETWEEN = 2, COMPARE_SINGLE = 1, WHAT_TRAIN = 1, FORMAT_JSON = 1 };
 
 static const csim_option what_table[] = {
     {.name = "what",
@@ -78,6 +80,15 @@ static const csim_option what_table[] = {
 };
 
 static const csim_option how_table[] = {
+    {.name = "calibrate",
+     .kind = CSIM_OPTION_FLAG,
+     .offset = offsetof(csim__perf_options, calibrate),
+     .help = "measure the speeds that contrasim plan works with instead, and keep them in a file"},
+    {.name = "calibration",
+     .kind = CSIM_OPTION_TEXT,
+     .offset = offsetof(csim__perf_options, calibration),
+     .metavar = "FILE",
+     .help = "that file; without it contrasim/machine.json in $XDG_CONFIG_HOME or ~/.config"},
     {.name = "repeat",
      .kind = CSIM_OPTION_INT,
      .offset = offsetof(csim__perf_options, repeat),
@@ -98,6 +109,21 @@ static const csim_option how_table[] = {
      .min = 16,
      .max = 20000,
      .help = "rows and columns of the matrices whose product gives the peak"},
+    {.name = "scaling",
+     .kind = CSIM_OPTION_FLAG,
+     .offset = offsetof(csim__perf_options, scaling),
+     .help =
+         "sweep on the first 1, 2, 4, ... ranks of the job in turn: the same problem on all, and "
+         "one that grows with them; --repeat counts rounds of all"},
+    {.name = "extrap",
+     .kind = CSIM_OPTION_TEXT,
+     .offset = offsetof(csim__perf_options, extrap),
+     .metavar = "FILE",
+     .help = "with --scaling: the time of each phase in each run as JSON Lines for Extra-P"},
+    {.name = "overwrite",
+     .kind = CSIM_OPTION_FLAG,
+     .offset = offsetof(csim__perf_options, overwrite),
+     .help = "replace that file if it is there"},
     {.name = "format",
      .kind = CSIM_OPTION_CHOICE,
      .offset = offsetof(csim__perf_options, format),
@@ -128,6 +154,7 @@ static csim_status prepare(csim__app *app, const csim__perf_options *options, cs
     csim_context *ctx = app->ctx;
     csim_status st = CSIM_OK;
     int *chosen = NULL, all = csim_measure_count();
+    CSIM_TRY(csim__perf_scaling_check(app, options));
     if (options->compare == COMPARE_SINGLE && options->precision == CSIM_SINGLE_PRECISION) {
         return csim__config_fail(app->config, "", "compare",
                                  "single is compared with --precision double");
@@ -153,87 +180,6 @@ done:
     return st;
 }
 
-/* Linux keeps the highest resident size of a process and starts anew when told to. */
-static void reset_resident(void)
-{
-    FILE *file = fopen("/proc/self/clear_refs", "w");
-    if (file == NULL) { return; }
-    (void)fputs("5", file); /* where it is refused, the report holds the size of the whole run */
-    (void)fclose(file);
-}
-
-static int64_t highest_resident(void)
-{
-    long long kilobytes = 0;
-    char line[128];
-    FILE *file = fopen("/proc/self/status", "r");
-    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
-        if (sscanf(line, "VmHWM: %lld", &kilobytes) == 1) { break; }
-    }
-    if (file != NULL) { fclose(file); }
-    return (int64_t)kilobytes * 1024;
-}
-
-/* Times and memory of a sweep that a context of its own has watched. Collective. */
-static csim_status collect(csim_context *ctx, double seconds, csim__perf_run *run)
-{
-    MPI_Comm comm = csim_context_comm(ctx);
-    const csim_phase_report *list = NULL;
-    int64_t bytes[2] = {csim_context_memory_peak(ctx), highest_resident()}, most[2] = {0};
-    int count = 0;
-    csim_status st =
-        csim__mpi(ctx, MPI_Allreduce(bytes, most, 2, MPI_INT64_T, MPI_MAX, comm), "MPI_Allreduce");
-    CSIM_TRY(csim__vote(ctx, st));
-    st = csim__mpi(ctx, MPI_Allreduce(&seconds, &run->total, 1, MPI_DOUBLE, MPI_MAX, comm),
-                   "MPI_Allreduce");
-    CSIM_TRY(csim__vote(ctx, st));
-    CSIM_TRY(csim_context_profile(ctx, &list, &count));
-    run->counted = most[0];
-    run->resident = most[1];
-    for (int i = 0; i < count && run->phases < CSIM__PERF_PHASES; i++) {
-        if (strcmp(list[i].name, "sweep") == 0) { continue; } /* the whole, measured as total */
-        csim__perf_phase *p = &run->phase[run->phases++];
-        *p = (csim__perf_phase){
-            .calls = list[i].calls, .seconds = list[i].max_s, .flops = list[i].flops};
-        snprintf(p->name, sizeof p->name, "%s", list[i].name);
-        if (strcmp(p->name, "gram") == 0 || strcmp(p->name, "cross") == 0) {
-            run->pass += p->seconds;
-            run->pass_flops += p->flops;
-        }
-    }
-done:
-    return st;
-}
-
-/* One sweep with a context of its own, whose profile and memory are those of this sweep alone.
- * Collective. */
-static csim_status sweep_once(csim__app *app, const char *folder, csim_sweep_options *sweep,
-                              csim_sweep_cost *cost, csim__perf_run *run)
-{
-    csim_context *ctx = NULL;
-    csim_set *set = NULL;
-    csim_results *results = NULL;
-    csim_input_options input = {.neuron_axis = -1};
-    csim_status st = csim_context_create(csim_context_comm(app->ctx), &ctx);
-    if (st != CSIM_OK) { return csim__fail(app->ctx, st, "%s", csim_status_text(st)); }
-    /* Warnings of a sweep are about its values, which mean nothing here. */
-    csim_context_set_log(ctx, app->common.verbose ? CSIM_LOG_DEBUG : CSIM_LOG_ERROR,
-                         csim__logger_sink, &app->log);
-    reset_resident();
-    CSIM_TRY(csim_set_open(ctx, folder, &input, &set));
-    CSIM_TRY(csim__vote(ctx, csim_sweep_plan(ctx, &set, 1, sweep, cost)));
-    CSIM_TRY(csim__mpi(ctx, MPI_Barrier(csim_context_comm(ctx)), "MPI_Barrier"));
-    double start = csim__now();
-    CSIM_TRY(csim_sweep(ctx, &set, 1, sweep, &results));
-    CSIM_TRY(collect(ctx, csim__now() - start, run));
-done:
-    if (st != CSIM_OK) { csim__fail(app->ctx, st, "%s", csim_context_error(ctx)); }
-    csim_results_free(&results);
-    csim_set_free(&set);
-    csim_context_free(&ctx);
-    return st;
-}
-
 /* Every series in turn, the peak in between, so that all meet the same state of the machine. */
 static csim_status measure(csim__app *app, const csim__perf_options *options, const char *folder,
                            csim_sweep_options *sweep, csim__perf *perf)
@@ -247,7 +193,8 @@ static csim_status measure(csim__app *app, const csim__perf_options *options, co
                                          &perf->peak[s->precision]));
             }
             sweep->precision = s->precision;
-            CSIM_TRY(sweep_once(app, folder, sweep, &s->cost, &s->run[r]));
+            CSIM_TRY(csim__perf_sweep(app, csim_context_comm(app->ctx), folder, NULL, sweep,
+                                      &s->cost, &s->run[r]));
         }
     }
 done:
@@ -264,9 +211,16 @@ static csim_status perf_run(csim__app *app, void *target)
     char *folder = NULL;
     int measure_count = 0;
     int64_t memory = 0;
+    if (options->calibrate) {
+        return csim__calibrate(app, options->calibration, options->format == FORMAT_JSON);
+    }
     if (options->what == WHAT_TRAIN) { return csim__perf_train(app, options); }
     csim_status st = prepare(app, options, &perf, &measures, &measure_count);
     CSIM_TRY(csim__vote(ctx, st));
+    if (options->scaling) {
+        st = csim__perf_scale(app, options, measures, measure_count);
+        goto done;
+    }
     CSIM_TRY(csim__default_memory(ctx, &memory));
     CSIM_TRY(csim__perf_data_write(ctx, options, &folder));
     csim_sweep_options sweep = {.measures = measures,
@@ -292,7 +246,10 @@ const csim__command csim__command_perf = {
         "Sweep synthetic layers, written as .npy files to a folder under $TMPDIR that is "
         "removed at the end, and report for each phase its time, its rate, and the share of "
         "the rate at which all ranks together multiply large matrices. With the word train, train "
-        "an encoder on such layers instead, and report the parts of a step.",
+        "an encoder on such layers instead, and report the parts of a step. With --calibrate, "
+        "measure "
+        "instead what contrasim plan foretells times from: products, decompositions, memory, "
+        "messages, and files under $TMPDIR.",
     .options_size = sizeof(csim__perf_options),
     .groups = perf_groups,
     .more = csim__list_measures,

@@ -7,97 +7,18 @@
 #include "app/app.h"
 #include "app/machine.h"
 #include "app/stop.h"
-#include "contrasim/sweep.h"
+#include "app/sweep_what.h"
 #include "core/text.h"
 #include "io/file.h"
 
 /* What changes a result, and what does not, apart: only the first is written into it. */
 typedef struct sweep_options {
-    csim_texts sets;
-    const char *measures, *pairs;
-    csim_texts encoders;
-    int precision;
-    double rank_floor;
-    const char *grid;
-    int64_t group_size, grid_from;
-    csim_input_options input;
+    csim__sweep_what what;
 
     const char *output, *part, *walltime;
     int overwrite, resume, format;
     int64_t memory;
-
-    void **measure_options; /* [csim_measure_count()], NULL where a measure has none */
 } sweep_options;
-
-static const csim_option what_table[] = {
-    {.name = "set",
-     .kind = CSIM_OPTION_TEXTS,
-     .offset = offsetof(sweep_options, sets),
-     .metavar = "SET",
-     .help = "a set to compare, the same as one without --set: a file, folder or quoted glob, or "
-             "NAME=PATH"},
-    {.name = "measures",
-     .letter = 'm',
-     .kind = CSIM_OPTION_TEXT,
-     .offset = offsetof(sweep_options, measures),
-     .fallback = "cka,cka_debiased",
-     .metavar = "LIST",
-     .help = "names of measures joined by ',', or all"},
-    {.name = "encoder",
-     .kind = CSIM_OPTION_TEXTS,
-     .offset = offsetof(sweep_options, encoders),
-     .metavar = "FILE",
-     .help = "checkpoint of train that defines a learned measure (contrasim, deepdot, deepcka, "
-             "mscon)"},
-    {.name = "pairs",
-     .kind = CSIM_OPTION_TEXT,
-     .offset = offsetof(sweep_options, pairs),
-     .choices = "cross|all|within",
-     .metavar = "WHICH",
-     .help =
-         "pairs of layers: cross (of different sets), all, within (of one set), or A:B of two sets "
-         "by name; without it cross for several sets, all for one"},
-    {.name = "precision",
-     .kind = CSIM_OPTION_CHOICE,
-     .offset = offsetof(sweep_options, precision),
-     .choices = "double|single",
-     .fallback = "double",
-     .help = "precision of the pass over the examples, for measures that allow single"},
-    {.name = "rank-floor",
-     .kind = CSIM_OPTION_REAL,
-     .offset = offsetof(sweep_options, rank_floor),
-     .fallback = "1e-10",
-     .min = 1e-30,
-     .max = 0.5,
-     .metavar = "SHARE",
-     .help = "a direction of a layer counts for its rank when its variance is above this share of "
-             "the largest"},
-    {.name = "group-size",
-     .kind = CSIM_OPTION_INT,
-     .offset = offsetof(sweep_options, group_size),
-     .fallback = "0",
-     .min = 0,
-     .max = 1e6,
-     .metavar = "RANKS",
-     .help =
-         "ranks that decompose a large pair together, in a grid as square as can be, several "
-         "such groups side by side; their values differ by rounding from those of one rank; 0 = "
-         "as --grid says, without it 1"},
-    {.name = "grid",
-     .kind = CSIM_OPTION_TEXT,
-     .offset = offsetof(sweep_options, grid),
-     .metavar = "PxQ",
-     .help = "such groups as grids of P x Q ranks"},
-    {.name = "grid-from",
-     .kind = CSIM_OPTION_INT,
-     .offset = offsetof(sweep_options, grid_from),
-     .fallback = "2048",
-     .min = 1,
-     .max = 1e9,
-     .metavar = "NEURONS",
-     .help = "a pair is large when the smaller of its layers has at least this many neurons"},
-    {.name = NULL},
-};
 
 static const csim_option how_table[] = {
     {.name = "output",
@@ -144,47 +65,34 @@ static csim_status sweep_groups(csim__config *config, void *target)
 {
     sweep_options *options = target;
     csim_status st = CSIM_OK;
-    csim__option_group what = {"", "What to compute", what_table, options, 1};
-    csim__option_group input = {"", "Reading the sets", csim_input_option_table, &options->input,
-                                1};
     csim__option_group how = {"", "Output and resources", how_table, options, 0};
-    CSIM_TRY(csim__config_add(config, &what));
-    CSIM_TRY(csim__config_add(config, &input));
+    CSIM_TRY(csim__sweep_what_groups(config, &options->what));
     CSIM_TRY(csim__config_add(config, &how));
     CSIM_TRY(csim__config_positional(config, "set"));
-    CSIM_TRY(csim__measure_groups(config, &options->measure_options));
+    CSIM_TRY(csim__measure_groups(config, &options->what.measure_options));
 done:
     return st;
 }
 
 /* What the options say, checked before the first byte is read; the same on every rank. */
-static csim_status check_options(csim__app *app, const sweep_options *options, int *chosen)
+static csim_status check_options(csim__app *app, const sweep_options *options)
 {
-    csim__config *config = app->config;
-    csim_status st = CSIM_OK;
-    if (options->sets.count == 0) { return csim__fail(app->ctx, CSIM_E_USAGE, "no set is named"); }
-    if (options->output == NULL && !csim__config_given(config, "", "format")) {
+    if (options->what.sets.count == 0) {
+        return csim__fail(app->ctx, CSIM_E_USAGE, "no set is named");
+    }
+    if (options->output == NULL && !csim__config_given(app->config, "", "format")) {
         return csim__fail(app->ctx, CSIM_E_USAGE,
                           "nowhere to put the result: give --output FILE, --format, or both");
     }
-    CSIM_TRY(csim__choose_measures(config, options->measures, chosen));
-    for (int i = 0; i < csim_measure_count(); i++) {
-        if (csim_measure_get(i)->options != NULL) {
-            csim__config_record(config, csim_measure_get(i)->name, chosen[i]);
-        }
-    }
     if ((options->resume || options->walltime != NULL) && options->output == NULL) {
-        st = csim__fail(app->ctx, CSIM_E_USAGE,
-                        "%s needs --output: finished pairs are kept beside it",
-                        options->resume ? "--resume" : "--walltime");
-        goto done;
+        return csim__fail(app->ctx, CSIM_E_USAGE,
+                          "%s needs --output: finished pairs are kept beside it",
+                          options->resume ? "--resume" : "--walltime");
     }
     if (options->resume && options->overwrite) {
-        st = csim__fail(app->ctx, CSIM_E_USAGE, "--resume and --overwrite contradict each other");
-        goto done;
+        return csim__fail(app->ctx, CSIM_E_USAGE, "--resume and --overwrite contradict each other");
     }
-done:
-    return st;
+    return CSIM_OK;
 }
 
 /* "2/8" as part 2 of 8. */
@@ -280,7 +188,7 @@ static csim_status check_finished(csim__app *app, const sweep_options *options,
                         "of %d here",
                         options->output, other[0], other[1], sweep->part, sweep->parts);
     }
-    for (int i = 0; st == CSIM_OK && bytes != NULL && i < options->sets.count; i++) {
+    for (int i = 0; st == CSIM_OK && bytes != NULL && i < options->what.sets.count; i++) {
         if (i < bytes->count && bytes->integers[i] == csim_set_bytes(sets[i])) { continue; }
         st = csim__fail(ctx, CSIM_E_DATA,
                         "--resume: %s is finished, and set %s is of other size now",
@@ -380,15 +288,15 @@ static csim_status open_sets(csim__app *app, const sweep_options *options, csim_
     csim__outputs outputs = {.output = options->output,
                              .beside = beside,
                              .overwrite = options->overwrite || options->resume,
-                             .encoders = &options->encoders,
+                             .encoders = &options->what.encoders,
                              .sets = sets,
-                             .count = options->sets.count};
+                             .count = options->what.sets.count};
     csim_status st = CSIM_OK;
-    for (int i = 0; i < options->sets.count; i++) {
-        CSIM_TRY(csim_set_open(ctx, options->sets.text[i], &options->input, &sets[i]));
+    for (int i = 0; i < options->what.sets.count; i++) {
+        CSIM_TRY(csim_set_open(ctx, options->what.sets.text[i], &options->what.input, &sets[i]));
     }
     CSIM_TRY(csim__vote(ctx, csim__check_outputs(app, &outputs)));
-    st = csim_sets_match(ctx, sets, options->sets.count);
+    st = csim_sets_match(ctx, sets, options->what.sets.count);
 done:
     return st;
 }
@@ -399,19 +307,10 @@ static csim_status prepare_sweep(csim__app *app, const sweep_options *options, c
 {
     csim_context *ctx = app->ctx;
     csim_status st = CSIM_OK;
-    int *chosen = NULL, all = csim_measure_count();
-    CSIM_TRY(csim__calloc(ctx, all, sizeof *chosen, "measures", &chosen));
-    CSIM_TRY(csim__calloc(ctx, all, sizeof **measures, "measures", measures));
-    CSIM_TRY(csim__calloc(ctx, options->sets.count, sizeof **sets, "sets", sets));
-    CSIM_TRY(check_options(app, options, chosen));
-    for (int i = 0; i < all; i++) {
-        if (chosen[i]) {
-            (*measures)[(*measure_count)++] = (csim_sweep_measure){
-                .measure = csim_measure_get(i), .options = options->measure_options[i]};
-        }
-    }
+    CSIM_TRY(csim__calloc(ctx, options->what.sets.count, sizeof **sets, "sets", sets));
+    CSIM_TRY(check_options(app, options));
+    st = csim__sweep_what_measures(app, &options->what, measures, measure_count);
 done:
-    csim__free(ctx, &chosen);
     return st;
 }
 
@@ -449,43 +348,33 @@ static csim_status sweep_run(csim__app *app, void *target)
     csim__outputs outputs = {.output = options->output,
                              .overwrite = options->overwrite || options->resume};
     csim__lock lock = {.path = NULL};
-    int measure_count = 0, rows = 0, cols = 0;
+    int measure_count = 0;
     csim_status st = prepare_sweep(app, options, &sets, &measures, &measure_count);
-    if (st == CSIM_OK) {
-        st = csim__choose_grid(app->config, options->grid, options->group_size, &rows, &cols);
-    }
     CSIM_TRY(csim__vote(ctx, st));
     if (options->output != NULL) { csim__stop_listen(); } /* else nothing is saved: just end */
     CSIM_TRY(csim__claim_output(app, &outputs, &lock));
     if (memory == 0) { CSIM_TRY(csim__default_memory(ctx, &memory)); }
-    CSIM_TRY(csim__read_encoders(ctx, &options->encoders, &encoders));
+    CSIM_TRY(csim__read_encoders(ctx, &options->what.encoders, &encoders));
     CSIM_TRY(open_sets(app, options, sets));
-    csim_sweep_options sweep = {.measures = measures,
-                                .measure_count = measure_count,
-                                .pairs = options->pairs,
-                                .precision =
-                                    options->precision == 1 ? CSIM_SINGLE_PRECISION : CSIM_DOUBLE,
-                                .nan_drop_rows = options->input.nan_drop_rows,
-                                .rank_floor = options->rank_floor,
-                                .memory = memory,
-                                .grid_rows = rows,
-                                .grid_cols = cols,
-                                .grid_from = options->grid_from,
-                                .encoders = (const csim_encoder *const *)encoders,
-                                .encoder_count = options->encoders.count,
-                                .progress = app->common.quiet ? NULL : csim__logger_progress,
-                                .progress_user = &app->log};
+    csim_sweep_options sweep;
+    CSIM_TRY(csim__vote(
+        ctx, csim__sweep_what_options(app, &options->what, measures, measure_count, &sweep)));
+    sweep.memory = memory;
+    sweep.encoders = (const csim_encoder *const *)encoders;
+    sweep.encoder_count = options->what.encoders.count;
+    sweep.progress = app->common.quiet ? NULL : csim__logger_progress;
+    sweep.progress_user = &app->log;
     CSIM_TRY(prepare_saving(app, options, &sweep, &journal));
     if (options->resume) { CSIM_TRY(look_for_finished(app, options, &sweep, sets, &finished)); }
     if (finished) { goto done; }
-    CSIM_TRY(csim_sweep(ctx, sets, options->sets.count, &sweep, &results));
+    CSIM_TRY(csim_sweep(ctx, sets, options->what.sets.count, &sweep, &results));
     CSIM_TRY(csim__vote(ctx, describe_run(app, results, start)));
     CSIM_TRY(deliver(app, options, results));
 done:
     csim__free(ctx, &journal);
     csim_results_free(&results);
-    for (int i = 0; sets != NULL && i < options->sets.count; i++) { csim_set_free(&sets[i]); }
-    csim__free_encoders(ctx, options->encoders.count, &encoders);
+    for (int i = 0; sets != NULL && i < options->what.sets.count; i++) { csim_set_free(&sets[i]); }
+    csim__free_encoders(ctx, options->what.encoders.count, &encoders);
     csim__free(ctx, &sets);
     csim__free(ctx, &measures);
     csim__lock_release(ctx, &lock);

@@ -5,6 +5,7 @@ extern const csim__command csim__command_import;
 extern const csim__command csim__command_info;
 extern const csim__command csim__command_merge;
 extern const csim__command csim__command_perf;
+extern const csim__command csim__command_plan;
 extern const csim__command csim__command_probe;
 extern const csim__command csim__command_show;
 extern const csim__command csim__command_sweep;
@@ -12,11 +13,17 @@ extern const csim__command csim__command_train;
 
 /* One line a command: it then appears in the help, the man page and the completion. */
 const csim__command *const csim__commands[] = {
-    &csim__command_sweep, &csim__command_merge,
-    &csim__command_train, &csim__command_probe,
-    &csim__command_bench, &csim__command_show,
-    &csim__command_info,  &csim__command_import,
-    &csim__command_perf,  NULL,
+    &csim__command_sweep,
+    &csim__command_plan,
+    &csim__command_merge,
+    &csim__command_train,
+    &csim__command_probe,
+    &csim__command_bench,
+    &csim__command_show,
+    &csim__command_info,
+    &csim__command_import,
+    &csim__command_perf,
+    NULL,
 };
 
 const csim_option csim__common_table[] = {

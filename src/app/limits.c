@@ -86,6 +86,11 @@ static int64_t slurm_limit(void)
     return megabytes > 0 && megabytes < INT64_C(1) << 40 ? megabytes << 20 : INT64_MAX;
 }
 
+int64_t csim__rank_share(int64_t bytes, int64_t ranks)
+{
+    return (int64_t)((double)bytes * SHARE) / ranks;
+}
+
 csim_status csim__default_memory(csim_context *ctx, int64_t *bytes)
 {
     MPI_Comm comm = csim_context_comm(ctx), node = MPI_COMM_NULL;
@@ -96,7 +101,7 @@ csim_status csim__default_memory(csim_context *ctx, int64_t *bytes)
     CSIM_TRY(csim__vote(ctx, st));
     MPI_Comm_size(node, &ranks);
     int64_t limit = csim__min64(machine_limit(), csim__min64(cgroup_limit(), slurm_limit()));
-    int64_t mine = limit == INT64_MAX ? INT64_MAX : (int64_t)((double)limit * SHARE) / ranks;
+    int64_t mine = limit == INT64_MAX ? INT64_MAX : csim__rank_share(limit, ranks);
     int64_t least = 0;
     st = csim__mpi(ctx, MPI_Allreduce(&mine, &least, 1, MPI_INT64_T, MPI_MIN, comm),
                    "MPI_Allreduce");

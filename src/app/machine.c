@@ -73,8 +73,7 @@ static int count_bits(const uint64_t mask[MASK_WORDS])
     return count;
 }
 
-/* The most crowded node: threads wanted and cores there. */
-static csim_status survey_nodes(csim_context *ctx, int threads, int64_t *wanted, int64_t *cores)
+csim_status csim__survey_nodes(csim_context *ctx, int threads, int64_t *wanted, int64_t *cores)
 {
     MPI_Comm comm = csim_context_comm(ctx), node = MPI_COMM_NULL;
     uint64_t mask[MASK_WORDS], all[MASK_WORDS];
@@ -126,7 +125,7 @@ static void warn_lonely(csim_context *ctx)
 csim_status csim__check_machine(csim_context *ctx, int threads)
 {
     int64_t wanted = 0, cores = 0;
-    csim_status st = survey_nodes(ctx, threads, &wanted, &cores);
+    csim_status st = csim__survey_nodes(ctx, threads, &wanted, &cores);
     if (st != CSIM_OK) { return st; }
     if (cores > 0 && wanted > cores) {
         csim__log(ctx, CSIM_LOG_WARNING,

@@ -1,6 +1,5 @@
 /* What perf prints: medians over the runs, as a table or as JSON. */
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +15,12 @@ static int order(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+double csim__perf_median(double *values, int64_t count)
+{
+    qsort(values, (size_t)count, sizeof *values, order);
+    return (values[count / 2] + values[(count - 1) / 2]) / 2;
+}
+
 /* Median of a quantity over the runs of a series; scratch has room for one number a run. */
 typedef double quantity(const csim__perf_run *run, int phase);
 
@@ -23,8 +28,7 @@ static double median(const csim__perf_series *s, int64_t runs, quantity *of, int
                      double *scratch)
 {
     for (int64_t r = 0; r < runs; r++) { scratch[r] = of(&s->run[r], phase); }
-    qsort(scratch, (size_t)runs, sizeof *scratch, order);
-    return (scratch[runs / 2] + scratch[(runs - 1) / 2]) / 2;
+    return csim__perf_median(scratch, runs);
 }
 
 static double phase_seconds(const csim__perf_run *run, int phase)
@@ -131,7 +135,7 @@ static void print_text(const csim__perf *perf, const summary *s)
     }
 }
 
-static json_t *real(double value)
+json_t *csim__perf_real(double value)
 {
     json_t *number = json_real(value);
     return number != NULL ? number : json_null();
@@ -141,7 +145,9 @@ static json_t *real(double value)
 static json_t *all_runs(const csim__perf_series *s, int64_t runs, quantity *of)
 {
     json_t *list = json_array();
-    for (int64_t r = 0; r < runs; r++) { json_array_append_new(list, real(of(&s->run[r], 0))); }
+    for (int64_t r = 0; r < runs; r++) {
+        json_array_append_new(list, csim__perf_real(of(&s->run[r], 0)));
+    }
     return list;
 }
 
@@ -149,8 +155,9 @@ static json_t *phase_json(const char *name, int64_t calls, double seconds, doubl
                           double peak)
 {
     return json_pack("{s:s, s:I, s:o, s:o, s:o, s:o}", "name", name, "calls", (json_int_t)calls,
-                     "seconds", real(seconds), "flops", real(flops), "flops_per_s",
-                     real(rate(flops, seconds)), "of_peak", real(rate(flops, seconds) / peak));
+                     "seconds", csim__perf_real(seconds), "flops", csim__perf_real(flops),
+                     "flops_per_s", csim__perf_real(rate(flops, seconds)), "of_peak",
+                     csim__perf_real(rate(flops, seconds) / peak));
 }
 
 static json_t *series_json(const summary *s, int64_t runs)
@@ -165,11 +172,11 @@ static json_t *series_json(const summary *s, int64_t runs)
     json_t *memory = json_pack("{s:I, s:I, s:I, s:o, s:I}", "counted_bytes", (json_int_t)s->counted,
                                "example_bytes", (json_int_t)cost->example_bytes, "tile_bytes",
                                (json_int_t)cost->tile_bytes, "counted_of_planned",
-                               real((double)s->counted / (double)s->planned), "resident_bytes",
-                               (json_int_t)s->resident);
+                               csim__perf_real((double)s->counted / (double)s->planned),
+                               "resident_bytes", (json_int_t)s->resident);
     return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "precision",
-                     precision_names[s->series->precision], "peak_flops_per_s", real(s->peak),
-                     "total_s", real(s->total), "total_s_runs",
+                     precision_names[s->series->precision], "peak_flops_per_s",
+                     csim__perf_real(s->peak), "total_s", csim__perf_real(s->total), "total_s_runs",
                      all_runs(s->series, runs, total_seconds), "pass",
                      phase_json("pass", 1, s->pass, s->run->pass_flops, s->peak), "pass_s_runs",
                      all_runs(s->series, runs, pass_seconds), "phases", phases, "memory", memory);
@@ -190,8 +197,9 @@ static csim_status print_json(csim_context *ctx, const csim__perf *perf, const s
                   (json_int_t)o->repeat, "gemm_size", (json_int_t)o->gemm_size, "series", list);
     if (root != NULL && perf->count == 2) {
         json_object_set_new(root, "double_over_single",
-                            json_pack("{s:o, s:o}", "pass", real(rate(s[0].pass, s[1].pass)),
-                                      "total", real(rate(s[0].total, s[1].total))));
+                            json_pack("{s:o, s:o}", "pass",
+                                      csim__perf_real(rate(s[0].pass, s[1].pass)), "total",
+                                      csim__perf_real(rate(s[0].total, s[1].total))));
     }
     char *text = root != NULL ? json_dumps(root, JSON_INDENT(2)) : NULL;
     json_decref(root);

@@ -69,6 +69,14 @@ void csim__config_record(csim__config *config, const char *prefix, int on);
  *  @param[out] text  new; free with csim__free() */
 csim_status csim__config_write(const csim__config *config, char **text);
 
+/** Print the options of the recorded groups that were given, in a run file or as arguments, as words
+ *  of a shell's command line, each with a blank before it. Local.
+ *  @param[in] skip  name of an option of the command's own that is left out */
+void csim__config_line(const csim__config *config, const char *skip, FILE *out);
+
+/** Print a text as one word of a shell's command line. Local. */
+void csim__shell_word(const char *text, FILE *out);
+
 /** Fail with CSIM_E_USAGE and "option '--name' (where it was set): …". Local. For checks that no
  *  table can make. */
 csim_status csim__config_fail(const csim__config *config, const char *prefix, const char *name,

@@ -4,10 +4,10 @@
 
 #include "core/core.h"
 
-enum { CSIM__MESSAGE = 1024, CSIM__PHASES = 64, CSIM__PHASE_DEPTH = 16 };
+enum { CSIM__MESSAGE = 1024, CSIM__PHASES = 64, CSIM__PHASE_NAME = 64, CSIM__PHASE_DEPTH = 16 };
 
 typedef struct csim__phase {
-    const char *name;
+    char name[CSIM__PHASE_NAME]; /* a copy: it may have come from another rank */
     int64_t calls;
     double seconds, flops, bytes;
 } csim__phase;

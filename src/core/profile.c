@@ -18,7 +18,7 @@ static int find(csim_context *ctx, const char *name)
         if (strcmp(ctx->phase[i].name, name) == 0) { return i; }
     }
     if (ctx->phases == CSIM__PHASES) { return CSIM__PHASES - 1; }
-    ctx->phase[ctx->phases].name = name;
+    strncpy(ctx->phase[ctx->phases].name, name, CSIM__PHASE_NAME - 1);
     return ctx->phases++;
 }
 
@@ -44,24 +44,45 @@ void csim__phase_end(csim_context *ctx, double flops, double bytes)
     p->bytes += bytes;
 }
 
-/* Ranks may have met phases in another order or not at all: rank 0's list is everybody's. */
-static csim_status names(csim_context *ctx, char (*name)[64], int *count)
+/* The first phase of this rank that is not among the names; -1 if all are. */
+static int unnamed(const csim_context *ctx, char (*name)[CSIM__PHASE_NAME], int count)
+{
+    for (int i = 0; i < ctx->phases; i++) {
+        int at = 0;
+        while (at < count && strcmp(name[at], ctx->phase[i].name) != 0) { at++; }
+        if (at == count) { return i; }
+    }
+    return -1;
+}
+
+/* Ranks may have met phases in another order or not at all: rank 0's list comes first, then what it
+ * lacks, a phase at a time from the lowest rank that has one. */
+static csim_status names(csim_context *ctx, char (*name)[CSIM__PHASE_NAME], int *count)
 {
     if (ctx->rank == 0) {
         *count = ctx->phases;
         for (int i = 0; i < ctx->phases; i++) {
-            strncpy(name[i], ctx->phase[i].name, 63);
-            name[i][63] = '\0';
+            memcpy(name[i], ctx->phase[i].name, CSIM__PHASE_NAME);
         }
     }
     int code = MPI_Bcast(count, 1, MPI_INT, 0, ctx->comm);
-    if (code == MPI_SUCCESS) { code = MPI_Bcast(name, *count * 64, MPI_CHAR, 0, ctx->comm); }
+    if (code == MPI_SUCCESS) {
+        code = MPI_Bcast(name, *count * CSIM__PHASE_NAME, MPI_CHAR, 0, ctx->comm);
+    }
+    while (code == MPI_SUCCESS && *count < CSIM__PHASES) {
+        int more = unnamed(ctx, name, *count), mine = more < 0 ? ctx->size : ctx->rank, from = 0;
+        code = MPI_Allreduce(&mine, &from, 1, MPI_INT, MPI_MIN, ctx->comm);
+        if (code != MPI_SUCCESS || from == ctx->size) { break; }
+        if (from == ctx->rank) { memcpy(name[*count], ctx->phase[more].name, CSIM__PHASE_NAME); }
+        code = MPI_Bcast(name[*count], CSIM__PHASE_NAME, MPI_CHAR, from, ctx->comm);
+        (*count)++;
+    }
     return csim__mpi(ctx, code, "profile");
 }
 
 csim_status csim_context_profile(csim_context *ctx, const csim_phase_report **list, int *count)
 {
-    char name[CSIM__PHASES][64] = {{0}};
+    char name[CSIM__PHASES][CSIM__PHASE_NAME] = {{0}};
     int n = 0;
     *list = NULL;
     *count = 0;

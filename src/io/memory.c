@@ -1,12 +1,14 @@
-/* Sets of matrices that the caller holds: one file without a file, whose handle is the list of
- * sites. */
+/* Sets of matrices that the caller holds, or of which nobody holds anything but the shapes: one file
+ * without a file, whose handle is the list of sites. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "io/raw.h"
 #include "io/set.h"
+#include "io/shapes.h"
 
-static const char no_path[] = "(memory)";
+static const char no_path[] = "(memory)", shapes_path[] = "(shapes)";
 
 static int never(const unsigned char *head, size_t len)
 {
@@ -46,7 +48,7 @@ static csim_status read_memory(csim_context *ctx, void *handle, const csim__arra
     const void *const *list = handle;
     const void *rows = list[a->layer_index];
     int64_t width = a->shape[1];
-    (void)ctx;
+    if (rows == NULL) { return csim__fail(ctx, CSIM_E_INTERNAL, "a set of shapes has no values"); }
     for (int64_t i = 0; i < count[0]; i++) {
         int64_t at = (start[0] + i) * width + start[1];
         if (a->dtype == CSIM_F32) {
@@ -84,7 +86,7 @@ static const csim__reader format_memory = {
 };
 
 static csim_status check(csim_context *ctx, const char *name, int64_t n,
-                         const csim_memory_site *sites, int count)
+                         const csim_memory_site *sites, int count, bool values)
 {
     if (name == NULL || name[0] == '\0' || n < 1 || count < 1) {
         return csim__fail(ctx, CSIM_E_ARG,
@@ -95,7 +97,7 @@ static csim_status check(csim_context *ctx, const char *name, int64_t n,
     for (int i = 0; i < count; i++) {
         const csim_memory_site *s = &sites[i];
         if (s->name == NULL || s->d < 1 || s->d > INT64_MAX / n / (int64_t)sizeof(double) ||
-            s->rows == NULL || (s->dtype != CSIM_F64 && s->dtype != CSIM_F32)) {
+            (values && (s->rows == NULL || (s->dtype != CSIM_F64 && s->dtype != CSIM_F32)))) {
             return csim__fail(ctx, CSIM_E_ARG,
                               "set %s: site %d needs a name, neurons, and rows of double or float",
                               name, i);
@@ -134,34 +136,35 @@ static csim_status add_site(csim_set *set, const csim_memory_site *from, int64_t
                                   .dtype = a->dtype,
                                   .n = n,
                                   .d = from->d};
-    set->file[0].bytes += n * from->d * (from->dtype == CSIM_F32 ? 4 : 8);
+    set->file[0].bytes += n * from->d * csim__dtype_bytes(from->dtype);
 done:
     return st;
 }
 
-csim_status csim_set_from_memory(csim_context *ctx, const char *name, int64_t n,
-                                 const csim_memory_site *sites, int count, csim_set **set)
+static csim_status make(csim_context *ctx, const char *name, int64_t n,
+                        const csim_memory_site *sites, int count, bool values, csim_set **set)
 {
+    const char *path = values ? no_path : shapes_path;
     csim_set *s = NULL;
     const void **rows = NULL;
     csim_status st = CSIM_OK;
     *set = NULL;
-    CSIM_TRY(check(ctx, name, n, sites, count));
+    CSIM_TRY(check(ctx, name, n, sites, count, values));
     CSIM_TRY(csim__calloc(ctx, 1, sizeof *s, "set", &s));
     s->ctx = ctx;
     s->stored = s->kept = n;
     CSIM_TRY(csim__strdup(ctx, name, &s->name));
-    CSIM_TRY(csim__strdup(ctx, no_path, &s->path));
+    CSIM_TRY(csim__strdup(ctx, path, &s->path));
     CSIM_TRY(csim__calloc(ctx, 1, sizeof *s->file, "files of a set", &s->file));
     s->files = s->opened = 1;
     s->file[0].format = &format_memory;
-    CSIM_TRY(csim__strdup(ctx, no_path, &s->file[0].path));
+    CSIM_TRY(csim__strdup(ctx, path, &s->file[0].path));
     CSIM_TRY(csim__alloc(ctx, count, sizeof *rows, "sites in memory", &rows));
     s->file[0].handle = rows;
     CSIM_TRY(csim__calloc(ctx, count, sizeof *s->site, "sites", &s->site));
     s->sites = count;
     for (int i = 0; i < count; i++) {
-        rows[i] = sites[i].rows;
+        rows[i] = values ? sites[i].rows : NULL;
         CSIM_TRY(add_site(s, &sites[i], n, i));
     }
     s->bytes = s->file[0].bytes;
@@ -170,4 +173,16 @@ csim_status csim_set_from_memory(csim_context *ctx, const char *name, int64_t n,
 done:
     csim_set_free(&s);
     return st;
+}
+
+csim_status csim_set_from_memory(csim_context *ctx, const char *name, int64_t n,
+                                 const csim_memory_site *sites, int count, csim_set **set)
+{
+    return make(ctx, name, n, sites, count, true, set);
+}
+
+csim_status csim__set_of_shapes(csim_context *ctx, const char *name, int64_t n,
+                                const csim_memory_site *sites, int count, csim_set **set)
+{
+    return make(ctx, name, n, sites, count, false, set);
 }

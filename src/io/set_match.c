@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "io/set.h"
+#include "io/shapes.h"
 
 enum { BLOCK = 4096 }; /* ids compared at once */
 
@@ -130,12 +131,17 @@ done:
     return st;
 }
 
-csim_status csim_sets_match(csim_context *ctx, csim_set *const *sets, int count)
+csim_status csim__sets_alike(csim_context *ctx, csim_set *const *sets, int count)
 {
     csim_status st = check_names(ctx, sets, count);
     if (st == CSIM_OK) { st = check_strange(ctx, sets, count); }
-    if (st == CSIM_OK) { st = check_sizes(ctx, sets, count); }
-    CSIM_TRY(csim__vote(ctx, st));
+    return st == CSIM_OK ? check_sizes(ctx, sets, count) : st;
+}
+
+csim_status csim_sets_match(csim_context *ctx, csim_set *const *sets, int count)
+{
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__vote(ctx, csim__sets_alike(ctx, sets, count)));
     st = csim__vote(ctx, compare_ids(ctx, sets, count));
 done:
     return st;

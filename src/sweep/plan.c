@@ -1,6 +1,5 @@
 #include <string.h>
 
-#include "ingredients/gram.h"
 #include "sweep/plan.h"
 
 enum { ROUND_BYTES = 256 << 20 };
@@ -60,17 +59,6 @@ static bool self_needed(const csim__problem *p, int s)
     return false;
 }
 
-static int64_t block_bytes(const csim__problem *p, const csim__plan *plan, const csim__planned *q)
-{
-    int64_t da = p->width[q->couple.left], db = p->width[q->couple.right];
-    int64_t qa = csim__min64(p->n, da), qb = csim__min64(p->n, db), words = 0;
-    if (q->route == CSIM__ROUTE_CROSS) { words += da * db; }
-    if (q->route == CSIM__ROUTE_BASIS && q->cell) { words += qa * qb; }
-    if (q->cell && plan->unit) { words += da * db; }
-    if (q->cell && plan->raw_basis) { words += qa * qb; }
-    return 8 * words;
-}
-
 /* Decompositions of one pair in flops of a GEMM that takes as long: they run at a fraction of its
  * speed, and are made once for all measures that share them. */
 static double decompositions(const csim__problem *p, const csim__planned *q)
@@ -90,88 +78,86 @@ static double decompositions(const csim__problem *p, const csim__planned *q)
     return times * unit;
 }
 
-/* Learned measures: bytes that the encoders and all values take as long as the sweep lasts; in *most,
- * those that are taken while sites are encoded, for one encoder after the other. */
-static int64_t encoding(const csim__problem *p, csim__plan *plan, const csim_shard *shard,
-                        int64_t widest, int64_t *most)
+csim__products csim__plan_products(const csim__problem *p, const csim__plan *plan,
+                                   const csim__planned *q)
 {
-    int64_t kept = 0;
+    int64_t da = p->width[q->couple.left], db = p->width[q->couple.right];
+    int64_t qa = csim__min64(p->n, da), qb = csim__min64(p->n, db);
+    csim__products out = {0, 0, 0, 0};
+    if (q->route == CSIM__ROUTE_CROSS) { out.cross = da * db; }
+    if (q->route == CSIM__ROUTE_BASIS && q->cell) { out.basis = qa * qb; }
+    if (q->cell && plan->raw_basis) { out.raw = qa * qb; }
+    if (q->cell && plan->unit) { out.unit = da * db; }
+    return out;
+}
+
+/* Work of all ranks. */
+static void count_flops(const csim__problem *p, csim__plan *plan)
+{
+    for (int i = 0; i < p->sites; i++) {
+        double n = (double)p->n, d = (double)p->width[i],
+               q = (double)csim__min64(p->width[i], p->n);
+        if (plan->basis[i]) { plan->flops += 5 * n * d * q + 25 * d * d * q; }
+        if (plan->tiled[i]) { plan->flops += n * n * d; }
+    }
     for (int i = 0; i < p->encoder_count; i++) {
         const csim_encoder *e = p->encoders[i];
         bool aligned = strcmp(csim_encoder_measure(e), "deepcka") != 0;
-        int64_t bytes = csim__projection_bytes(e, aligned, shard, p->sites, widest);
-        *most = csim__max64(*most, bytes);
-        kept += csim__projection_kept(e, p->sites);
-        kept += 4 * csim_encoder_parameters(e) * csim_encoder_inits(e);
         plan->flops +=
             csim__projection_flops(e, aligned, p->n, p->sites, plan->count - plan->selves);
     }
-    return kept;
-}
-
-/* Memory of the rank that has most, and the work of all. */
-static void count_costs(const csim__problem *p, csim__plan *plan)
-{
-    int64_t widths = 0, widest = 0, bases = 0, largest = 0, loadings = 0, squares = 0;
-    int64_t tiled_sites = 0, tiled_widths = 0;
-    csim_shard s = csim__shard(p->n, 0, p->size);
-    for (int r = 1; r < p->size; r++) { /* chunks are dealt so that some rank has most rows */
-        csim_shard t = csim__shard(p->n, r, p->size);
-        if (t.rows > s.rows) { s = t; }
-    }
-    for (int i = 0; i < p->sites; i++) {
-        int64_t d = p->width[i], q = csim__min64(d, p->n);
-        widths += d;
-        widest = csim__max64(widest, d);
-        if (plan->basis[i] || plan->raw_basis) {
-            /* factors in and out, and 5·q² of workspace, while a small factor is decomposed */
-            squares = csim__max64(squares, p->n > d ? 11 * d * d : 2 * p->n * d + 8 * p->n * p->n);
-        }
-        if (plan->basis[i]) {
-            bases += d;
-            loadings += q * d;
-            plan->flops += 5.0 * (double)p->n * (double)d * (double)q + 25.0 * (double)d * d * q;
-        }
-        if (plan->tiled[i]) {
-            tiled_sites++;
-            tiled_widths += d;
-            plan->flops += (double)p->n * (double)p->n * (double)d;
-        }
-    }
-    plan->shard_bytes = s.rows * (widths * (p->single ? 4 : 8) + 8 * p->sites);
-    int64_t tiles = p->single ? 8 * s.rows * widest : 0; /* one site in double while it is read */
-    if (plan->unit) { tiles += 8 * s.rows * widths; }
-    if (plan->raw_basis) { tiles += 8 * s.rows * widths; }
-    if (plan->any_basis && plan->any_cross) { tiles += 8 * s.rows * bases; }
-    if (plan->loading) { tiles += 8 * loadings; }
-    int64_t element = p->single ? 4 : 8, gram = 0;
-    if (plan->any_tiles) { /* tiles, visiting chunks, a number for each row, sums */
-        int64_t visitors = p->size > 1 ? 2 * s.chunk : 0;
-        gram = element * (tiled_sites * csim__gram_tile(s.chunk) + visitors * tiled_widths) +
-               8 * tiled_sites * (s.rows + visitors) + 28 * tiled_sites * tiled_sites;
-    }
-    int64_t encoded = 0;
-    tiles += encoding(p, plan, &s, widest, &encoded);
     for (int64_t i = 0; i < plan->count; i++) {
         csim__planned *q = &plan->pairs[i];
         double da = (double)p->width[q->couple.left], db = (double)p->width[q->couple.right];
-        largest = csim__max64(largest, block_bytes(p, plan, q));
         plan->flops += q->finish = decompositions(p, q);
         if (q->route == CSIM__ROUTE_CROSS || (q->route == CSIM__ROUTE_BASIS && q->cell)) {
             plan->flops += (q->couple.left == q->couple.right ? 1 : 2) * (double)p->n * da * db;
         }
     }
-    int64_t room = p->memory > 0 ? (p->memory - plan->shard_bytes - tiles) / 4 : ROUND_BYTES;
-    int64_t most = (plan->count + p->size - 1) / p->size;
-    plan->round = largest > 0 ? csim__min64(ROUND_BYTES, csim__max64(room, 0)) / largest : most;
-    plan->round = csim__max64(1, csim__min64(plan->round, most));
-    /* blocks held, a partial and two sums under way, and the workspace of a decomposition */
-    int64_t rounds = largest * (plan->round + 3) + (plan->any_basis ? 6 : 2) * largest;
-    if (!(p->needs & (CSIM_NEEDS_BASIS | CSIM_NEEDS_NUCLEAR | CSIM_NEEDS_BLOCK))) {
-        rounds = largest * (plan->round + 3);
+}
+
+/* Pairs at a time: as many as keep the blocks of an owner below a bound, and all that it holds then
+ * within the limit. */
+static void size_rounds(const csim__problem *p, const csim__room_survey *survey, csim__plan *plan)
+{
+    int64_t largest = csim__room_blocks(p, plan), most = (plan->count + p->size - 1) / p->size;
+    int64_t bytes = ROUND_BYTES;
+    if (p->memory > 0) {
+        csim__room room;
+        csim_shard widest = csim__shard(p->n, 0, p->size);
+        for (int r = 1; r < p->size; r++) { /* chunks are dealt so that some rank has most rows */
+            csim_shard s = csim__shard(p->n, r, p->size);
+            if (s.rows > widest.rows) { widest = s; }
+        }
+        plan->round = 0;
+        csim__room_of(p, plan, survey, widest.rank, &room);
+        int64_t taken = csim__max64(csim__room_stage(&room, CSIM__STAGE_PRODUCTS),
+                                    csim__room_stage(&room, CSIM__STAGE_FINISH));
+        bytes = csim__min64(bytes, csim__max64(p->memory - taken, 0));
     }
-    tiles += csim__max64(csim__max64(rounds, gram), csim__max64(8 * squares, encoded));
-    plan->tile_bytes = tiles;
+    plan->round = largest > 0 ? bytes / largest : most;
+    plan->round = csim__max64(1, csim__min64(plan->round, most));
+}
+
+/* Rounds, and the memory of the rank that has most. */
+static void count_memory(const csim__problem *p, csim__plan *plan)
+{
+    csim__room_survey survey = csim__room_look(p, plan);
+    int64_t most = -1;
+    size_rounds(p, &survey, plan);
+    for (int r = 0; r < p->size; r++) {
+        csim__room room;
+        csim__room_of(p, plan, &survey, r, &room);
+        int64_t bytes = csim__room_peak(&room, NULL);
+        if (bytes > most) {
+            most = bytes;
+            plan->room = room;
+            plan->room_rank = r;
+        }
+    }
+    plan->shard_bytes =
+        plan->room.array[CSIM__ROOM_EXAMPLES].bytes + plan->room.array[CSIM__ROOM_ROW_NORMS].bytes;
+    plan->tile_bytes = most - plan->shard_bytes;
 }
 
 csim_status csim__plan_make(csim_context *ctx, const csim__problem *p, csim__plan *plan)
@@ -197,7 +183,8 @@ csim_status csim__plan_make(csim_context *ctx, const csim__problem *p, csim__pla
     }
     plan->loading = plan->any_basis && (p->needs & (CSIM_NEEDS_LOADING | CSIM_NEEDS_BLOCK)) != 0;
     plan->row_sums = plan->any_tiles || (p->needs & (CSIM_NEEDS_DIAGONAL | CSIM_NEEDS_ROWS)) != 0;
-    count_costs(p, plan);
+    count_flops(p, plan);
+    count_memory(p, plan);
     if (p->memory > 0 && plan->shard_bytes + plan->tile_bytes > p->memory) {
         st = csim__fail(
             ctx, CSIM_E_MEM,

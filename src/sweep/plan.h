@@ -4,6 +4,7 @@
 
 #include "ingredients/pair.h"
 #include "ingredients/rows.h"
+#include "sweep/room.h"
 
 /** What the planner is told. */
 typedef struct csim__problem {
@@ -11,6 +12,7 @@ typedef struct csim__problem {
     int sites;
     const int64_t *width;        /* [sites] neurons */
     const unsigned char *wanted; /* [sites, sites] pairs a ≤ b that some cell wants */
+    int64_t values;              /* cells of the result of the whole sweep times measures */
     unsigned needs;              /* union over the measures */
     const unsigned char *heavy;  /* [sites] few examples outweigh all others; NULL: not known */
     bool single;
@@ -30,6 +32,12 @@ typedef struct csim__planned {
     double finish; /* work of its decompositions, in flops of a GEMM that takes as long */
 } csim__planned;
 
+/** Numbers in the products of a pair: X̃ᵀỸ, UᵀU of the bases and of the raw ones, X̂ᵀŶ of unit rows;
+ *  0 = not made. Of a basis with itself nothing is computed, but the block is there. */
+typedef struct csim__products {
+    int64_t cross, basis, raw, unit;
+} csim__products;
+
 typedef struct csim__plan {
     csim__planned *pairs; /* self-pairs first, then the others in the order of the sites */
     int64_t count, selves;
@@ -37,8 +45,10 @@ typedef struct csim__plan {
     unsigned char *tiled; /* [sites] the site has Gram tiles */
     bool any_tiles, any_cross, any_basis, unit, raw_basis, loading, row_sums, raw_rows;
     int64_t round;       /* pairs whose blocks an owner holds at once */
-    int64_t shard_bytes; /* of the rank with most examples: rows, and row norms */
-    int64_t tile_bytes;  /* of the same rank: everything else that is large */
+    int room_rank;       /* the rank that takes most memory */
+    csim__room room;     /* its memory */
+    int64_t shard_bytes; /* of it: rows, and row norms */
+    int64_t tile_bytes;  /* of it: everything else that is there at the peak */
     double flops;        /* of all ranks */
 } csim__plan;
 
@@ -46,6 +56,10 @@ typedef struct csim__plan {
  *  @param[out] plan  free what it holds with csim__plan_clear(), also on error
  *  @return CSIM_OK, CSIM_E_MEM (also when the limit is too small: names what would do) */
 csim_status csim__plan_make(csim_context *ctx, const csim__problem *problem, csim__plan *plan);
+
+/** The products of a pair of a plan. Local, pure. */
+csim__products csim__plan_products(const csim__problem *problem, const csim__plan *plan,
+                                   const csim__planned *pair);
 
 void csim__plan_clear(csim_context *ctx, csim__plan *plan);
 

@@ -5,11 +5,11 @@
 #include "ingredients/cross.h"
 #include "io/journal.h"
 #include "sweep/cells.h"
-#include "sweep/plan.h"
+#include "sweep/forecast.h"
 
 /** What a whole sweep takes, the sum or the maximum over its tiles. */
 typedef struct csim__cost {
-    int64_t shard_bytes, tile_bytes; /* of the rank with most */
+    int64_t shard_bytes, tile_bytes; /* of the rank with most, in the tile with most */
     double flops;                    /* of all ranks */
     int64_t tiles, pairs, selves;
     int64_t loads;     /* how often a site is read, summed over all sites */
@@ -33,6 +33,8 @@ typedef struct csim__sweep {
     int *block;          /* [blocks + 1] first site of each */
     unsigned char *here; /* [all_count] marks of sites */
     csim__cost cost;
+    csim__forecast *forecast;   /* takes in every plan of the tiling; NULL: not asked for */
+    const csim__target *target; /* of it */
 
     csim__grid *grid; /* of the group of this rank, for large pairs; NULL: every rank by itself */
     csim__team team;

@@ -225,7 +225,38 @@ csim_status csim_sweep_plan(csim_context *ctx, csim_set *const *sets, int set_co
     CSIM_TRY(check_options(ctx, options, &w.needs));
     CSIM_TRY(prepare(&w));
     CSIM_TRY(csim__sweep_tiling(&w));
-    *cost = (csim_sweep_cost){w.cost.shard_bytes, w.cost.tile_bytes, w.cost.flops};
+    *cost = (csim_sweep_cost){.example_bytes = w.cost.shard_bytes,
+                              .tile_bytes = w.cost.tile_bytes,
+                              .flops = w.cost.flops,
+                              .gram_pairs = w.cost.routes[CSIM__ROUTE_GRAM],
+                              .cross_pairs = w.cost.routes[CSIM__ROUTE_CROSS],
+                              .basis_pairs = w.cost.routes[CSIM__ROUTE_BASIS]};
+done:
+    release(&w);
+    return st;
+}
+
+csim_status csim__sweep_forecast(csim_context *ctx, csim_set *const *sets, int set_count,
+                                 const csim_sweep_options *options, int size,
+                                 const csim__target *target, csim__forecast *forecast)
+{
+    csim__sweep w = {.ctx = ctx,
+                     .options = options,
+                     .sets = sets,
+                     .set_count = set_count,
+                     .target = target,
+                     .forecast = forecast};
+    csim_status st = CSIM_OK;
+    *forecast = (csim__forecast){.size = 0};
+    CSIM_TRY(check_options(ctx, options, &w.needs));
+    CSIM_TRY(prepare(&w));
+    w.shard = csim__shard(w.shard.n, 0, size); /* of the ranks that are asked about */
+    st = csim__sweep_tiling(&w);
+    for (int s = 0; s < w.all_count && options->nan_drop_rows; s++) {
+        csim__effort_scan(&w.shard, w.all[s].d, target, &forecast->effort);
+        forecast->loads++;
+    }
+    forecast->sites = w.all_count;
 done:
     release(&w);
     return st;

@@ -41,15 +41,20 @@ static csim_status make_plan(csim__sweep *w, const unsigned char *heavy)
                        .sites = w->count,
                        .width = width,
                        .wanted = wanted,
+                       .values = (int64_t)w->cells.rows * w->cells.cols * w->cells.measures,
                        .needs = w->needs,
                        .heavy = heavy,
                        .single = w->options->precision == CSIM_SINGLE_PRECISION,
                        .encoders = w->options->encoders,
                        .encoder_count = w->options->encoder_count,
-                       .size = csim_context_size(w->ctx),
+                       .size = w->shard.size,
                        .memory = w->options->memory};
     csim__plan_clear(w->ctx, &w->plan);
     st = csim__plan_make(w->ctx, &p, &w->plan);
+    /* a plan above the limit is whole all the same */
+    if (w->forecast != NULL && w->plan.round > 0) {
+        csim__forecast_add(&p, &w->plan, w->target, w->forecast);
+    }
 done:
     csim__free(w->ctx, &wanted);
     csim__free(w->ctx, &width);
@@ -77,8 +82,10 @@ static void divide(csim__sweep *w)
 
 static void add_cost(csim__cost *c, const csim__plan *plan, int sites)
 {
-    c->shard_bytes = csim__max64(c->shard_bytes, plan->shard_bytes);
-    c->tile_bytes = csim__max64(c->tile_bytes, plan->tile_bytes);
+    if (plan->shard_bytes + plan->tile_bytes > c->shard_bytes + c->tile_bytes) {
+        c->shard_bytes = plan->shard_bytes;
+        c->tile_bytes = plan->tile_bytes;
+    }
     c->flops += plan->flops;
     c->tiles++;
     c->loads += sites;
@@ -104,6 +111,7 @@ static csim_status try_blocks(csim__sweep *w)
     if (st != CSIM_OK) { return st; }
     memcpy(open, w->cells.open, (size_t)cells);
     w->cost = (csim__cost){.tiles = 0};
+    if (w->forecast != NULL) { *w->forecast = (csim__forecast){.size = 0}; }
     divide(w);
     for (int p = 0; st == CSIM_OK && p < w->blocks; p++) {
         for (int q = p; st == CSIM_OK && q < w->blocks; q++) {

@@ -4,7 +4,6 @@ single precision, memory against the plan, efficiency from one rank to several; 
 single precision under an offset of 1000 standard deviations. Run it on a quiet machine."""
 import argparse
 import json
-import statistics
 import sys
 import tempfile
 
@@ -63,19 +62,16 @@ def single_error(args):
 
 
 def scaling(args):
-    """Efficiency from one rank to several, rounds in turn."""
-    def efficiency(time):
-        return 100 * statistics.median(time(a) / (args.ranks * time(b)) for a, b in rounds)
-
-    rounds = [(perf(1, "--repeat", "1", *args.perf)["series"][0],
-               perf(args.ranks, "--repeat", "1", *args.perf)["series"][0])
-              for _ in range(args.rounds)]
-    machine = 100 * statistics.median(b["peak_flops_per_s"] / (args.ranks * a["peak_flops_per_s"])
-                                      for a, b in rounds)
-    whole, product = efficiency(lambda s: s["total_s"]), efficiency(lambda s: s["pass"]["seconds"])
-    row(f"1 → {args.ranks} ranks, perf {' '.join(args.perf)}: efficiency of the pass",
-        f"{product:.1f} % (whole sweep {whole:.1f} %, GEMM alone {machine:.1f} %)", "90 %",
-        args.markdown)
+    """Efficiency from one rank to several, of the same problem and of one that grows."""
+    out = perf(args.ranks, "--scaling", "--repeat", str(args.rounds), *args.perf)
+    for series in out["series"]:
+        last = series["rows"][-1]
+        whole, product, machine = (100 * last[f"{name}efficiency"]
+                                   for name in ("", "pass_", "gemm_"))
+        row(f"1 → {args.ranks} ranks, {series['scaling']} scaling, {' '.join(args.perf)}: "
+            "efficiency of the pass",
+            f"{product:.1f} % (whole sweep {whole:.1f} %, GEMM alone {machine:.1f} %)",
+            "90 %" if series["scaling"] == "strong" else "none", args.markdown)
 
 
 def main():

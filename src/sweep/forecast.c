@@ -1,0 +1,55 @@
+#include "sweep/forecast.h"
+
+static void count_pairs(const csim__problem *p, const csim__plan *plan, csim__forecast *f)
+{
+    const unsigned tasks =
+        CSIM_NEEDS_NUCLEAR | CSIM_NEEDS_BASIS | CSIM_NEEDS_UNIT | CSIM_NEEDS_BLOCK;
+    f->pairs += plan->count;
+    f->selves += plan->selves;
+    for (int64_t i = 0; i < plan->count; i++) {
+        const csim__planned *q = &plan->pairs[i];
+        f->routes[q->route]++;
+        f->decomposed += q->cell && (p->needs & tasks) && q->couple.left != q->couple.right;
+    }
+}
+
+/* The arrays of all ranks. */
+static void survey_ranks(const csim__problem *p, const csim__plan *plan, csim__forecast *f)
+{
+    csim__room_survey survey = csim__room_look(p, plan);
+    double mean[CSIM__ROOM_COUNT] = {0}, mean_peak = 0;
+    for (int r = 0; r < p->size; r++) {
+        csim__room room;
+        csim__room_of(p, plan, &survey, r, &room);
+        mean_peak += (double)csim__room_peak(&room, NULL) / p->size;
+        for (int i = 0; i < CSIM__ROOM_COUNT; i++) {
+            mean[i] += (double)room.array[i].bytes / p->size;
+        }
+    }
+    int64_t peak = plan->shard_bytes + plan->tile_bytes;
+    if (peak <= f->peak) { return; }
+    f->peak = csim__room_peak(&plan->room, &f->when);
+    f->rank = plan->room_rank;
+    f->room = plan->room;
+    f->mean_peak = mean_peak;
+    for (int i = 0; i < CSIM__ROOM_COUNT; i++) { f->mean[i] = mean[i]; }
+}
+
+void csim__forecast_add(const csim__problem *p, const csim__plan *plan, const csim__target *target,
+                        csim__forecast *f)
+{
+    csim_shard shard = csim__shard(p->n, 0, p->size);
+    f->n = p->n;
+    f->chunk = shard.chunk;
+    f->chunks = shard.chunks;
+    f->size = p->size;
+    f->plans++;
+    f->loads += p->sites;
+    f->round = csim__max64(f->round, plan->round);
+    f->flops += plan->flops;
+    count_pairs(p, plan, f);
+    survey_ranks(p, plan, f);
+    f->idle_rows = (int)csim__max64(0, p->size - shard.chunks);
+    f->idle_pairs = (int)csim__max64(0, p->size - f->pairs);
+    csim__effort_add(p, plan, target, &f->effort);
+}

@@ -1,0 +1,101 @@
+/* Memory of a rank in a sweep, array by array: how large each is, and in which stages it is there.
+ * Everything is pure. */
+#ifndef CSIM_SWEEP_ROOM_H
+#define CSIM_SWEEP_ROOM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct csim__problem;
+struct csim__plan;
+
+/** Stages of a sweep in their order: X(name, text for people). */
+#define CSIM__STAGE_LIST(X)                                                                        \
+    X(READ, "layers are read")                                                                     \
+    X(ROWS, "row sums are taken")                                                                  \
+    X(ENCODE, "layers are encoded")                                                                \
+    X(GRAM, "Gram tiles are made")                                                                 \
+    X(BASES, "bases are made")                                                                     \
+    X(PRODUCTS, "cross products are made")                                                         \
+    X(FINISH, "pairs are decomposed")                                                              \
+    X(RESULTS, "the results are joined")
+
+/** Arrays: X(name, key in JSON, text for people). */
+#define CSIM__ROOM_LIST(X)                                                                         \
+    X(EXAMPLES, "examples", "examples: rows of all layers")                                        \
+    X(ROW_NORMS, "row_norms", "lengths of the rows")                                               \
+    X(MOMENTS, "moments", "means and norms of neurons")                                            \
+    X(PAIRS, "pairs", "list of pairs")                                                             \
+    X(CELLS, "cells", "cells of the result")                                                       \
+    X(ENCODERS, "encoders", "encoders and their values")                                           \
+    X(READING, "reading", "a layer while it is read")                                              \
+    X(CHUNKS, "chunks", "chunks while rows are summed")                                            \
+    X(UNIT_ROWS, "unit_rows", "rows of length 1")                                                  \
+    X(ENCODED, "encoded", "encoded rows and their products")                                       \
+    X(TILES, "tiles", "Gram tiles")                                                                \
+    X(VISITORS, "visiting_chunks", "visiting chunks of other ranks")                               \
+    X(LIFTS, "lifts", "row terms and sums of the tiles")                                           \
+    X(BASES, "bases", "bases")                                                                     \
+    X(RAW_BASES, "raw_bases", "bases of rows as read")                                             \
+    X(LOADINGS, "loadings", "loadings of the bases")                                               \
+    X(FACTORS, "factors", "small factors of the bases")                                            \
+    X(BLOCKS, "blocks", "blocks of a round of pairs")                                              \
+    X(PARTIALS, "partials", "partial products and sums under way")                                 \
+    X(WORKSPACE, "workspace", "workspace of a decomposition")                                      \
+    X(RESULTS, "results", "results")
+
+#define CSIM__STAGE_ENUM(name, text) CSIM__STAGE_##name,
+typedef enum csim__stage { CSIM__STAGE_LIST(CSIM__STAGE_ENUM) CSIM__STAGE_COUNT } csim__stage;
+#undef CSIM__STAGE_ENUM
+
+#define CSIM__ROOM_ENUM(name, key, text) CSIM__ROOM_##name,
+typedef enum csim__room_array {
+    CSIM__ROOM_LIST(CSIM__ROOM_ENUM) CSIM__ROOM_COUNT
+} csim__room_array;
+#undef CSIM__ROOM_ENUM
+
+/** What one rank holds. */
+typedef struct csim__room {
+    struct {
+        int64_t bytes;
+        csim__stage first, last;
+    } array[CSIM__ROOM_COUNT];
+} csim__room;
+
+/** What all ranks of a plan have in common. */
+typedef struct csim__room_survey {
+    int64_t widths, widest;            /* of all sites */
+    int64_t basis_widths, loadings;    /* of sites with a basis; numbers in their loadings */
+    int64_t tiled_sites, tiled_widths; /* of sites with tiles */
+    int64_t largest, second;           /* numbers in the largest product, and in that of others */
+    int largest_owner;                 /* than this rank */
+    int64_t encoders;                  /* bytes of the encoders and of their values */
+} csim__room_survey;
+
+/** Name and text of an array and of a stage. */
+const char *csim__room_key(csim__room_array array);
+const char *csim__room_text(csim__room_array array);
+const char *csim__stage_text(csim__stage stage);
+
+csim__room_survey csim__room_look(const struct csim__problem *problem,
+                                  const struct csim__plan *plan);
+
+/** Bytes of the blocks of the pair that has most. */
+int64_t csim__room_blocks(const struct csim__problem *problem, const struct csim__plan *plan);
+
+/** The memory of one rank. A plan whose round is 0 has no blocks yet.
+ *  @note  O(sites + pairs/ranks) */
+void csim__room_of(const struct csim__problem *problem, const struct csim__plan *plan,
+                   const csim__room_survey *survey, int rank, csim__room *room);
+
+/** Is an array there at a stage? */
+static inline bool csim__room_there(const csim__room *room, int array, csim__stage stage)
+{
+    return room->array[array].first <= stage && stage <= room->array[array].last;
+}
+
+/** Bytes at a stage; most bytes of all stages, and the stage. */
+int64_t csim__room_stage(const csim__room *room, csim__stage stage);
+int64_t csim__room_peak(const csim__room *room, csim__stage *when);
+
+#endif

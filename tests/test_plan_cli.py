@@ -1,0 +1,417 @@
+"""plan and perf --calibrate as their users meet them: tables, JSON, job scripts, refusals; and that
+the memory foretold is what a process takes."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+import numpy as np
+
+BIN = os.environ["CONTRASIM_BIN"]
+MPIEXEC = os.environ["CONTRASIM_MPIEXEC"]
+ALONE = {"OMPI_MCA_pml": "ob1", "OMPI_MCA_btl": "self", "OMPI_MCA_ess_singleton_isolated": "1"}
+SHAPES = ["--sites", "80", "--width", "8192", "--examples", "1e6", "--sets", "2"]
+MIB = 2 ** 20
+
+
+def run(*words, ranks=None, env=None):
+    command = ([MPIEXEC, str(ranks)] if ranks else []) + [BIN, *words]
+    env = {**os.environ, "XDG_CONFIG_HOME": os.path.abspath("config"),
+           **({} if ranks else ALONE), **(env or {})}
+    return subprocess.run(command, env=env, text=True, capture_output=True, timeout=100)
+
+
+def listing():
+    """Every file here with its size and time; settings would be here, too (see run())."""
+    paths = [os.path.join(folder, f) for folder, _, files in os.walk(".") for f in files]
+    return {p: (os.stat(p).st_size, os.stat(p).st_mtime_ns) for p in paths}
+
+
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def write(path, text):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+class Plan(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        rng = np.random.default_rng(2)
+        np.savez("a.npz", **{f"l{i}": rng.standard_normal((300, 6 + i)) for i in range(3)})
+        np.savez("b.npz", **{f"l{i}": rng.standard_normal((300, 5)) for i in range(2)})
+        os.mkdir("seq")
+        np.save("seq/x.npy", rng.standard_normal((300, 7, 4)).astype(np.float32))
+
+    def expect(self, done, code, *parts):
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        for part in parts:
+            self.assertIn(part, done.stderr)
+
+    def plan(self, *words, code=0, **how):
+        done = run("plan", "sweep", *words, "--format", "json", "-q", **how)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return json.loads(done.stdout)
+
+    # -- what is told -----------------------------------------------------------------------------
+
+    def test_shapes(self):
+        p = self.plan(*SHAPES, "--ranks", "1024", "--nodes", "64", "--mem-per-node", "256G")
+        self.assertEqual(p["problem"]["layers"], 160)
+        self.assertEqual(p["problem"]["chunks"], 977)
+        # 80 x 80 pairs, and the self-terms that CKA takes
+        self.assertEqual(p["pairs"]["count"], 80 * 80 + 160)
+        self.assertEqual(p["pairs"]["cross"], p["pairs"]["count"])
+        self.assertEqual(p["ranks"]["per_node"], 16)
+        self.assertEqual(p["ranks"]["without_examples"], 1024 - 977)
+        self.assertEqual(p["ranks"]["group"], {"ranks": 1, "grid": [1, 1]})
+        memory = p["memory"]
+        self.assertEqual(memory["limit_bytes"], 256 * 2 ** 30 * 8 // 10 // 16)
+        self.assertTrue(memory["fits"])
+        arrays = {a["name"]: a for a in memory["arrays"]}
+        self.assertEqual(arrays["examples"]["bytes"], 1024 * 160 * 8192 * 8)
+        self.assertAlmostEqual(arrays["examples"]["mean_bytes"], 1e6 / 1024 * 160 * 8192 * 8,
+                               delta=1e4)
+        self.assertEqual(sum(a["bytes"] for a in memory["arrays"] if a["at_peak"]),
+                         memory["peak_bytes"])
+        self.assertEqual(p["work"]["files"]["bytes"], int(1e6) * 160 * 8192 * 4)
+        self.assertEqual(p["work"]["files"]["bytes_read"], 1e6 * 160 * 8192 * 4)
+        self.assertEqual(p["work"]["files"]["count"], 0)
+        # a value, a status and a note for each of two measures
+        self.assertEqual(p["work"]["files"]["results_bytes"], 80 * 80 * 2 * 10)
+        products = 2 * 1e6 * 8192 ** 2 * 6400 + 1e6 * 8192 ** 2 * 160
+        self.assertAlmostEqual(p["work"]["flops"] / products, 1, delta=1e-6)
+        t = p["time"]
+        self.assertLess(t["low"], t["seconds"])
+        self.assertLess(t["seconds"], t["high"])
+        self.assertAlmostEqual(sum(t["terms"].values()), t["seconds"], delta=1e-6 * t["seconds"])
+        self.assertEqual(t["terms"][t["most"]], max(t["terms"].values()))
+        self.assertFalse(t["measured"])
+        shapes = {s["why"]: s for s in p["shapes"]}
+        self.assertEqual((shapes["even"]["ranks"], shapes["even"]["nodes"]), (977, 62))
+
+    def test_text(self):
+        done = run("plan", *SHAPES, "--ranks", "1024", "--nodes", "64", "--mem-per-node", "256G")
+        self.expect(done, 0)
+        for part in ("2 sets, 160 layers of 8192 neurons", "977 chunks of 1024", "6560, of them 160",
+                     "1024 on 64 nodes, 16 on a node", "idle: 47 without examples",
+                     "examples: rows of all layers", "of limit", "12.8 GiB (--mem-per-node)",
+                     "4.77 TiB of values in files, read 1 time", "between ranks", "most of it",
+                     "977 ranks on 62 nodes", "typical speeds"):
+            self.assertIn(part, done.stdout)
+        self.assertEqual(done.stderr, "")
+
+    def test_files(self):
+        p = self.plan("a.npz", "b.npz", "-m", "cka,svcca")
+        self.assertEqual(p["pairs"]["basis"], 6)
+        self.assertEqual(p["pairs"]["decomposed"], 6)
+        self.assertEqual(p["problem"]["measures"], ["cka", "svcca"])
+        self.assertEqual((p["problem"]["narrowest"], p["problem"]["widest"]), (5, 8))
+        self.assertEqual(p["work"]["files"]["count"], 2)
+        self.assertEqual(p["work"]["files"]["bytes"], 300 * (6 + 7 + 8 + 5 + 5) * 8)
+        self.assertGreater(p["memory"]["limit_bytes"], 2 ** 20)
+        twice = self.plan("a.npz", "b.npz", "-m", "cka,svcca", "--nan", "drop-rows")
+        self.assertEqual(twice["work"]["files"]["readings"], 2)
+        # all that is pooled is read
+        p = self.plan("seq", "--pool", "mean", "-m", "cka")
+        self.assertEqual(p["work"]["files"]["bytes"], 300 * 7 * 4 * 4)
+        self.assertEqual(p["problem"]["widest"], 4)
+
+    def test_same_on_any_ranks(self):
+        words = ["--sites", "6", "--width", "100,90,80,70,60,50", "--examples", "5000", "-m",
+                 "cka,pwcca", "--ranks", "7", "--pairs", "all"]
+        self.assertEqual(self.plan(*words), self.plan(*words, ranks=3))
+
+    def test_agrees_with_the_sweep(self):
+        """The sweep says in its log what it plans."""
+        p = self.plan("a.npz", "b.npz", "--ranks", "2", "-m", "procrustes,cka")
+        done = run("sweep", "a.npz", "b.npz", "-m", "procrustes,cka", "--format", "csv", ranks=2)
+        self.assertIn(f"planned {p['memory']['peak_bytes'] / MIB:.1f} MiB", done.stderr)
+        self.assertIn(f"{p['work']['flops']:.3g} flops", done.stderr)
+
+    # -- what does not fit ------------------------------------------------------------------------
+
+    def test_tiles(self):
+        """Where not all layers fit at once, some are read again."""
+        words = [*SHAPES, "--ranks", "1024", "--nodes"]
+        p = self.plan(*words, "32", "--mem-per-node", "256G")
+        files, whole = p["work"]["files"], self.plan(*words, "61", "--mem-per-node", "256G")
+        self.assertGreater(p["ranks"]["tiles"], 1)
+        self.assertGreater(files["readings"], 1)
+        self.assertAlmostEqual(files["bytes_read"] / files["bytes"], files["readings"], delta=1e-6)
+        self.assertLessEqual(p["memory"]["peak_bytes"], p["memory"]["limit_bytes"])
+        self.assertEqual(p["shapes"][0]["why"], "spread")
+        self.assertEqual(p["shapes"][0]["nodes"], 61)
+        self.assertEqual(whole["ranks"]["tiles"], 1)
+        self.assertEqual(whole["memory"]["peak_bytes"], p["shapes"][0]["peak_bytes"])
+        self.assertGreater(self.plan(*words, "60", "--mem-per-node", "256G")["ranks"]["tiles"], 1)
+        rng = np.random.default_rng(4)
+        np.savez("many.npz", **{f"l{i}": rng.standard_normal((4000, 80)) for i in range(8)})
+        words = ["many.npz", "-m", "cka,cca_mean", "--memory", "9M"]
+        done = run("sweep", *words, "--format", "csv", ranks=2)
+        self.expect(done, 0, "tiles of pairs")
+        p = self.plan(*words, "--ranks", "2")
+        self.assertIn(f"{p['ranks']['tiles']} tiles of pairs, each layer is read "
+                      f"{p['work']['files']['readings']:.1f} times", done.stderr)
+        self.assertIn(f"planned {p['memory']['peak_bytes'] / MIB:.1f} MiB", done.stderr)
+
+    def test_does_not_fit(self):
+        words = [*SHAPES, "--ranks", "1024", "--nodes", "32", "--mem-per-node", "64G"]
+        done = run("plan", *words)
+        self.expect(done, 1, "does not fit", "on each of 1024 ranks", "1.60 GiB (--mem-per-node)",
+                    "what would fit: 1024 ranks on", "or nodes of")
+        self.assertIn("of limit", done.stdout)
+        p = self.plan(*words, code=1)
+        self.assertFalse(p["memory"]["fits"])
+        shapes = {s["why"]: s for s in p["shapes"]}
+        # what is said to fit does, and one node less, or one rank more on each, does not
+        for key, nodes, ranks in (("spread", -1, 0), ("fewer_ranks", 0, 32)):
+            s = shapes[key]
+            self.plan(*SHAPES, "--ranks", str(s["ranks"]), "--nodes", str(s["nodes"]),
+                      "--mem-per-node", "64G")
+            self.plan(*SHAPES, "--ranks", str(s["ranks"] + ranks), "--nodes",
+                      str(s["nodes"] + nodes), "--mem-per-node", "64G", code=1)
+        # nodes with more memory
+        size = float(done.stderr.split("or nodes of ")[1].split()[0])
+        self.plan(*words[:-1], f"{size + 0.1:.2f}G")
+        self.plan(*words[:-1], f"{size - 0.2:.2f}G", code=1)
+        # more ranks, each with a limit of its own
+        small = ["--sites", "12", "--width", "768", "--examples", "40000"]
+        p = self.plan(*small, "--ranks", "2", "--memory", "200M", code=1)
+        fits = p["shapes"][0]["ranks"]
+        self.assertGreater(fits, 2)
+        self.plan(*small, "--ranks", str(fits), "--memory", "200M")
+        self.plan(*small, "--ranks", str(fits - 1), "--memory", "200M", code=1)
+
+    def test_refusals(self):
+        for words, *parts in (
+                (["a.npz", "--sites", "3"], "both sets and shapes"),
+                ([], "nothing to plan", "--sites"),
+                (["--sites", "3", "--width", "4"], "--examples"),
+                (["--sites", "0", "--width", "4", "--examples", "9"], "--sites", "'0'"),
+                (["--sites", "3", "--width", "4,5", "--examples", "9"], "expected 1 or 3 widths"),
+                (["--sites", "3", "--width", "4,", "--examples", "9"], "--width"),
+                (["--sites", "3", "--width", "0", "--examples", "9"], "--width"),
+                (["--sites", "3", "--width", "4.5", "--examples", "9"], "--width"),
+                (["--sites", "3", "--width", "4", "--examples", "3"], "4 or more"),
+                (["--sites", "3", "--width", "4", "--examples", "0:9"], "found '0:9'"),
+                ([*SHAPES, "--ranks", "0"], "--ranks", "'0'"),
+                ([*SHAPES, "--ranks", "2", "--nodes", "3"], "3 nodes for 2 ranks"),
+                ([*SHAPES, "-m", "ckaa"], "the closest is 'cka'"),
+                ([*SHAPES, "-m", "svcca", "--precision", "single"], "double precision"),
+                ([*SHAPES, "--sbatch", "job.sh", "-o", "o.nc"], "needs sets"),
+                (["a.npz", "--sbatch", "job.sh"], "--output"),
+                (["a.npz", "b.npz", "--pairs", "a:c"], "a:c")):
+            self.expect(run("plan", "sweep", *words), 2, *parts)
+        self.expect(run("plan", "train"), 2, "train", "sweep")
+        self.expect(run("plan", "sweep", "no.npz"), 1, "no.npz")
+        self.expect(run("plan", "sweep", "a.npz", "seq", "--pool", "mean", ranks=2), 0)
+        np.save("short.npy", np.ones((200, 3)))
+        self.expect(run("plan", "sweep", "a.npz", "short.npy"), 1, "300 examples", "200")
+
+    def test_headers_are_enough(self):
+        """Damage behind the headers is the sweep's business."""
+        with open("a.npz", "rb") as file:
+            data = bytearray(file.read())
+        at = data.index(b"\x93NUMPY") + 128 + 40
+        data[at] ^= 0xff
+        with open("damaged.npz", "wb") as file:
+            file.write(data)
+        self.expect(run("plan", "sweep", "damaged.npz"), 0)
+        self.expect(run("sweep", "damaged.npz", "--format", "csv"), 1, "damaged.npz")
+
+    # -- what is written --------------------------------------------------------------------------
+
+    def test_writes_nothing(self):
+        before = listing()
+        for words in ([*SHAPES, "--ranks", "64"], ["a.npz", "b.npz", "-o", "out.nc"],
+                      [*SHAPES, "--ranks", "64", "--memory", "1M"]):
+            run("plan", "sweep", *words)
+            run("plan", "sweep", *words, "--format", "json", ranks=2)
+        self.assertEqual(listing(), before)
+
+    def script(self, *words):
+        done = run("plan", "sweep", "a.npz", "b.npz", "--ranks", "4", "--nodes", "2",
+                   "--mem-per-node", "8G", "-o", "out file.nc", "--sbatch", "job.sh",
+                   "--overwrite", "-q", *words)
+        self.expect(done, 0)
+        return read("job.sh")
+
+    def test_script(self):
+        text = self.script("-m", "svcca,cka", "--svcca.variance", "0.9", "--threads", "2", "--layers",
+                           "a:l*")
+        for line in ("--nodes=2", "--ntasks=4", "--ntasks-per-node=2", "--cpus-per-task=2",
+                     "--mem=8192M", "--signal=B:USR1@120", "--requeue", "--open-mode=append"):
+            self.assertIn(f"#SBATCH {line}\n", text)
+        self.assertRegex(text, r"#SBATCH --time=\d\d:\d0:00\n")
+        self.assertIn("sweep=(contrasim sweep a.npz b.npz --measures svcca,cka --layers 'a:l*' "
+                      "--svcca.variance 0.9 --threads 2 --output 'out file.nc' --resume)", text)
+        self.assertEqual(subprocess.run(["bash", "-n", "job.sh"]).returncode, 0)
+        before = listing()
+        done = run("plan", "sweep", "a.npz", "-o", "out.nc", "--sbatch", "job.sh")
+        self.expect(done, 1, "job.sh", "--overwrite")
+        self.assertEqual(listing(), before)
+        done = run("plan", "sweep", "a.npz", "-o", "o.nc", "--sbatch", "a.npz", "--overwrite")
+        self.expect(done, 2, "a.npz", "would replace")
+        # no script of what does not fit
+        done = run("plan", "sweep", "a.npz", "-o", "o.nc", "--sbatch", "none.sh", "--memory", "1K")
+        self.expect(done, 1, "does not fit")
+        self.assertFalse(os.path.exists("none.sh"))
+
+    def job(self, program, env=None, poke=None):
+        """Run the script with commands of SLURM that only say that they were called."""
+        os.makedirs("bin", exist_ok=True)
+        commands = {"srun": f"echo srun \"$@\" >>calls\n{program}",
+                    "scontrol": "echo scontrol \"$@\" >>calls; exit 1",
+                    "squeue": "echo RUNNING"}
+        for name, body in commands.items():
+            write(f"bin/{name}", f"#!/bin/bash\n{body}\n")
+            os.chmod(f"bin/{name}", 0o755)
+        write("calls", "")
+        job = subprocess.Popen(["bash", "job.sh"], text=True, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE,
+                               env={**os.environ, "PATH": f"{os.getcwd()}/bin:{os.environ['PATH']}",
+                                    "SLURM_JOB_ID": "7", **(env or {})})
+        if poke is not None:
+            for _ in range(600):
+                if os.path.exists("ready"):
+                    break
+                time.sleep(0.05)
+            job.send_signal(poke)
+        out, err = job.communicate(timeout=60)
+        return job.returncode, out, err, read("calls")
+
+    def test_script_runs(self):
+        self.script()
+        code, out, _, calls = self.job("echo 'out file.nc: written'; exit 0")
+        self.assertEqual((code, out), (0, "out file.nc: written\n"))
+        self.assertEqual(calls, "srun --mpi=pmix --wait=60 contrasim sweep a.npz b.npz --output "
+                                "out file.nc --resume\n")
+        # srun says 0 of a step that could not start
+        code, _, err, calls = self.job("exit 0")
+        self.assertEqual(code, 1)
+        self.assertIn("submit the job again", err)
+        self.assertNotIn("scontrol", calls)
+        code, _, _, calls = self.job("echo failed; exit 3")
+        self.assertEqual(code, 3)
+        self.assertNotIn("scontrol", calls)
+        # stopped early: requeued, so many times
+        code, _, _, calls = self.job("exit 85")
+        self.assertEqual(code, 85)
+        self.assertIn("scontrol requeue 7\n", calls)
+        code, _, err, calls = self.job("exit 85", env={"SLURM_RESTART_COUNT": "50"})
+        self.assertEqual(code, 1)
+        self.assertNotIn("scontrol", calls)
+        self.assertIn("50 restarts", err)
+
+    def test_script_sweeps(self):
+        """The command line of the script is one that the program takes; twice is not twice the work."""
+        self.script("-m", "cka,svcca", "--svcca.variance", "0.9")
+        bin_folder = os.path.dirname(BIN)
+        for said in ("2 measures", ""):
+            code, out, err, calls = self.job(
+                f"shift 2; PATH={bin_folder}:$PATH exec {MPIEXEC} 2 \"$@\" 2>>calls")
+            self.assertEqual(code, 0, out + err + calls)
+            self.assertIn("out file.nc", out)
+            self.assertIn(said, out)
+        self.assertIn("--resume", calls)
+        shown = run("show", "out file.nc", "--format", "json")
+        self.expect(shown, 0)
+        self.assertIn("svcca", shown.stdout)
+
+    def test_script_hands_signals_on(self):
+        self.script()
+        if os.path.exists("ready"):
+            os.remove("ready")
+        code, out, _, calls = self.job(
+            "trap 'sleep 0.3; echo saved; exit 85' USR1; touch ready; while :; do sleep 0.05; done",
+            poke=signal.SIGUSR1)
+        self.assertEqual((code, out), (85, "saved\n"))
+        self.assertIn("scontrol requeue 7\n", calls)
+
+    # -- calibration ------------------------------------------------------------------------------
+
+    def test_calibration(self):
+        own = {"XDG_CONFIG_HOME": os.path.abspath("calibrated")}
+        done = run("perf", "--calibrate", ranks=2, env=own)
+        self.expect(done, 0, "calibrated/contrasim/machine.json")
+        for part in ("2 ranks on 1 node", "GEMM of 1024 x 1024, double", "reading files",
+                     "messages inside a node"):
+            self.assertIn(part, done.stdout)
+        known = json.loads(read("calibrated/contrasim/machine.json"))
+        self.assertEqual((known["schema"], known["ranks"], known["nodes"]), (1, 2, 1))
+        self.assertTrue(all(v > 0 for v in known["speeds"].values()))
+        self.assertNotIn("net_bandwidth", known["speeds"])
+        words = ["--sites", "6", "--width", "300", "--examples", "20000", "-m", "cka,pwcca",
+                 "--ranks", "4"]
+        p = self.plan(*words, env=own)
+        self.assertTrue(p["time"]["measured"])
+        self.assertTrue(p["time"]["calibration"].endswith("calibrated/contrasim/machine.json"))
+        self.assertIn("not measured there", run("plan", *words, "--nodes", "2", env=own).stdout)
+        # ten times faster in all but messages: a tenth of the time, and nothing else
+        fast = {**known, "speeds": {k: v * (0.1 if k == "latency" else 10)
+                                    for k, v in known["speeds"].items()}}
+        write("fast.json", json.dumps(fast))
+        q = self.plan(*words, "--calibration", "fast.json")
+        self.assertAlmostEqual(q["time"]["seconds"] / p["time"]["seconds"], 0.1, delta=1e-6)
+        for key in ("problem", "pairs", "ranks", "memory", "work"):
+            self.assertEqual(p[key], q[key])
+        # values neither
+        results = [run("sweep", "a.npz", "-m", "cka,pwcca", "--format", "json", "-q", env=env).stdout
+                   for env in (own, {})]
+        values = [json.loads(r)["variables"] for r in results]
+        self.assertEqual(*values)
+
+    def test_bad_calibrations(self):
+        good = {"schema": 1, "ranks": 1, "nodes": 1, "speeds": {}}
+        for name, text, *parts in (
+                ("text", "no JSON", "line 1"), ("list", "[]", "schema"),
+                ("old", json.dumps({**good, "schema": 9}), "schema 1"),
+                ("few", json.dumps(good), "gemm_double_64", "above 0"),
+                ("twice", '{"schema": 1, "schema": 1}', "line 1")):
+            write(f"{name}.json", text)
+            done = run("plan", *SHAPES, "--calibration", f"{name}.json")
+            self.expect(done, 1, f"{name}.json", *parts)
+            self.assertEqual(done.stdout, "")
+        self.expect(run("plan", *SHAPES, "--calibration", "missing.json"), 1, "missing.json")
+        self.expect(run("plan", *SHAPES, env={"XDG_CONFIG_HOME": "", "HOME": ""}), 2,
+                    "--calibration")
+
+    # -- memory of processes ----------------------------------------------------------------------
+
+    def perf(self, ranks, problem):
+        n, d, layers, measures, precision = problem
+        done = run("perf", "--examples", str(n), "--width", str(d), "--layers", str(layers), "-m",
+                   measures, "--precision", precision, "--repeat", "1", "--gemm-size", "64",
+                   "--format", "json", "-q", ranks=ranks)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return json.loads(done.stdout)["series"][0]["memory"]
+
+    def test_resident_memory(self):
+        """VmHWM less that of a sweep of next to nothing: within 10 % of what is foretold."""
+        problems = [(16000, 192, 10, "cka", "double"), (3000, 800, 10, "cka", "single"),
+                    (12000, 256, 8, "cca_mean", "double")]
+        for ranks in (1, 3):
+            idle = self.perf(ranks, (64, 16, 2, "cka,cca_mean", "double"))["resident_bytes"]
+            for problem in problems:
+                n, d, layers, measures, precision = problem
+                told = self.plan("--ranks", str(ranks), "--sites", str(layers), "--width", str(d),
+                                 "--examples", str(n), "-m", measures, "--precision", precision,
+                                 "--pairs", "all")["memory"]["peak_bytes"]
+                seen = self.perf(ranks, problem)
+                with self.subTest(ranks=ranks, problem=problem):
+                    self.assertEqual(told, seen["example_bytes"] + seen["tile_bytes"])
+                    self.assertAlmostEqual(told / seen["counted_bytes"], 1, delta=0.1)
+                    # huge pages round up, so a few MiB are allowed beside the tenth
+                    self.assertAlmostEqual(told, seen["resident_bytes"] - idle,
+                                           delta=0.1 * told + 8 * MIB)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)
