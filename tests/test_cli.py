@@ -390,8 +390,8 @@ class Program(unittest.TestCase):
             self.assertEqual(data.configuration, config)
 
     def test_groups(self):
-        """Decompositions on groups of ranks: the same values but for rounding, and what the log, the
-        configuration and a journal say of it."""
+        """Decompositions on groups of ranks: the same values but for rounding, and what the log and
+        the configuration say of it."""
         self.expect(self.sweep("-m", "cca_mean,procrustes", "-o", "alone.nc"), 0)
         for words, shape, ranks in ((["--grid", "2x1"], "2 x 1", 2),
                                     (["--group-size", "2"], "1 x 2", 3)):

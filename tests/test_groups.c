@@ -1,9 +1,12 @@
 /* Sweeps with groups of ranks for large pairs against the same sweeps without. */
+#define _POSIX_C_SOURCE 200809L
+
 #include "sweep_case.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { FROM = 20, SITES = 7 };
 
@@ -160,6 +163,56 @@ static void shape_decides_the_bits(void **state)
     assert_int_equal(wrong, 0);
 }
 
+static int count_down(void *user)
+{
+    int *left = user;
+    return --*left <= 0;
+}
+
+/* A sweep on groups that is stopped goes on with the same bits, and only on groups of that shape. */
+static void stops_keep_the_groups(void **state)
+{
+    (void)state;
+    int size, left = 2;
+    double *data[SITES];
+    char folder[CASE_PATH], path[CASE_PATH + 16];
+    MPI_Comm_size(MPI_COMM_WORLD, &size);
+    if (size == 1) { skip(); }
+    csim_context *ctx = harness_context();
+    sweep_case c = make(120, data);
+    c.grid_rows = 1;
+    c.grid_cols = 2;
+    csim_results *whole = case_results(ctx, &c), *r = NULL;
+    case_write(ctx, &c, folder);
+    snprintf(path, sizeof path, "%s.journal", folder);
+    c.journal = path;
+    c.resume = 1;
+    c.stop = count_down;
+    c.stop_user = &left;
+    assert_int_equal(case_sweep(ctx, &c, folder, &r), CSIM_E_STOPPED);
+    csim__forgive(ctx);
+    c.stop = NULL;
+    c.grid_rows = c.grid_cols = 0;
+    assert_int_equal(case_sweep(ctx, &c, folder, &r), CSIM_E_DATA);
+    assert_non_null(
+        strstr(csim_context_error(ctx), "large pairs: from 20 on grids of 1 x 2 ranks"));
+    csim__forgive(ctx);
+    c.grid_rows = 1;
+    c.grid_cols = 2;
+    assert_int_equal(case_sweep(ctx, &c, folder, &r), CSIM_OK);
+    int64_t cells = csim_results_rows(r) * csim_results_cols(r);
+    for (int v = 0; v < csim_results_count(r); v++) {
+        assert_memory_equal(csim_results_values(r, v), csim_results_values(whole, v),
+                            (size_t)cells * sizeof(double));
+    }
+    csim_results_free(&r);
+    csim_results_free(&whole);
+    case_remove(ctx, &c, folder);
+    if (csim_context_rank(ctx) == 0) { unlink(path); }
+    for (int s = 0; s < SITES; s++) { free(data[s]); }
+    harness_context_free(&ctx);
+}
+
 /* The rank with most takes no more with groups than without, but for a few panels of 64 rows; a whole
  * block would be more than those. */
 static void groups_take_no_more_memory(void **state)
@@ -286,6 +339,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(groups_agree_with_ranks),
         cmocka_unit_test(shape_decides_the_bits),
+        cmocka_unit_test(stops_keep_the_groups),
         cmocka_unit_test(groups_take_no_more_memory),
         cmocka_unit_test(a_failing_pair_leaves_others_intact),
         cmocka_unit_test(impossible_groups_are_refused),

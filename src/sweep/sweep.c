@@ -195,9 +195,9 @@ csim_status csim_sweep(csim_context *ctx, csim_set *const *sets, int set_count,
         CSIM_TRY(csim_sets_drop_bad_rows(ctx, sets, set_count, &dropped));
     }
     CSIM_TRY(csim__vote(ctx, prepare(&w)));
+    CSIM_TRY(csim__groups_begin(&w));
     CSIM_TRY(csim__saved_begin(&w));
     CSIM_TRY(csim__vote(ctx, csim__sweep_tiling(&w)));
-    CSIM_TRY(csim__groups_begin(&w));
     w.meter = (csim__meter){.fn = csim_context_rank(ctx) == 0 ? options->progress : NULL,
                             .user = options->progress_user,
                             .total = w.cost.flops,
