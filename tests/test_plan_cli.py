@@ -70,7 +70,8 @@ class Plan(unittest.TestCase):
         self.assertEqual(p["pairs"]["cross"], p["pairs"]["count"])
         self.assertEqual(p["ranks"]["per_node"], 16)
         self.assertEqual(p["ranks"]["without_examples"], 1024 - 977)
-        self.assertEqual(p["ranks"]["group"], {"ranks": 1, "grid": [1, 1]})
+        self.assertEqual(p["ranks"]["group"], {"ranks": 1, "grid": [1, 1], "count": 1024,
+                                               "from_neurons": 2048})
         memory = p["memory"]
         self.assertEqual(memory["limit_bytes"], 256 * 2 ** 30 * 8 // 10 // 16)
         self.assertTrue(memory["fits"])
