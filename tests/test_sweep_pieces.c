@@ -43,6 +43,13 @@ static const layout layouts[] = {
      "all",
      CSIM_DOUBLE,
      5},
+    {"a giant of many examples",
+     2000,
+     {12, 16, 10, 16, 13, 12, 11},
+     "cka,cka_debiased",
+     "all",
+     CSIM_DOUBLE,
+     5},
 };
 
 enum { LAYOUTS = sizeof layouts / sizeof *layouts };

@@ -137,9 +137,11 @@ csim_status csim_results_write(csim_context *ctx, const csim_results *results, c
 csim_status csim_results_read(csim_context *ctx, const char *path, csim_results **results);
 
 /** Join the parts of a sweep (csim_sweep_options.part) in the first of them. Local.
- *  @param[in,out] parts  [count] on success the first is what one sweep would have given
+ *  @param[in,out] parts  [count] on success the first is what one sweep would have given, on error
+ *                        perhaps half of that; the others stay as they are
  *  @param[in]     names  [count] of their files, for messages
- *  @return CSIM_OK, CSIM_E_DATA (a part is missing, there twice, or of another sweep) */
+ *  @return CSIM_OK, CSIM_E_ARG (no part), CSIM_E_DATA (a part is missing, there twice, or of another
+ *          sweep) */
 csim_status csim_results_merge(csim_results *const *parts, const char *const *names, int count);
 
 /** Checksum of sites and variables, what the file's attribute `checksum` holds. Local.

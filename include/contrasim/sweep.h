@@ -16,7 +16,7 @@ typedef enum csim_precision { CSIM_DOUBLE, CSIM_SINGLE_PRECISION } csim_precisio
 /** Relative variance below which a direction of a layer does not count for its rank. */
 #define CSIM_RANK_FLOOR 1e-10
 
-/** Decompositions on a grid of ranks start to pay at matrices of this size. */
+/** Decompositions on a grid of ranks start to pay at matrices of as many rows and columns. */
 #define CSIM_GRID_FROM 2048
 
 /** Called on rank 0 as the sweep goes on; @p done and @p total are in flops. */
@@ -44,13 +44,17 @@ typedef struct csim_sweep_options {
     int grid_rows, grid_cols; /**< large pairs are decomposed on groups of grid_rows × grid_cols
                                    ranks, several side by side; 0: each pair on one rank. Values on
                                    more than one rank differ by rounding */
-    int64_t
-        grid_from;   /**< pairs whose smaller side is at least this are large; 0: CSIM_GRID_FROM */
-    int part, parts; /**< compute one part of the pairs, 1 ≤ part ≤ parts, of a job array; the
+    int64_t grid_from; /**< pairs are large whose smaller side has at least as many neurons, or
+                            examples where those are fewer; 0: CSIM_GRID_FROM */
+    int part, parts;   /**< compute one part of the pairs, 1 ≤ part ≤ parts, of a job array; the
                               others' cells are pending; 0: all */
     const char *journal; /**< file that keeps finished pairs, NULL: none. It stays when the sweep
                               ends: remove it once the results are safe */
-    int resume; /**< go on from the journal, if it is there; else an existing one is refused */
+    int resume; /**< go on from the journal, if it is there; else one that holds pairs is refused */
+    int overwrite; /**< without resume: replace an existing journal */
+    const char
+        *remark; /**< one more line, such as the number of BLAS threads, that must be the same
+                             to go on; NULL: none */
     /** Asked on every rank after every save: anything but 0 on any rank stops the sweep, with a
      *  journal only. NULL: never. */
     int (*stop)(void *user);

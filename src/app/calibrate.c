@@ -371,12 +371,24 @@ done:
     return st;
 }
 
+/* Only an older calibration is replaced. Collective. */
+static csim_status check_place(csim_context *ctx, const char *path)
+{
+    csim__calibration old;
+    csim_status st = csim__calibration_read(ctx, path, false, &old);
+    if (st != CSIM_E_FORMAT) { return st; }
+    csim__forgive(ctx);
+    st = csim__fail(ctx, CSIM_E_EXISTS, "%s exists and is not a calibration", path);
+    return csim__vote(ctx, st);
+}
+
 csim_status csim__calibrate(csim__app *app, const char *given, bool json)
 {
     csim_context *ctx = app->ctx;
     csim__calibration c = {.machine = csim__machine_typical};
     char *path = NULL;
     csim_status st = csim__vote(ctx, csim__calibration_path(ctx, given, &path));
+    if (st == CSIM_OK) { st = check_place(ctx, path); }
     if (st == CSIM_OK) { st = describe(ctx, &c); }
     if (st == CSIM_OK) { st = measure(ctx, &c); }
     if (st == CSIM_OK && csim_context_rank(ctx) == 0) {

@@ -94,7 +94,7 @@ csim_status csim__choose_grid(const csim__config *config, const char *grid, int6
         return CSIM_OK;
     }
     if (sscanf(grid, "%5dx%5d%n", rows, cols, &end) != 2 || grid[end] != '\0' || *rows < 1 ||
-        *cols < 1) {
+        *cols < 1 || (int64_t)*rows * *cols > 1000000) {
         return csim__config_fail(config, "", "grid",
                                  "found '%.60s', expected the rows and columns of a grid of ranks, "
                                  "such as 2x2",

@@ -2,6 +2,7 @@
 #include <time.h>
 
 #include "app/app.h"
+#include "app/sweep_finished.h"
 #include "contrasim/results.h"
 
 typedef struct merge_options {
@@ -60,10 +61,14 @@ static csim_status merge_run(csim__app *app, void *target)
     csim_results **parts = NULL;
     char *line = NULL;
     int64_t start = (int64_t)time(NULL);
-    int count = options->files.count;
+    int count = options->files.count, failed = 0;
+    int64_t cells[CSIM_CELL_COUNT] = {0};
+    csim__outputs outputs = {.output = options->output, .overwrite = options->overwrite};
+    csim__lock lock = {.path = NULL};
     csim_status st = check_options(app, options);
     if (st == CSIM_OK) { st = csim__calloc(ctx, count, sizeof *parts, "parts", &parts); }
     CSIM_TRY(csim__vote(ctx, st));
+    CSIM_TRY(csim__claim_output(app, &outputs, &lock));
     for (int i = 0; i < count; i++) {
         CSIM_TRY(csim_results_read(ctx, options->files.text[i], &parts[i]));
     }
@@ -77,8 +82,13 @@ static csim_status merge_run(csim__app *app, void *target)
     if (csim_context_rank(ctx) == 0) {
         csim__logger_clear(&app->log);
         printf("%s: %d parts joined\n", options->output, count);
+        csim__count_cells(parts[0], cells);
+        failed = cells[CSIM_CELL_FAILED] > 0;
     }
+    st = csim__mpi(ctx, MPI_Bcast(&failed, 1, MPI_INT, 0, csim_context_comm(ctx)), "failures");
+    if (failed) { app->exit_code = 3; }
 done:
+    csim__lock_release(ctx, &lock);
     for (int i = 0; parts != NULL && i < count; i++) { csim_results_free(&parts[i]); }
     csim__free(ctx, &parts);
     csim__free(ctx, &line);

@@ -154,7 +154,6 @@ static csim_status prepare(csim__app *app, const csim__perf_options *options, cs
     csim_context *ctx = app->ctx;
     csim_status st = CSIM_OK;
     int *chosen = NULL, all = csim_measure_count();
-    CSIM_TRY(csim__perf_scaling_check(app, options));
     if (options->compare == COMPARE_SINGLE && options->precision == CSIM_SINGLE_PRECISION) {
         return csim__config_fail(app->config, "", "compare",
                                  "single is compared with --precision double");
@@ -211,6 +210,8 @@ static csim_status perf_run(csim__app *app, void *target)
     char *folder = NULL;
     int measure_count = 0;
     int64_t memory = 0;
+    csim_status checked = csim__vote(ctx, csim__perf_scaling_check(app, options));
+    if (checked != CSIM_OK) { return checked; }
     if (options->calibrate) {
         return csim__calibrate(app, options->calibration, options->format == FORMAT_JSON);
     }

@@ -152,7 +152,8 @@ static csim_status check_options(csim__app *app, const csim__plan_options *o)
         return csim__config_fail(config, "", "nodes", "%lld nodes for %lld rank%s",
                                  (long long)o->nodes, (long long)ranks, ranks == 1 ? "" : "s");
     }
-    csim__outputs outputs = {.output = o->sbatch, .overwrite = o->overwrite};
+    csim__outputs outputs = {
+        .output = o->sbatch, .overwrite = o->overwrite, .input = o->sbatch ? o->output : NULL};
     return csim__check_outputs(app, &outputs);
 }
 

@@ -7,8 +7,8 @@
 #include "app/app.h"
 #include "app/machine.h"
 #include "app/stop.h"
+#include "app/sweep_finished.h"
 #include "app/sweep_what.h"
-#include "core/text.h"
 #include "io/file.h"
 
 /* What changes a result, and what does not, apart: only the first is written into it. */
@@ -92,7 +92,8 @@ static csim_status check_options(csim__app *app, const sweep_options *options)
     if (options->resume && options->overwrite) {
         return csim__fail(app->ctx, CSIM_E_USAGE, "--resume and --overwrite contradict each other");
     }
-    return CSIM_OK;
+    if (options->walltime == NULL) { return CSIM_OK; }
+    return csim__stop_after(app->ctx, options->walltime);
 }
 
 /* "2/8" as part 2 of 8. */
@@ -106,21 +107,6 @@ static csim_status read_part(csim_context *ctx, const char *text, csim_sweep_opt
                           "--part: found '%s', expected I/N with 1 <= I <= N, such as 2/8", text);
     }
     return CSIM_OK;
-}
-
-/* Cells of all measures by status; the number of measures. */
-static int count_cells(csim_results *results, int64_t count[CSIM_CELL_COUNT])
-{
-    int measures = 0;
-    int64_t pairs = csim_results_rows(results) * csim_results_cols(results);
-    for (int v = 0; v < csim_results_count(results); v++) {
-        const int8_t *cells = csim_results_cells(results, v);
-        int64_t lists = csim_results_variable(results, v)->n_list;
-        int64_t size = pairs * (lists > 0 ? lists : 1);
-        for (int64_t i = 0; cells != NULL && i < size; i++) { count[cells[i]]++; }
-        measures += cells != NULL;
-    }
-    return measures;
 }
 
 static csim_status print_results(csim__app *app, const sweep_options *options,
@@ -162,50 +148,13 @@ static csim_status forget(csim_context *ctx, const sweep_options *options)
     return csim__vote(ctx, st);
 }
 
-/* Was a finished file made with these options, from inputs of these sizes? Rank 0. */
-static csim_status check_finished(csim__app *app, const sweep_options *options,
-                                  const csim_sweep_options *sweep, csim_set *const *sets,
-                                  const csim_results *results)
-{
-    csim_context *ctx = app->ctx;
-    char *config = NULL;
-    int a = 0, b = 0;
-    const csim_attribute *saved = csim_results_attribute_find(results, -1, "configuration");
-    const csim_attribute *bytes = csim_results_attribute_find(results, -1, "input_bytes");
-    const csim_attribute *part = csim_results_attribute_find(results, -1, "part");
-    csim_status st = csim__config_write(app->config, &config);
-    const char *there = saved != NULL ? saved->text : "", *here = config;
-    if (st == CSIM_OK && csim__text_difference(&there, &a, &here, &b)) {
-        st = csim__fail(ctx, CSIM_E_DATA,
-                        "--resume: %s is finished, with other options: '%.*s' there, '%.*s' here",
-                        options->output, a, there, b, here);
-    }
-    int64_t own[2] = {sweep->part, sweep->parts}, none[2] = {0, 0};
-    const int64_t *other = part != NULL && part->count == 2 ? part->integers : none;
-    if (st == CSIM_OK && memcmp(own, other, sizeof own) != 0) {
-        st = csim__fail(ctx, CSIM_E_DATA,
-                        "--resume: %s is finished, part %" PRId64 " of %" PRId64 " there, part %d "
-                        "of %d here",
-                        options->output, other[0], other[1], sweep->part, sweep->parts);
-    }
-    for (int i = 0; st == CSIM_OK && bytes != NULL && i < options->what.sets.count; i++) {
-        if (i < bytes->count && bytes->integers[i] == csim_set_bytes(sets[i])) { continue; }
-        st = csim__fail(ctx, CSIM_E_DATA,
-                        "--resume: %s is finished, and set %s is of other size now",
-                        options->output, csim_set_name(sets[i]));
-    }
-    csim__free(ctx, &config);
-    return st;
-}
-
 /* Is there nothing left to do? A journal beside the output is of a sweep that is not finished, even
- * where an earlier one was. Collective; with --resume only. */
+ * where an earlier one was. What is finished comes back. Collective; with --resume only. */
 static csim_status look_for_finished(csim__app *app, const sweep_options *options,
                                      const csim_sweep_options *sweep, csim_set *const *sets,
-                                     bool *finished)
+                                     bool *finished, csim_results **results)
 {
     csim_context *ctx = app->ctx;
-    csim_results *results = NULL;
     int there = 0;
     *finished = false;
     if (csim_context_rank(ctx) == 0) {
@@ -215,50 +164,58 @@ static csim_status look_for_finished(csim__app *app, const sweep_options *option
                                "look at the output");
     CSIM_TRY(csim__vote(ctx, st));
     if (!there) { goto done; }
-    CSIM_TRY(csim_results_read(ctx, options->output, &results));
-    if (csim_context_rank(ctx) == 0) { st = check_finished(app, options, sweep, sets, results); }
-    CSIM_TRY(csim__vote(ctx, st));
+    CSIM_TRY(csim_results_read(ctx, options->output, results));
+    CSIM_TRY(csim__sweep_finished(app, options->output, sweep, sets, options->what.sets.count,
+                                  *results));
     *finished = true;
-    if (csim_context_rank(ctx) == 0) {
-        csim__logger_clear(&app->log);
-        printf("%s is finished: nothing to do\n", options->output);
-    }
 done:
-    csim_results_free(&results);
     return st;
 }
 
-/* Write the file, print what was asked for, say how it went. Collective. */
-static csim_status deliver(csim__app *app, const sweep_options *options, csim_results *results)
+/* Write the file; what was saved on the way is not needed any more. Collective. */
+static csim_status keep(csim__app *app, const sweep_options *options, const csim_results *results)
+{
+    csim_status st = CSIM_OK;
+    if (options->output == NULL) { return CSIM_OK; }
+    CSIM_TRY(csim_results_write(app->ctx, results, options->output,
+                                options->overwrite || options->resume));
+    st = forget(app->ctx, options);
+done:
+    return st;
+}
+
+/* Print what was asked for, say how it went. Collective; of a finished file rank 0 has the results. */
+static csim_status deliver(csim__app *app, const sweep_options *options, bool finished,
+                           csim_results *results)
 {
     csim_context *ctx = app->ctx;
     csim_status st = CSIM_OK;
     int64_t count[CSIM_CELL_COUNT] = {0};
-    int print = csim__config_given(app->config, "", "format");
-    char summary[160];
-    int measures = count_cells(results, count);
-    if (count[CSIM_CELL_FAILED] > 0) { app->exit_code = 3; }
-    snprintf(summary, sizeof summary,
-             "%d measure%s, %" PRId64 " value%s, %" PRId64 " undefined, %" PRId64 " failed",
-             measures, measures == 1 ? "" : "s", count[CSIM_CELL_DONE],
-             count[CSIM_CELL_DONE] == 1 ? "" : "s", count[CSIM_CELL_UNDEFINED],
-             count[CSIM_CELL_FAILED]);
-    if (options->output != NULL) {
-        CSIM_TRY(csim_results_write(ctx, results, options->output,
-                                    options->overwrite || options->resume));
-        CSIM_TRY(forget(ctx, options));
+    int print = csim__config_given(app->config, "", "format"), failed = 0;
+    char summary[160] = "finished: nothing to do";
+    int measures = results != NULL ? csim__count_cells(results, count) : 0;
+    failed = count[CSIM_CELL_FAILED] > 0;
+    CSIM_TRY(csim__mpi(ctx, MPI_Bcast(&failed, 1, MPI_INT, 0, csim_context_comm(ctx)), "failures"));
+    if (failed) { app->exit_code = 3; }
+    if (!finished) {
+        snprintf(summary, sizeof summary,
+                 "%d measure%s, %" PRId64 " value%s, %" PRId64 " undefined, %" PRId64 " failed",
+                 measures, measures == 1 ? "" : "s", count[CSIM_CELL_DONE],
+                 count[CSIM_CELL_DONE] == 1 ? "" : "s", count[CSIM_CELL_UNDEFINED],
+                 count[CSIM_CELL_FAILED]);
     }
     if (print) {
         csim__logger_clear(&app->log);
         if (csim_context_rank(ctx) == 0) { st = print_results(app, options, results); }
         CSIM_TRY(csim__vote(ctx, st));
     }
+    const char *between = options->output == NULL ? "" : finished ? " is " : ": ";
     if (options->output == NULL || print) {
         csim__log(ctx, CSIM_LOG_INFO, "%s%s%s", options->output != NULL ? options->output : "",
-                  options->output != NULL ? ": " : "", summary);
+                  between, summary);
     } else if (csim_context_rank(ctx) == 0) {
         csim__logger_clear(&app->log);
-        printf("%s: %s\n", options->output, summary);
+        printf("%s%s%s\n", options->output, between, summary);
     }
 done:
     return st;
@@ -316,20 +273,21 @@ done:
 
 /* What is saved as the sweep goes on, and when it stops. Collective. */
 static csim_status prepare_saving(csim__app *app, const sweep_options *options,
-                                  csim_sweep_options *sweep, char **journal)
+                                  csim_sweep_options *sweep, char **journal, char **remark)
 {
     csim_context *ctx = app->ctx;
     csim_status st = read_part(ctx, options->part, sweep);
     if (st == CSIM_OK && options->output != NULL) { st = journal_of(ctx, options, journal); }
-    if (st == CSIM_OK && options->walltime != NULL) {
-        st = csim__stop_after(ctx, options->walltime);
+    if (st == CSIM_OK) {
+        st = csim__format(ctx, remark, "BLAS threads: %lld", (long long)app->common.threads);
     }
     CSIM_TRY(csim__vote(ctx, st));
     if (*journal == NULL) { goto done; }
     sweep->journal = *journal;
+    sweep->remark = *remark;
     sweep->resume = options->resume;
+    sweep->overwrite = options->overwrite;
     sweep->stop = csim__stop_asked;
-    if (options->overwrite) { CSIM_TRY(forget(ctx, options)); }
 done:
     return st;
 }
@@ -338,7 +296,7 @@ static csim_status sweep_run(csim__app *app, void *target)
 {
     sweep_options *options = target;
     csim_context *ctx = app->ctx;
-    char *journal = NULL;
+    char *journal = NULL, *remark = NULL;
     bool finished = false;
     int64_t start = (int64_t)time(NULL), memory = options->memory;
     csim_set **sets = NULL;
@@ -364,13 +322,18 @@ static csim_status sweep_run(csim__app *app, void *target)
     sweep.encoder_count = options->what.encoders.count;
     sweep.progress = app->common.quiet ? NULL : csim__logger_progress;
     sweep.progress_user = &app->log;
-    CSIM_TRY(prepare_saving(app, options, &sweep, &journal));
-    if (options->resume) { CSIM_TRY(look_for_finished(app, options, &sweep, sets, &finished)); }
-    if (finished) { goto done; }
-    CSIM_TRY(csim_sweep(ctx, sets, options->what.sets.count, &sweep, &results));
-    CSIM_TRY(csim__vote(ctx, describe_run(app, results, start)));
-    CSIM_TRY(deliver(app, options, results));
+    CSIM_TRY(prepare_saving(app, options, &sweep, &journal, &remark));
+    if (options->resume) {
+        CSIM_TRY(look_for_finished(app, options, &sweep, sets, &finished, &results));
+    }
+    if (!finished) {
+        CSIM_TRY(csim_sweep(ctx, sets, options->what.sets.count, &sweep, &results));
+        CSIM_TRY(csim__vote(ctx, describe_run(app, results, start)));
+        CSIM_TRY(keep(app, options, results));
+    }
+    CSIM_TRY(deliver(app, options, finished, results));
 done:
+    csim__free(ctx, &remark);
     csim__free(ctx, &journal);
     csim_results_free(&results);
     for (int i = 0; sets != NULL && i < options->what.sets.count; i++) { csim_set_free(&sets[i]); }

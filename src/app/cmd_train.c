@@ -110,7 +110,7 @@ static csim_status train_run(csim__app *app, void *target)
                           .progress = app->common.quiet ? NULL : csim__logger_progress,
                           .progress_user = &app->log};
     if (st == CSIM_OK) { st = csim__calloc(ctx, options->sets.count, sizeof *sets, "sets", &sets); }
-    static const char *const beside[] = {".prev", ".lock", NULL};
+    static const char *const beside[] = {".prev", ".damaged", ".lock", NULL};
     csim__outputs outputs = {.output = options->output,
                              .beside = beside,
                              .overwrite = options->overwrite || options->resume,

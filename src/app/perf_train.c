@@ -172,8 +172,6 @@ static csim_status print_json(csim_context *ctx, const csim__perf_options *o, in
 static csim_status settle(csim__app *app, csim__perf_options *o)
 {
     bool rows = o->item == CSIM_ITEM_ROW;
-    csim_status st = csim__perf_scaling_check(app, o);
-    if (st != CSIM_OK) { return st; }
     if (!csim__config_given(app->config, "", "layers")) { o->layers = rows ? 2 : 120; }
     if (!csim__config_given(app->config, "", "batch")) { o->batch = rows ? 1024 : 256; }
     o->examples = BATCHES * o->batch;

@@ -85,7 +85,7 @@ static void print_groups(const csim__outlook *w)
     int64_t chunks = (f->chunks + w->ranks - 1) / w->ranks;
     printf("; at most %" PRId64 " chunk%s on a rank\n", chunks, plural(chunks));
     const csim_sweep_options *o = &w->sweep;
-    int team = o->grid_rows * o->grid_cols;
+    int team = o->grid_rows * o->grid_cols; /* at most a million */
     if (f->decomposed > 0 && team <= 1) {
         printf("  %" PRId64 " pairs are decomposed, each by one rank (grid 1 x 1)\n",
                f->decomposed);

@@ -36,7 +36,7 @@ void csim__stop_listen(void)
 static double seconds_of(const char *text)
 {
     int days = 0, part[3] = {0, 0, 0}, used = 0, count;
-    bool dashed = sscanf(text, "%d-%n", &days, &used) == 1 && used > 0;
+    bool dashed = sscanf(text, "%9d-%n", &days, &used) == 1 && used > 0;
     const char *rest = dashed ? text + used : text;
     int end[3] = {0, 0, 0};
     count =

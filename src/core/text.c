@@ -54,14 +54,31 @@ void csim__closest_try(csim__closest *search, const char *candidate)
     }
 }
 
-bool csim__text_difference(const char **a, int *length_a, const char **b, int *length_b)
+const char *const csim__text_paths[] = {"set = ", "encoder = ", NULL};
+
+/* The next line that counts. */
+static const char *pass_over(const char *text, const char *const *ignored)
 {
-    while (**a != '\0' || **b != '\0') {
+    for (int i = 0; ignored != NULL && ignored[i] != NULL; i++) {
+        if (strncmp(text, ignored[i], strlen(ignored[i])) != 0) { continue; }
+        text += strcspn(text, "\n");
+        text += *text == '\n';
+        i = -1; /* the next line */
+    }
+    return text;
+}
+
+bool csim__text_difference(const char *const *ignored, const char **a, int *length_a,
+                           const char **b, int *length_b)
+{
+    for (;;) {
+        *a = pass_over(*a, ignored);
+        *b = pass_over(*b, ignored);
+        if (**a == '\0' && **b == '\0') { return false; }
         *length_a = (int)strcspn(*a, "\n");
         *length_b = (int)strcspn(*b, "\n");
         if (*length_a != *length_b || memcmp(*a, *b, (size_t)*length_a) != 0) { return true; }
         *a += *length_a + ((*a)[*length_a] == '\n');
         *b += *length_b + ((*b)[*length_b] == '\n');
     }
-    return false;
 }

@@ -1,4 +1,5 @@
-/* Words: edit distance, and the known word closest to one that is not known. Texts: where they differ. */
+/* Words: edit distance, and the known word closest to one that is not known. Texts: where they
+ * differ. */
 #ifndef CSIM_TEXT_H
 #define CSIM_TEXT_H
 
@@ -24,9 +25,15 @@ csim__closest csim__closest_start(const char *word);
 void csim__closest_try(csim__closest *search, const char *candidate);
 
 /** Find the first line in which two texts differ. Local, pure.
+ *  @param[in]     ignored  beginnings of lines that are passed over in both, the last NULL; NULL: none
  *  @param[in,out] a,b  the texts; on return the lines, up to their '\n' or the end
  *  @param[out]    length_a,length_b  of the lines; 0 also where there is no further line
  *  @return whether they differ */
-bool csim__text_difference(const char **a, int *length_a, const char **b, int *length_b);
+bool csim__text_difference(const char *const *ignored, const char **a, int *length_a,
+                           const char **b, int *length_b);
+
+/** Beginnings of the lines of a configuration that say where inputs lie: they are known by their
+ *  checksums. */
+extern const char *const csim__text_paths[];
 
 #endif

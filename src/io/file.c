@@ -316,7 +316,11 @@ csim_status csim__file_set_aside(csim_context *ctx, const char *path)
     csim_status st = CSIM_OK;
     CSIM_TRY(csim__file_target(ctx, path, &file));
     CSIM_TRY(csim__format(ctx, &aside, "%s.damaged", file));
-    if (rename(file, aside) != 0) { st = refuse(ctx, path, "set the damaged file aside"); }
+    if (rename(file, aside) != 0) {
+        st = refuse(ctx, path, "set the damaged file aside");
+    } else {
+        csim__log(ctx, CSIM_LOG_WARNING, "the damaged %s is called %s now", path, aside);
+    }
 done:
     csim__free(ctx, &aside);
     csim__free(ctx, &file);

@@ -166,8 +166,9 @@ static csim_status next_record(csim_context *ctx, csim__journal *j, int64_t end,
     return CSIM_OK;
 }
 
-csim_status csim__journal_open(csim_context *ctx, const char *path, csim__record_fn visit,
-                               void *user, int64_t *torn, csim__journal **journal)
+/* Open a journal, if it is there, and visit its whole records. */
+static csim_status read_all(csim_context *ctx, const char *path, csim__record_fn visit, void *user,
+                            int64_t *torn, csim__journal **journal)
 {
     void *data = NULL;
     struct stat s;
@@ -193,10 +194,30 @@ csim_status csim__journal_open(csim_context *ctx, const char *path, csim__record
         if (whole) { CSIM_TRY(visit(user, (int)r.kind, data, r.bytes)); }
     }
     *torn = csim__max64(0, (int64_t)s.st_size - j->size);
-    if (*torn > 0 && ftruncate(j->fd, (off_t)j->size) != 0) { st = refuse(ctx, path, "cut"); }
 done:
     csim__free(ctx, &data);
     if (st != CSIM_OK) { csim__journal_close(ctx, journal); }
+    return st;
+}
+
+csim_status csim__journal_look(csim_context *ctx, const char *path, csim__record_fn visit,
+                               void *user, int64_t *torn, bool *there)
+{
+    csim__journal *j = NULL;
+    csim_status st = read_all(ctx, path, visit, user, torn, &j);
+    *there = j != NULL;
+    csim__journal_close(ctx, &j);
+    return st;
+}
+
+csim_status csim__journal_open(csim_context *ctx, const char *path, csim__record_fn visit,
+                               void *user, int64_t *torn, csim__journal **journal)
+{
+    csim_status st = read_all(ctx, path, visit, user, torn, journal);
+    if (st == CSIM_OK && *torn > 0 && ftruncate((*journal)->fd, (off_t)(*journal)->size) != 0) {
+        st = refuse(ctx, path, "cut");
+        csim__journal_close(ctx, journal);
+    }
     return st;
 }
 

@@ -25,6 +25,13 @@ csim_status csim__journal_create(csim_context *ctx, const char *path, csim__jour
 csim_status csim__journal_open(csim_context *ctx, const char *path, csim__record_fn visit,
                                void *user, int64_t *torn, csim__journal **journal);
 
+/** Visit all whole records of a journal and leave it as it is.
+ *  @param[out] torn   bytes behind the last whole record
+ *  @param[out] there  is there such a file?
+ *  @return as csim__journal_open() */
+csim_status csim__journal_look(csim_context *ctx, const char *path, csim__record_fn visit,
+                               void *user, int64_t *torn, bool *there);
+
 /** Append a record of @p bytes bytes and flush it; on failure the file is cut back to the records
  *  before. CSIM_OK, CSIM_E_IO. */
 csim_status csim__journal_append(csim_context *ctx, csim__journal *journal, int kind,

@@ -1,6 +1,7 @@
 /* The parts of a sweep as one results object. */
 #include <string.h>
 
+#include "core/text.h"
 #include "io/results_private.h"
 
 /* Attributes that may differ between the parts of a sweep. Inputs may lie elsewhere on another node:
@@ -14,6 +15,11 @@ static bool may_differ(const char *name)
 
 static bool same_attribute(const csim_attribute *a, const csim_attribute *b)
 {
+    if (b != NULL && strcmp(a->name, "configuration") == 0 && a->text && b->text) {
+        const char *x = a->text, *y = b->text;
+        int m, n;
+        return !csim__text_difference(csim__text_paths, &x, &m, &y, &n);
+    }
     if (b == NULL || a->kind != b->kind || a->count != b->count) { return false; }
     size_t count = (size_t)a->count;
     return a->kind == CSIM_ATTRIBUTE_TEXT  ? strcmp(a->text, b->text) == 0
@@ -166,6 +172,7 @@ static csim_status check_parts(csim_results *const *parts, const char *const *na
 
 csim_status csim_results_merge(csim_results *const *parts, const char *const *names, int count)
 {
+    if (count < 1) { return CSIM_E_ARG; }
     csim_results *a = parts[0];
     csim_status st = CSIM_OK;
     CSIM_TRY(check_parts(parts, names, count));

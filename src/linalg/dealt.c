@@ -154,12 +154,14 @@ static csim_status travel(const csim__dealt *a, double *whole, bool pack)
     }
 done:
     st = csim__vote(g->ctx, st);
-    for (int64_t row = 0; st == CSIM_OK && row < a->m; row += g->block) {
+    /* A failure does not end the exchange: the others would wait. */
+    for (int64_t row = 0, end = st == CSIM_OK ? a->m : 0; row < end; row += g->block) {
         panel l = panel_at(a, row);
         flight *now = &f[row / g->block % FLIGHTS];
         if (leader) {
-            st = land(a, now, whole, pack);
-            if (st == CSIM_OK) { st = take_off(a, now, &l, whole, pack); }
+            csim_status landed = land(a, now, whole, pack);
+            csim_status off = take_off(a, now, &l, whole, pack);
+            st = st != CSIM_OK ? st : landed != CSIM_OK ? landed : off;
         }
         csim_status own = move_piece(a, &l, pack, &mine);
         if (own == CSIM_OK) {

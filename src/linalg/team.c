@@ -76,7 +76,7 @@ static csim_status ask(csim_context *ctx, csim__team *team, order *o, hands *h)
     team->asked++;
     if (st == CSIM_OK) { return st; }
     csim__fail(ctx, st, "%s", csim_context_error(team->grid->ctx));
-    csim__forgive(team->grid->ctx);
+    if (team->broken == CSIM_OK) { csim__forgive(team->grid->ctx); }
     return st;
 }
 
@@ -114,6 +114,7 @@ csim_status csim__team_serve(csim__team *team)
         csim_status st = pass_on(team, &o);
         if (st != CSIM_OK || o.kind == DISMISS) { return st; }
         (void)carry_out(team, &o, &h); /* the leader has the same status, and reports it */
+        if (team->broken != CSIM_OK) { return team->broken; } /* no order can come any more */
         csim__forgive(team->grid->ctx);
     }
 }

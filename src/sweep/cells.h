@@ -53,6 +53,11 @@ void csim__cells_finish(csim__cells *cells, csim_pair *pair, int left, int right
 /** Join what all ranks have filled. Collective; votes. */
 csim_status csim__cells_join(csim_context *ctx, csim__cells *cells);
 
+/** Checksums of sets from those of their sites, one line a set, as in the attribute
+ *  `input_checksums`. Local. @param[out] text  new; csim__free(). CSIM_OK, CSIM_E_MEM. */
+csim_status csim__inputs_text(csim_context *ctx, const csim__site *sites, csim_set *const *sets,
+                              int set_count, char **text);
+
 /** The results object: sites, variables with their parameters, values, provenance of the inputs.
  *  Requested cells that nobody has filled are pending. Local. CSIM_OK, CSIM_E_MEM, CSIM_E_ARG. */
 csim_status csim__cells_results(csim_context *ctx, const csim__cells *cells,

@@ -141,39 +141,49 @@ static void warn_of_cells(csim_context *ctx, const csim__cells *cells, csim_cell
     }
 }
 
-/* Names, formats, sizes and checksums of the inputs: what a result was made from. */
-static csim_status add_inputs(csim_context *ctx, csim_results *results, const csim__site *sites,
-                              csim_set *const *sets, int set_count)
+csim_status csim__inputs_text(csim_context *ctx, const csim__site *sites, csim_set *const *sets,
+                              int set_count, char **text)
 {
-    char *names = NULL, *sums = NULL;
-    int64_t *bytes = NULL;
     uint64_t *hashes = NULL;
-    csim_status st = CSIM_OK;
-    CSIM_TRY(csim__strdup(ctx, "", &names));
-    CSIM_TRY(csim__strdup(ctx, "", &sums));
-    CSIM_TRY(csim__alloc(ctx, set_count, sizeof *bytes, "input sizes", &bytes));
-    for (int s = 0, at = 0; s < set_count; s++) {
+    csim_status st = csim__strdup(ctx, "", text);
+    for (int s = 0, at = 0; st == CSIM_OK && s < set_count; s++) {
         int count = csim_set_site_count(sets[s]);
         char *longer = NULL;
         csim__free(ctx, &hashes);
         CSIM_TRY(csim__alloc(ctx, count, sizeof *hashes, "checksums", &hashes));
         for (int i = 0; i < count; i++) { hashes[i] = sites[at++].checksum; }
+        CSIM_TRY(csim__format(ctx, &longer, "%s%sxxh3:%016llx", *text, s ? "\n" : "",
+                              (unsigned long long)XXH3_64bits(hashes, (size_t)count * 8)));
+        csim__free(ctx, text);
+        *text = longer;
+    }
+done:
+    csim__free(ctx, &hashes);
+    return st;
+}
+
+/* Names, sizes and checksums of the inputs: what a result was made from. */
+static csim_status add_inputs(csim_context *ctx, csim_results *results, const csim__site *sites,
+                              csim_set *const *sets, int set_count)
+{
+    char *names = NULL, *sums = NULL;
+    int64_t *bytes = NULL;
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__strdup(ctx, "", &names));
+    CSIM_TRY(csim__alloc(ctx, set_count, sizeof *bytes, "input sizes", &bytes));
+    for (int s = 0; s < set_count; s++) {
+        char *longer = NULL;
         bytes[s] = csim_set_bytes(sets[s]);
         CSIM_TRY(csim__format(ctx, &longer, "%s%s%s=%s", names, s ? "\n" : "",
                               csim_set_name(sets[s]), csim_set_path(sets[s])));
         csim__free(ctx, &names);
         names = longer;
-        longer = NULL;
-        CSIM_TRY(csim__format(ctx, &longer, "%s%sxxh3:%016llx", sums, s ? "\n" : "",
-                              (unsigned long long)XXH3_64bits(hashes, (size_t)count * 8)));
-        csim__free(ctx, &sums);
-        sums = longer;
     }
+    CSIM_TRY(csim__inputs_text(ctx, sites, sets, set_count, &sums));
     CSIM_TRY(csim_results_set_text(results, -1, "input_names", names));
     CSIM_TRY(csim_results_set_ints(results, -1, "input_bytes", bytes, set_count));
     CSIM_TRY(csim_results_set_text(results, -1, "input_checksums", sums));
 done:
-    csim__free(ctx, &hashes);
     csim__free(ctx, &bytes);
     csim__free(ctx, &sums);
     csim__free(ctx, &names);

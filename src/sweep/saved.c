@@ -116,6 +116,10 @@ static csim_status describe(csim__sweep *w, char **text)
                  (long long)csim__grid_from(o), o->grid_rows, o->grid_cols);
         if (st == CSIM_OK) { st = add_line(w->ctx, text, line); }
     }
+    if (o->remark != NULL) {
+        snprintf(line, sizeof line, "%.400s", o->remark);
+        if (st == CSIM_OK) { st = add_line(w->ctx, text, line); }
+    }
     snprintf(line, sizeof line, "NaN: %s", o->nan_drop_rows ? "rows dropped" : "refused");
     return st == CSIM_OK ? add_line(w->ctx, text, line) : st;
 }
@@ -124,7 +128,7 @@ static csim_status describe(csim__sweep *w, char **text)
 static csim_status compare(csim__sweep *w, const char *saved, const char *now)
 {
     int a, b;
-    if (!csim__text_difference(&saved, &a, &now, &b)) { return CSIM_OK; }
+    if (!csim__text_difference(NULL, &saved, &a, &now, &b)) { return CSIM_OK; }
     return csim__fail(w->ctx, CSIM_E_DATA,
                       "--resume: %s holds the work of another sweep: '%.*s' there, '%.*s' here "
                       "(--overwrite starts afresh)",
@@ -136,7 +140,8 @@ static csim_status compare(csim__sweep *w, const char *saved, const char *now)
 typedef struct replay {
     csim__sweep *w;
     const char *request;
-    bool begun; /* the request was there */
+    bool begun;  /* the request was there */
+    char *other; /* it was this one, of another sweep */
 } replay;
 
 static csim_status take_sites(csim__sweep *w, const site_record *r, int64_t bytes)
@@ -185,14 +190,18 @@ static csim_status take_pairs(csim__sweep *w, const int64_t *words, int64_t byte
 static csim_status visit(void *user, int kind, const void *data, int64_t bytes)
 {
     replay *r = user;
+    csim__sweep *w = r->w;
     if (kind == RECORD_REQUEST && !r->begun && bytes > 0 && ((const char *)data)[bytes - 1] == 0) {
         r->begun = true;
-        return compare(r->w, data, r->request);
+        return strcmp(data, r->request) != 0 ? csim__strdup(w->ctx, data, &r->other) : CSIM_OK;
     }
-    if (kind == RECORD_SITES && r->begun) { return take_sites(r->w, data, bytes); }
-    if (kind == RECORD_PAIRS && r->begun) { return take_pairs(r->w, data, bytes); }
-    return csim__fail(r->w->ctx, CSIM_E_FORMAT, "%s: a record of unknown kind %d",
-                      r->w->options->journal, kind);
+    /* only pairs are work that could be lost */
+    if (kind == RECORD_PAIRS && r->other != NULL) { return compare(w, r->other, r->request); }
+    if (kind == RECORD_SITES && r->other != NULL) { return CSIM_OK; }
+    if (kind == RECORD_SITES && r->begun) { return take_sites(w, data, bytes); }
+    if (kind == RECORD_PAIRS && r->begun) { return take_pairs(w, data, bytes); }
+    return csim__fail(w->ctx, CSIM_E_FORMAT, "%s: a record of unknown kind %d", w->options->journal,
+                      kind);
 }
 
 static csim_status count_pairs(void *user, int kind, const void *data, int64_t bytes)
@@ -208,47 +217,60 @@ static csim_status count_pairs(void *user, int kind, const void *data, int64_t b
 static csim_status clear_way(csim__sweep *w)
 {
     const char *path = w->options->journal;
-    int64_t records = 0, torn;
-    csim_status st = csim__journal_open(w->ctx, path, count_pairs, &records, &torn, &w->journal);
-    if (st != CSIM_OK || w->journal == NULL) { return st; }
-    csim__journal_close(w->ctx, &w->journal);
-    if (records == 0) { return csim__file_remove(w->ctx, path); }
+    int64_t records = 0, torn = 0;
+    bool there = false;
+    if (w->options->overwrite) { return csim__file_remove(w->ctx, path); }
+    csim_status st = csim__journal_look(w->ctx, path, count_pairs, &records, &torn, &there);
+    if (st != CSIM_OK || !there) { return st; }
+    if (records == 0 && torn == 0) { return csim__file_remove(w->ctx, path); }
     return csim__fail(w->ctx, CSIM_E_EXISTS,
                       "%s holds the work of a sweep that did not finish: --resume goes on with it, "
                       "--overwrite starts afresh",
                       path);
 }
 
+/* Take in what the journal holds. */
+static csim_status resume(csim__sweep *w, replay *r)
+{
+    csim_context *ctx = w->ctx;
+    const char *path = w->options->journal;
+    int64_t torn = 0;
+    csim_status st = csim__journal_open(ctx, path, visit, r, &torn, &w->journal);
+    if (st == CSIM_OK && torn > 0) {
+        csim__log(ctx, CSIM_LOG_WARNING,
+                  "%s is torn or damaged: %lld bytes behind its last whole record are left out",
+                  path, (long long)torn);
+    }
+    if (st == CSIM_OK && w->saved == 0) { drop_sites(w); }
+    if (st == CSIM_OK && r->other != NULL) { /* of another sweep, but without any work */
+        csim__journal_close(ctx, &w->journal);
+        r->begun = false;
+        st = csim__file_remove(ctx, path);
+    }
+    return st;
+}
+
 /* Rank 0: open or make the journal. */
 static csim_status open_journal(csim__sweep *w)
 {
     csim_context *ctx = w->ctx;
-    const char *path = w->options->journal;
     replay r = {.w = w};
     char *request = NULL;
-    int64_t torn = 0;
     csim_status st = CSIM_OK;
     CSIM_TRY(csim__alloc(ctx, w->all_count, sizeof *w->saved_rank, "saved layers", &w->saved_rank));
     drop_sites(w);
     CSIM_TRY(describe(w, &request));
     r.request = request;
-    if (w->options->resume) {
-        CSIM_TRY(csim__journal_open(ctx, path, visit, &r, &torn, &w->journal));
-        if (w->saved == 0) { drop_sites(w); }
-    } else {
-        CSIM_TRY(clear_way(w));
+    CSIM_TRY(w->options->resume ? resume(w, &r) : clear_way(w));
+    if (w->journal == NULL) {
+        CSIM_TRY(csim__journal_create(ctx, w->options->journal, &w->journal));
     }
-    if (torn > 0) {
-        csim__log(ctx, CSIM_LOG_WARNING,
-                  "%s: the last record is not whole, %lld bytes are left out", path,
-                  (long long)torn);
-    }
-    if (w->journal == NULL) { CSIM_TRY(csim__journal_create(ctx, path, &w->journal)); }
     if (!r.begun) {
         st = csim__journal_append(ctx, w->journal, RECORD_REQUEST, request,
                                   (int64_t)strlen(request) + 1);
     }
 done:
+    csim__free(ctx, &r.other);
     csim__free(ctx, &request);
     return st;
 }
@@ -269,14 +291,13 @@ done:
         const csim__site *t = &w->all[s];
         list[s] = (site_record){t->hashed, t->rank, t->checksum};
     }
-    if (st == CSIM_OK) {
-        st = csim__mpi(w->ctx, MPI_Bcast(w->cells.open, cells, MPI_BYTE, 0, comm), "saved cells");
-    }
-    if (st == CSIM_OK) {
-        st = csim__mpi(w->ctx, MPI_Bcast(list, bytes, MPI_BYTE, 0, comm), "saved layers");
-    }
-    if (st == CSIM_OK) {
-        st = csim__mpi(w->ctx, MPI_Bcast(&w->saved, 1, MPI_INT64_T, 0, comm), "saved pairs");
+    if (st == CSIM_OK) { /* every rank comes to all three, whatever becomes of one */
+        int code[] = {MPI_Bcast(w->cells.open, cells, MPI_BYTE, 0, comm),
+                      MPI_Bcast(list, bytes, MPI_BYTE, 0, comm),
+                      MPI_Bcast(&w->saved, 1, MPI_INT64_T, 0, comm)};
+        for (int i = 0; st == CSIM_OK && i < 3; i++) {
+            st = csim__mpi(w->ctx, code[i], "what was saved");
+        }
     }
     for (int s = 0; st == CSIM_OK && s < w->all_count; s++) {
         w->all[s].hashed = list[s].site != 0;

@@ -32,6 +32,9 @@ typedef struct csim__sweep {
     int blocks;
     int *block;          /* [blocks + 1] first site of each */
     unsigned char *here; /* [all_count] marks of sites */
+    /* [all_count] sites in which few examples outweigh all others, as far as they were read: their
+     * pairs have Gram tiles, which take memory */
+    unsigned char *heavy;
     csim__cost cost;
     csim__forecast *forecast;   /* takes in every plan of the tiling; NULL: not asked for */
     const csim__target *target; /* of it */
@@ -59,7 +62,8 @@ typedef struct csim__sweep {
     csim__projection learned[CSIM__LEARNED_COUNT]; /* without an encoder: empty */
 } csim__sweep;
 
-/** Find the fewest blocks of sites, two of which fit the memory limit, and what all tiles cost. Local.
+/** Find the fewest blocks of sites, two of which fit the memory limit, and what the tiles of all pairs
+ *  that are open cost. Local; the same on every rank.
  *  @return CSIM_OK, CSIM_E_MEM (also when two sites are too much: says what they need) */
 csim_status csim__sweep_tiling(csim__sweep *w);
 
@@ -76,6 +80,13 @@ void csim__sweep_tile_clear(csim__sweep *w);
  *          options: names the difference), CSIM_E_FORMAT, CSIM_E_IO, CSIM_E_MEM; the same on every
  *          rank */
 csim_status csim__saved_begin(csim__sweep *w);
+
+/** Read all sites of some sets and make the attribute `input_checksums` of them; with
+ *  options->nan_drop_rows without the rows that a sweep drops. Collective.
+ *  @param[out] text  new; csim__free()
+ *  @return CSIM_OK, CSIM_E_DATA, CSIM_E_IO, CSIM_E_MEM, CSIM_E_MPI; the same on every rank */
+csim_status csim__sweep_inputs(csim_context *ctx, csim_set *const *sets, int set_count,
+                               const csim_sweep_options *options, char **text);
 
 /** Close the journal; one of a sweep that failed before anything was saved is removed. Local. */
 void csim__saved_end(csim__sweep *w, csim_status st);

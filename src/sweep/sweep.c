@@ -125,6 +125,7 @@ static void release(csim__sweep *w)
     csim__cells_clear(w->ctx, &w->cells);
     csim__free(w->ctx, &w->block);
     csim__free(w->ctx, &w->here);
+    csim__free(w->ctx, &w->heavy);
     csim__free(w->ctx, &w->id);
     csim__free(w->ctx, &w->all);
 }
@@ -180,6 +181,25 @@ static csim_status hash_others(csim__sweep *w)
     return st;
 }
 
+csim_status csim__sweep_inputs(csim_context *ctx, csim_set *const *sets, int set_count,
+                               const csim_sweep_options *options, char **text)
+{
+    csim__sweep w = {.ctx = ctx, .options = options, .sets = sets, .set_count = set_count};
+    csim_status st = CSIM_OK;
+    if (options->nan_drop_rows) {
+        int64_t dropped;
+        CSIM_TRY(csim_sets_drop_bad_rows(ctx, sets, set_count, &dropped));
+    }
+    CSIM_TRY(csim__vote(ctx, prepare(&w)));
+    for (int s = 0; s < w.all_count; s++) {
+        CSIM_TRY(csim__ingest_checksum(ctx, &w.shard, &w.all[s]));
+    }
+    st = csim__vote(ctx, csim__inputs_text(ctx, w.all, sets, set_count, text));
+done:
+    release(&w);
+    return st;
+}
+
 csim_status csim_sweep(csim_context *ctx, csim_set *const *sets, int set_count,
                        const csim_sweep_options *options, csim_results **results)
 {
@@ -196,8 +216,9 @@ csim_status csim_sweep(csim_context *ctx, csim_set *const *sets, int set_count,
     }
     CSIM_TRY(csim__vote(ctx, prepare(&w)));
     CSIM_TRY(csim__groups_begin(&w));
+    CSIM_TRY(csim__vote(ctx, csim__sweep_tiling(&w))); /* can it be done at all? */
     CSIM_TRY(csim__saved_begin(&w));
-    CSIM_TRY(csim__vote(ctx, csim__sweep_tiling(&w)));
+    if (w.saved > 0) { CSIM_TRY(csim__vote(ctx, csim__sweep_tiling(&w))); }
     w.meter = (csim__meter){.fn = csim_context_rank(ctx) == 0 ? options->progress : NULL,
                             .user = options->progress_user,
                             .total = w.cost.flops,

@@ -24,15 +24,17 @@ static void choose(csim__sweep *w, int p, int q)
     }
 }
 
-static csim_status make_plan(csim__sweep *w, const unsigned char *heavy)
+static csim_status make_plan(csim__sweep *w)
 {
     int64_t *width = NULL;
-    unsigned char *wanted = NULL;
+    unsigned char *wanted = NULL, *heavy = NULL;
     csim_status st = CSIM_OK;
     CSIM_TRY(csim__alloc(w->ctx, w->count, sizeof *width, "widths", &width));
     CSIM_TRY(csim__calloc(w->ctx, (int64_t)w->count * w->count, 1, "pairs", &wanted));
+    CSIM_TRY(csim__alloc(w->ctx, w->count, 1, "marks of sites", &heavy));
     for (int s = 0; s < w->count; s++) {
         width[s] = w->all[w->id[s]].d;
+        heavy[s] = w->heavy[w->id[s]];
         for (int t = s; t < w->count; t++) {
             wanted[s * w->count + t] = csim__cells_open(&w->cells, w->id[s], w->id[t]);
         }
@@ -56,6 +58,7 @@ static csim_status make_plan(csim__sweep *w, const unsigned char *heavy)
         csim__forecast_add(&p, &w->plan, w->target, w->forecast);
     }
 done:
+    csim__free(w->ctx, &heavy);
     csim__free(w->ctx, &wanted);
     csim__free(w->ctx, &width);
     return st;
@@ -80,12 +83,18 @@ static void divide(csim__sweep *w)
     w->block[w->blocks] = w->all_count;
 }
 
-static void add_cost(csim__cost *c, const csim__plan *plan, int sites)
+/* The memory of the tile that takes most. */
+static void keep_most(csim__cost *c, const csim__plan *plan)
 {
     if (plan->shard_bytes + plan->tile_bytes > c->shard_bytes + c->tile_bytes) {
         c->shard_bytes = plan->shard_bytes;
         c->tile_bytes = plan->tile_bytes;
     }
+}
+
+static void add_cost(csim__cost *c, const csim__plan *plan, int sites)
+{
+    keep_most(c, plan);
     c->flops += plan->flops;
     c->tiles++;
     c->loads += sites;
@@ -118,7 +127,7 @@ static csim_status try_blocks(csim__sweep *w)
             if (q == p && w->blocks > 1) { continue; } /* they are open in the next tile, too */
             choose(w, p, q);
             if (w->count == 0) { continue; }
-            st = make_plan(w, NULL);
+            st = make_plan(w);
             if (st == CSIM_OK) { add_cost(&w->cost, &w->plan, w->count); }
             close_pairs(w, &w->cells);
         }
@@ -128,57 +137,68 @@ static csim_status try_blocks(csim__sweep *w)
     return st;
 }
 
-csim_status csim__sweep_tiling(csim__sweep *w)
+/* The fewest blocks, of @p least or more, with which every tile fits. */
+static csim_status find_blocks(csim__sweep *w, int least)
 {
     csim_status st = CSIM_OK;
-    CSIM_TRY(csim__alloc(w->ctx, w->all_count + 1, sizeof *w->block, "blocks", &w->block));
-    CSIM_TRY(csim__alloc(w->ctx, w->all_count, sizeof *w->id, "sites", &w->id));
-    CSIM_TRY(csim__alloc(w->ctx, w->all_count, 1, "marks of sites", &w->here));
-    for (w->blocks = 1;; w->blocks += 1 + w->blocks / 8) {
+    for (w->blocks = least;; w->blocks += 1 + w->blocks / 8) {
         if (w->blocks > w->all_count) { w->blocks = w->all_count; }
         st = try_blocks(w);
         if (st == CSIM_OK || w->options->memory == 0 || w->blocks == w->all_count) { break; }
         csim__forgive(w->ctx);
     }
-done:
     w->count = 0;
     csim__plan_clear(w->ctx, &w->plan);
+    return st;
+}
+
+csim_status csim__sweep_tiling(csim__sweep *w)
+{
+    csim_status st = CSIM_OK;
+    if (w->block != NULL) { return find_blocks(w, 1); }
+    CSIM_TRY(csim__alloc(w->ctx, w->all_count + 1, sizeof *w->block, "blocks", &w->block));
+    CSIM_TRY(csim__alloc(w->ctx, w->all_count, sizeof *w->id, "sites", &w->id));
+    CSIM_TRY(csim__alloc(w->ctx, w->all_count, 1, "marks of sites", &w->here));
+    CSIM_TRY(csim__calloc(w->ctx, w->all_count, 1, "marks of sites", &w->heavy));
+    st = find_blocks(w, 1);
+done:
     return st;
 }
 
 /* ---- one tile ---- */
 
 /* A site that lives by a few examples: ‖K‖² is little more than Σa_i² then, and what remains of it
- * without the diagonal has few digits unless it comes from tiles. The plan is made anew with them. */
+ * without the diagonal has few digits unless it comes from tiles. The plan is made anew with them:
+ * CSIM_E_MEM where they do not fit. */
 static csim_status weigh_examples(csim__sweep *w)
 {
-    unsigned char *heavy = NULL;
-    int many = 0;
+    int news = 0;
     int64_t more = 0;
     double n = (double)w->shard.n, share = fmax(1.0 / 64, fmin(0.5, 4 / n)), flops = w->plan.flops;
-    csim_status st = CSIM_OK;
     if (!(w->needs & CSIM_NEEDS_DIAGONAL)) { return CSIM_OK; }
-    CSIM_TRY(csim__calloc(w->ctx, w->count, 1, "marks of sites", &heavy));
     for (int s = 0; s < w->count; s++) {
         const csim__site *t = &w->site[s];
-        heavy[s] = t->variance > 0 && t->square_of_norms > share * t->variance * t->variance;
-        many += heavy[s];
+        unsigned char *heavy = &w->heavy[w->id[s]];
+        if (*heavy || !(t->square_of_norms > share * t->variance * t->variance)) { continue; }
+        *heavy = 1;
+        news++;
     }
-    if (many > 0) { CSIM_TRY(make_plan(w, heavy)); }
+    csim_status st = news > 0 ? make_plan(w) : CSIM_OK;
     for (int64_t i = 0; i < w->plan.count; i++) {
         const csim__planned *p = &w->plan.pairs[i];
         more += p->tiled && p->route != CSIM__ROUTE_GRAM;
     }
-    if (more > 0) {
+    if (more > 0 && news > 0) {
         csim__log(w->ctx, CSIM_LOG_INFO,
                   "Gram tiles beside that for %lld pairs of layers in which few examples outweigh "
-                  "all others",
-                  (long long)more);
+                  "all others; memory of a rank: %.1f MiB examples, %.1f MiB tiles",
+                  (long long)more, (double)w->plan.shard_bytes / 1048576,
+                  (double)w->plan.tile_bytes / 1048576);
     }
+    if (st != CSIM_OK) { return st; }
+    keep_most(&w->cost, &w->plan);
     w->meter.total += w->plan.flops - flops;
-done:
-    csim__free(w->ctx, &heavy);
-    return st;
+    return CSIM_OK;
 }
 
 /* The tile's sites, as they are before they are read. */
@@ -186,7 +206,7 @@ static csim_status take_sites(csim__sweep *w)
 {
     csim_status st = csim__calloc(w->ctx, w->count, sizeof *w->site, "sites", &w->site);
     for (int s = 0; st == CSIM_OK && s < w->count; s++) { w->site[s] = w->all[w->id[s]]; }
-    return st == CSIM_OK ? make_plan(w, NULL) : st;
+    return st == CSIM_OK ? make_plan(w) : st;
 }
 
 /* What is known now of the sites: a rank, where this tile needed none, from another. */
@@ -222,12 +242,20 @@ void csim__sweep_tile_clear(csim__sweep *w)
     csim__free(w->ctx, &w->site);
 }
 
-static csim_status run_tile(csim__sweep *w)
+/* @param[out] smaller  the tile does not fit with what its examples turned out to need */
+static csim_status run_tile(csim__sweep *w, bool *smaller)
 {
     csim_status st = CSIM_OK;
     CSIM_TRY(csim__vote(w->ctx, take_sites(w)));
     CSIM_TRY(csim__ingest(w->ctx, w->site, w->count, w->options->precision, &w->shard));
-    CSIM_TRY(csim__vote(w->ctx, weigh_examples(w)));
+    st = csim__vote(w->ctx, weigh_examples(w));
+    *smaller = st == CSIM_E_MEM && w->blocks < w->all_count;
+    if (*smaller) {
+        csim__forgive(w->ctx);
+        st = CSIM_OK;
+        goto done;
+    }
+    CSIM_TRY(st);
     st = csim__calloc(w->ctx, w->plan.count, sizeof *w->hollow, "Gram products", &w->hollow);
     CSIM_TRY(csim__vote(w->ctx, st));
     CSIM_TRY(csim__sweep_ingredients(w));
@@ -239,15 +267,38 @@ done:
     return st;
 }
 
-csim_status csim__sweep_tiles(csim__sweep *w)
+/* All tiles of these blocks, or those before one that is too large. */
+static csim_status run_tiles(csim__sweep *w, bool *smaller)
 {
     csim_status st = CSIM_OK;
-    for (int p = 0; st == CSIM_OK && p < w->blocks; p++) {
-        for (int q = p; st == CSIM_OK && q < w->blocks; q++) {
+    *smaller = false;
+    for (int p = 0; st == CSIM_OK && !*smaller && p < w->blocks; p++) {
+        for (int q = p; st == CSIM_OK && !*smaller && q < w->blocks; q++) {
             if (q == p && w->blocks > 1) { continue; }
             choose(w, p, q);
-            if (w->count > 0) { st = run_tile(w); }
+            if (w->count > 0) { st = run_tile(w, smaller); }
         }
+    }
+    return st;
+}
+
+csim_status csim__sweep_tiles(csim__sweep *w)
+{
+    bool smaller;
+    csim_status st = run_tiles(w, &smaller);
+    while (st == CSIM_OK && smaller) { /* what is left, in more blocks */
+        csim__cost before = w->cost;
+        st = csim__vote(w->ctx, find_blocks(w, w->blocks + 1));
+        if (st != CSIM_OK) { break; }
+        csim__log(w->ctx, CSIM_LOG_INFO,
+                  "Gram tiles take more memory: %lld tiles of pairs are left",
+                  (long long)w->cost.tiles);
+        w->meter.total = w->meter.done + w->cost.flops;
+        if (before.shard_bytes + before.tile_bytes > w->cost.shard_bytes + w->cost.tile_bytes) {
+            w->cost.shard_bytes = before.shard_bytes;
+            w->cost.tile_bytes = before.tile_bytes;
+        }
+        st = run_tiles(w, &smaller);
     }
     return st;
 }

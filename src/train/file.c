@@ -167,7 +167,7 @@ static csim_status compare(csim__trainer *t, csim_status otherwise, const char *
                            const char *what, const char *saved, const char *mine)
 {
     int a, b;
-    if (!csim__text_difference(&saved, &a, &mine, &b)) { return CSIM_OK; }
+    if (!csim__text_difference(NULL, &saved, &a, &mine, &b)) { return CSIM_OK; }
     return csim__fail(t->ctx, otherwise,
                       "--resume: %s was trained with other %s: '%.*s' there, '%.*s' here", path,
                       what, a, saved, b, mine);
