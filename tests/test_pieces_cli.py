@@ -1,6 +1,7 @@
 """Sweeps in pieces through the command line: larger than the memory they may take, and in parts."""
 import os
 import re
+import shutil
 import subprocess
 import sys
 import unittest
@@ -72,7 +73,11 @@ class Pieces(unittest.TestCase):
         options = ["sweep", "a.npz", "b.npz", "--measures", "cka,svcca,pwcca", "--pairs", "all"]
         self.assertEqual(run(*options, "-o", "one.nc")[0], 0)
         for i in (1, 2, 3):
-            code, errors, _ = run(*options, "-o", f"part_{i}.nc", "--part", f"{i}/3",
+            os.mkdir(f"node_{i}")  # the same files, on the disk of each node
+            for name in "ab":
+                shutil.copy(f"{name}.npz", f"node_{i}/{name}.npz")
+            words = [f"node_{i}/{w}" if w.endswith(".npz") else w for w in options]
+            code, errors, _ = run(*words, "-o", f"part_{i}.nc", "--part", f"{i}/3",
                                   ranks=i if i > 1 else None)
             self.assertEqual(code, 0, errors)
         with netCDF4.Dataset("part_2.nc") as file:
@@ -82,7 +87,10 @@ class Pieces(unittest.TestCase):
         parts = ["part_3.nc", "part_1.nc", "part_2.nc"]
         code, errors, _ = run("merge", *parts, "-o", "merged.nc")
         self.assertEqual(code, 0, errors)
-        self.assertEqual(contents("merged.nc"), contents("one.nc"))
+        merged, one = contents("merged.nc"), contents("one.nc")
+        for name in ("input_names", "configuration"):  # they tell where the inputs were
+            self.assertNotEqual(merged[0].pop(name), one[0].pop(name))
+        self.assertEqual(merged, one)
         run(*options[:-2], "--pairs", "cross", "-o", "other.nc", "--part", "2/3")
         run(*options, "-o", "four.nc", "--part", "2/4")
         for words, message in (
@@ -103,6 +111,69 @@ class Pieces(unittest.TestCase):
             code, errors, _ = run(*options, "-o", "m.nc", "--part", part)
             self.assertEqual(code, 2)
             self.assertIn("expected I/N", errors)
+
+    def test_heavy_layers(self):
+        """Layers that turn out to need Gram tiles are compared in smaller tiles, not refused."""
+        rng = np.random.default_rng(5)
+        os.mkdir("heavy")
+        for i in range(24):
+            x = rng.standard_normal((3000, 16))
+            x[7] *= 1000 if i >= 18 else 1
+            np.save(f"heavy/layer_{i:02d}.npy", x)
+        options = ["sweep", "heavy", "--measures", "cka,cka_debiased", "-o"]
+        self.assertEqual(run(*options, "roomy.nc")[0], 0)
+        for limit in ("16M", "10M"):
+            code, errors, _ = run(*options, "tight.nc", "--memory", limit, "--overwrite")
+            self.assertEqual(code, 0, errors)
+            self.assertIn("Gram tiles take more memory", errors)
+            peak = re.search(r"peak memory of a rank: (\S+) MiB, planned (\S+) MiB", errors)
+            self.assertLessEqual(float(peak[1]), float(limit[:-1]))
+            self.assertLessEqual(float(peak[1]), 1.3 * float(peak[2]))
+            self.assertEqual(contents("tight.nc"), contents("roomy.nc"))
+
+    def test_what_is_finished(self):
+        """A finished file is for the values that it was made from, wherever they lie."""
+        rng = np.random.default_rng(6)
+        x = rng.standard_normal((60, 7))
+        np.save("x.npy", x)
+        np.save("y.npy", rng.standard_normal((60, 5)))
+        options = ["sweep", "x.npy", "y.npy", "-o", "done.nc"]
+        self.assertEqual(run(*options)[0], 0)
+        self.assertEqual(run(*options, "--resume")[0], 0)
+        os.mkdir("elsewhere")
+        os.rename("x.npy", "elsewhere/x.npy")
+        options[1] = "elsewhere/x.npy"
+        self.assertEqual(run(*options, "--resume")[0], 0)
+        x[3, 3] += 1
+        np.save("elsewhere/x.npy", x)
+        code, errors, _ = run(*options, "--resume")
+        self.assertEqual(code, 1)
+        self.assertIn("is finished, with other inputs", errors)
+        code, errors, _ = run(*options, "--resume", "--measures", "cka")
+        self.assertEqual(code, 1)
+        self.assertIn("is finished, with other options: 'measures = cka,cka_debiased' there", errors)
+
+    def test_overwrite_waits(self):
+        """Saved work goes when another sweep begins, not when one cannot."""
+        rng = np.random.default_rng(7)
+        np.savez("many.npz", **{f"layer_{i:02d}": rng.standard_normal((90, 9)) for i in range(12)})
+        options = ["sweep", "many.npz", "-o", "late.nc"]
+        self.assertEqual(run(*options, "--walltime", "0")[0], 85)
+        saved = os.path.getsize("late.nc.journal")
+        for words in (["--pairs", "a:b"], ["--memory", "1K"], ["--measures", "none"]):
+            self.assertIn(run(*options, "--overwrite", *words)[0], (1, 2))
+            self.assertEqual(os.path.getsize("late.nc.journal"), saved)
+        with open("late.nc.journal", "r+b") as file:  # its request is damaged: no work of anybody's?
+            file.seek(60)
+            byte = file.read(1)
+            file.seek(60)
+            file.write(bytes([byte[0] ^ 1]))
+        code, errors, _ = run(*options)
+        self.assertEqual(code, 1)
+        self.assertIn("--resume goes on with it", errors)
+        self.assertEqual(os.path.getsize("late.nc.journal"), saved)
+        self.assertEqual(run(*options, "--overwrite")[0], 0)
+        self.assertFalse(os.path.exists("late.nc.journal"))
 
 
 if __name__ == "__main__":
