@@ -405,6 +405,7 @@ static void check_learning(csim_context *ctx, const char *path, int64_t epochs, 
     csim__checkpoint *got = NULL;
     train_ok(ctx, csim__checkpoint_read(ctx, path, &got));
     double before = curve(got, "positive_similarity", 0) - curve(got, "negative_similarity", 0);
+    assert_true(curve(got, "margin", 0) == before);
     double after = curve(got, "positive_similarity", epochs - 1) -
                    curve(got, "negative_similarity", epochs - 1);
     if (csim_context_rank(ctx) == 0) {

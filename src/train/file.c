@@ -13,6 +13,7 @@ static const struct curve {
     {"loss", "mean loss of the steps of an epoch"},
     {"positive_similarity", "mean cosine of positives"},
     {"negative_similarity", "mean cosine of all other pairs"},
+    {"margin", "positive less negative similarity"},
     {"gradient_norm", "mean norm of the gradient before clipping"},
     {"learning_rate", "learning rate of the epoch"},
     {"held_out_loss", "loss of the held-out examples after the epoch"},

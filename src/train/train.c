@@ -45,6 +45,8 @@ static void note_epoch(csim__trainer *t, double held_out)
         csim__tally_mean(t->tally.positive, t->tally.positives);
     *curve_at(t, CSIM__CURVE_NEGATIVE, t->epoch) =
         csim__tally_mean(t->tally.negative, t->tally.negatives);
+    *curve_at(t, CSIM__CURVE_MARGIN, t->epoch) =
+        *curve_at(t, CSIM__CURVE_POSITIVE, t->epoch) - *curve_at(t, CSIM__CURVE_NEGATIVE, t->epoch);
     *curve_at(t, CSIM__CURVE_GRADIENT, t->epoch) = t->tally.gradient / steps;
     *curve_at(t, CSIM__CURVE_RATE, t->epoch) = csim__train_rate(t->options, t->epoch);
     *curve_at(t, CSIM__CURVE_HELD_OUT, t->epoch) = held_out;
@@ -58,8 +60,8 @@ static void say_epoch(csim__trainer *t)
 {
     char extra[128] = "", which[64] = "";
     csim_log_value values[CSIM__CURVES + 2] = {{"epoch", (double)(t->epoch + 1)}};
-    static const char *const names[CSIM__CURVES] = {"loss",          "positive",      "negative",
-                                                    "gradient_norm", "learning_rate", "held_out"};
+    static const char *const names[CSIM__CURVES] = {
+        "loss", "positive", "negative", "margin", "gradient_norm", "learning_rate", "held_out"};
     int count = 1;
     if (t->options->inits > 1) {
         snprintf(which, sizeof which, "init %" PRId64 " of %" PRId64 ", ", t->init + 1,
