@@ -313,3 +313,55 @@ void case_near(int *wrong, const char *what, const char *measure, double got, do
                     measure, got, expected, got - expected, tolerance);
     }
 }
+
+/* ---- the same bits ---- */
+
+void case_mix(sweep_case *c, int n, const int *width, int most, int first, int giant)
+{
+    double *common = ref_alloc(n, sizeof *common);
+    ref_random_matrix(1, n, 1, common);
+    for (int s = 0; s < most && width[s] > 0; s++) {
+        int d = width[s];
+        double *x = ref_alloc((int64_t)n * d, sizeof *x);
+        ref_random_matrix(500 + (uint64_t)s, n, d, x);
+        for (int64_t i = 0; i < (int64_t)n * d; i++) { x[i] = x[i] * (1 + i % 3) + common[i / d]; }
+        for (int j = 0; giant > 0 && s < 2 && j < d; j++) { x[101 * d + j] *= pow(10, giant); }
+        case_add(c, s < first ? "a" : "b", x, n, d);
+    }
+    free(common);
+}
+
+void case_unmix(sweep_case *c)
+{
+    for (int i = 0; i < c->count; i++) {
+        union { /* the case only borrows its matrices */
+            const double *in;
+            void *out;
+        } x = {.in = c->site[i].x};
+        free(x.out);
+    }
+}
+
+int case_differences(csim_results *a, csim_results *b, const char *what)
+{
+    int wrong = 0;
+    int64_t cells = csim_results_rows(a) * csim_results_cols(a);
+    char sum[2][48];
+    for (int v = 0; v < csim_results_count(a); v++) {
+        const char *name = csim_results_variable(a, v)->name;
+        if (memcmp(csim_results_values(a, v), csim_results_values(b, v),
+                   (size_t)cells * sizeof(double)) != 0 ||
+            memcmp(csim_results_cells(a, v), csim_results_cells(b, v), (size_t)cells) != 0 ||
+            memcmp(csim_results_notes(a, v), csim_results_notes(b, v), (size_t)cells) != 0) {
+            print_error("%s: %s differs\n", what, name);
+            wrong++;
+        }
+    }
+    csim_results_checksum(a, sum[0]);
+    csim_results_checksum(b, sum[1]);
+    if (strcmp(sum[0], sum[1]) != 0) {
+        print_error("%s: the checksums differ\n", what);
+        wrong++;
+    }
+    return wrong;
+}

@@ -49,6 +49,17 @@ sweep_case case_pair(const double *x, const double *y, int n, int d, int e);
 /** Add a site to a case. Local. */
 void case_add(sweep_case *c, const char *set, const double *x, int n, int d);
 
+/** Add sites of random numbers with a common part: the first @p first ones to set "a", the others to
+ *  "b". They are the same on every rank and in every run; free them with case_unmix(). Local.
+ *  @param[in] width  [most] neurons; 0 ends the list
+ *  @param[in] giant  not 0: example 101 of the first two sites has 10 to this power times the norm */
+void case_mix(sweep_case *c, int n, const int *width, int most, int first, int giant);
+void case_unmix(sweep_case *c);
+
+/** Variables in which two results are not the same bit by bit (values, states, notes), and one more if
+ *  their checksums differ, which are of the sites, too. Prints them. Local. */
+int case_differences(csim_results *a, csim_results *b, const char *what);
+
 /** Write the files of a case. */
 void case_write(csim_context *ctx, const sweep_case *c, char folder[CASE_PATH]);
 /** Open the sets and sweep: what the library returns. */

@@ -56,59 +56,14 @@ static sweep_case make(const layout *l, bool all_measures)
 {
     sweep_case c = {.pairs = "all", .precision = l->precision};
     c.measures = l->measures != NULL ? l->measures : all_measures ? NULL : cka_family;
-    double *common = ref_alloc(l->n, sizeof *common);
-    ref_random_matrix(1, l->n, 1, common);
-    for (int s = 0; s < WIDTHS && l->width[s] > 0; s++) {
-        int d = l->width[s];
-        double *x = ref_alloc((int64_t)l->n * d, sizeof *x);
-        ref_random_matrix(500 + (uint64_t)s, l->n, d, x);
-        for (int64_t i = 0; i < (int64_t)l->n * d; i++) {
-            x[i] = x[i] * (1 + i % 3) + common[i / d];
-        }
-        for (int j = 0; l->giant > 0 && s < 2 && j < d; j++) {
-            x[101 * d + j] *= pow(10, l->giant);
-        }
-        case_add(&c, s == 0 ? "a" : "b", x, l->n, d);
-    }
-    free(common);
+    case_mix(&c, l->n, l->width, WIDTHS, 1, l->giant);
     return c;
-}
-
-static void clear(sweep_case *c)
-{
-    for (int i = 0; i < c->count; i++) {
-        union { /* the case only borrows its matrices */
-            const double *in;
-            void *out;
-        } x = {.in = c->site[i].x};
-        free(x.out);
-    }
 }
 
 /* Which measures a layout stands for: those not named run once by all, once by the CKA family. */
 static bool runs_all(const layout *l)
 {
     return l->measures == NULL && l->precision == CSIM_DOUBLE && l->n < 1500 && l->width[2] < 300;
-}
-
-static int differences(csim_results *a, csim_results *b, const char *what, int ranks)
-{
-    int wrong = 0;
-    int64_t cells = csim_results_rows(a) * csim_results_cols(a);
-    char sum[2][48];
-    for (int v = 0; v < csim_results_count(a); v++) {
-        const char *name = csim_results_variable(a, v)->name;
-        if (memcmp(csim_results_values(a, v), csim_results_values(b, v),
-                   (size_t)cells * sizeof(double)) != 0 ||
-            memcmp(csim_results_cells(a, v), csim_results_cells(b, v), (size_t)cells) != 0 ||
-            memcmp(csim_results_notes(a, v), csim_results_notes(b, v), (size_t)cells) != 0) {
-            print_error("%s: %s differs on %d ranks\n", what, name, ranks);
-            wrong++;
-        }
-    }
-    csim_results_checksum(a, sum[0]);
-    csim_results_checksum(b, sum[1]);
-    return wrong + (strcmp(sum[0], sum[1]) != 0);
 }
 
 /* Run a case on the first 1, 2, … ranks; rank 0 compares. */
@@ -130,7 +85,11 @@ static int over_ranks(const sweep_case *c, const char *what)
             first = r;
             lone = ctx;
         } else {
-            if (first != NULL) { wrong += differences(first, r, what, ranks); }
+            if (first != NULL) {
+                char which[160];
+                snprintf(which, sizeof which, "%s on %d ranks", what, ranks);
+                wrong += case_differences(first, r, which);
+            }
             csim_results_free(&r);
             harness_context_free(&ctx);
         }
@@ -151,7 +110,7 @@ static void ranks_do_not_matter(void **state)
         for (int all = 0; all <= runs_all(&list[i]); all++) {
             sweep_case c = make(&list[i], all);
             wrong += over_ranks(&c, list[i].name);
-            clear(&c);
+            case_unmix(&c);
         }
     }
     assert_int_equal(wrong, 0);
@@ -175,7 +134,7 @@ static void ranks_do_not_matter_to_options(void **state)
         } x = {.in = c.site[2].x};
         x.out[0] = x.out[9 * 300] = x.out[9 * 301 + 2] = x.out[9 * 699] = 0.0 / 0.0;
         wrong += over_ranks(&c, pairs[k]);
-        clear(&c);
+        case_unmix(&c);
     }
     assert_int_equal(wrong, 0);
 }
@@ -220,7 +179,7 @@ static void company_does_not_matter(void **state)
         for (int all = 0; all <= runs_all(&list[i]) && list[i].n < 2000; all++) {
             sweep_case c = make(&list[i], all);
             wrong += alone_or_not(ctx, &c, list[i].name);
-            clear(&c);
+            case_unmix(&c);
         }
     }
     assert_int_equal(wrong, 0);

@@ -58,56 +58,8 @@ enum { LAYOUTS = sizeof layouts / sizeof *layouts };
 static sweep_case make(const layout *l)
 {
     sweep_case c = {.pairs = l->pairs, .precision = l->precision, .measures = l->measures};
-    double *common = ref_alloc(l->n, sizeof *common);
-    ref_random_matrix(1, l->n, 1, common);
-    for (int s = 0; s < WIDTHS && l->width[s] > 0; s++) {
-        int d = l->width[s];
-        double *x = ref_alloc((int64_t)l->n * d, sizeof *x);
-        ref_random_matrix(500 + (uint64_t)s, l->n, d, x);
-        for (int64_t i = 0; i < (int64_t)l->n * d; i++) {
-            x[i] = x[i] * (1 + i % 3) + common[i / d];
-        }
-        for (int j = 0; l->giant > 0 && s < 2 && j < d; j++) {
-            x[101 * d + j] *= pow(10, l->giant);
-        }
-        case_add(&c, s < 3 ? "a" : "b", x, l->n, d);
-    }
-    free(common);
+    case_mix(&c, l->n, l->width, WIDTHS, 3, l->giant);
     return c;
-}
-
-static void clear(sweep_case *c)
-{
-    for (int i = 0; i < c->count; i++) {
-        union { /* the case only borrows its matrices */
-            const double *in;
-            void *out;
-        } x = {.in = c->site[i].x};
-        free(x.out);
-    }
-}
-
-/* Values, states, notes, sites and their ranks, bit by bit. */
-static int differences(csim_results *a, csim_results *b, const char *what)
-{
-    int wrong = 0;
-    int64_t cells = csim_results_rows(a) * csim_results_cols(a);
-    char sum[2][48];
-    for (int v = 0; v < csim_results_count(a); v++) {
-        const char *name = csim_results_variable(a, v)->name;
-        if (memcmp(csim_results_values(a, v), csim_results_values(b, v),
-                   (size_t)cells * sizeof(double)) != 0) {
-            print_error("%s: %s differs\n", what, name);
-            wrong++;
-        }
-    }
-    csim_results_checksum(a, sum[0]);
-    csim_results_checksum(b, sum[1]);
-    if (strcmp(sum[0], sum[1]) != 0) {
-        print_error("%s: the checksums differ\n", what);
-        wrong++;
-    }
-    return wrong;
 }
 
 /* ---- blocks of sites ---- */
@@ -144,7 +96,7 @@ static void memory_does_not_matter(void **state)
                 char what[96];
                 snprintf(what, sizeof what, "%s within %lld bytes", layouts[i].name,
                          (long long)c.memory);
-                wrong += differences(whole, r, what);
+                wrong += case_differences(whole, r, what);
                 runs += tiled;
             } else {
                 assert_int_equal(st, CSIM_E_MEM);
@@ -156,7 +108,7 @@ static void memory_does_not_matter(void **state)
         in_tiles += csim_context_rank(ctx) > 0 || runs > 0;
         csim_results_free(&whole);
         harness_context_free(&ctx);
-        clear(&c);
+        case_unmix(&c);
     }
     assert_int_equal(wrong, 0);
     assert_true(in_tiles >= 3);
@@ -191,11 +143,11 @@ static void parts_do_not_matter(void **state)
                 print_error("%s\n", csim_context_error(ctx));
                 assert_true(0);
             }
-            wrong += differences(whole, part[0], layouts[i].name);
+            wrong += case_differences(whole, part[0], layouts[i].name);
             for (int k = 0; k < c.parts; k++) { csim_results_free(&part[k]); }
         }
         csim_results_free(&whole);
-        clear(&c);
+        case_unmix(&c);
     }
     harness_context_free(&ctx);
     assert_int_equal(wrong, 0);
@@ -240,7 +192,7 @@ static int stop_and_go(const sweep_case *whole_case, const char *folder, csim_re
             if (st != CSIM_OK) { assert_int_equal(st, CSIM_E_STOPPED); }
             done = st == CSIM_OK;
             stops += !done;
-            if (done) { wrong += differences(whole, r, name); }
+            if (done) { wrong += case_differences(whole, r, name); }
             csim_results_free(&r);
             harness_context_free(&ctx);
             MPI_Comm_free(&some);
@@ -275,12 +227,12 @@ static void stops_do_not_matter(void **state)
         csim__forgive(ctx);
         c.resume = 1;
         assert_int_equal(case_sweep(ctx, &c, folder, &r), CSIM_OK);
-        wrong += differences(whole, r, layouts[i].name);
+        wrong += case_differences(whole, r, layouts[i].name);
         csim_results_free(&r);
         csim_results_free(&whole);
         case_remove(ctx, &c, folder);
         if (csim_context_rank(ctx) == 0) { unlink(path); }
-        clear(&c);
+        case_unmix(&c);
     }
     harness_context_free(&ctx);
     assert_int_equal(wrong, 0);
@@ -347,7 +299,7 @@ static void other_work_is_refused(void **state)
     csim_results_free(&r);
     case_remove(ctx, &c, folder);
     if (csim_context_rank(ctx) == 0) { unlink(path); }
-    clear(&c);
+    case_unmix(&c);
     harness_context_free(&ctx);
 }
 

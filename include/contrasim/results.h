@@ -136,6 +136,9 @@ csim_status csim_results_write(csim_context *ctx, const csim_results *results, c
  *  @return CSIM_OK, CSIM_E_IO, CSIM_E_FORMAT, CSIM_E_MEM; the same on every rank */
 csim_status csim_results_read(csim_context *ctx, const char *path, csim_results **results);
 
+/** Attribute of a part of a sweep: its number, from 1, and how many parts there are. */
+#define CSIM_RESULTS_PART "part"
+
 /** Join the parts of a sweep (csim_sweep_options.part) in the first of them. Local.
  *  @param[in,out] parts  [count] on success the first is what one sweep would have given, on error
  *                        perhaps half of that; the others stay as they are

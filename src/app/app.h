@@ -80,13 +80,6 @@ void csim__list_measures(void (*print)(FILE *out, const char *name, const char *
  *  @return CSIM_OK, CSIM_E_USAGE */
 csim_status csim__choose_measures(const csim__config *config, const char *list, int *chosen);
 
-/** The shape of the groups of `--grid PxQ`, or of `--group-size RANKS` as square as can be. Local.
- *  @param[in]  grid   NULL: not given
- *  @param[in]  size   0: not given
- *  @return CSIM_OK, CSIM_E_USAGE (no shape, or both are given and differ) */
-csim_status csim__choose_grid(const csim__config *config, const char *grid, int64_t size, int *rows,
-                              int *cols);
-
 /** Read the checkpoints of `--encoder`. Collective.
  *  @param[out] encoders  [paths->count] new; csim__free_encoders(), also on error
  *  @return as csim_encoder_read() */

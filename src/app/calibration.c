@@ -201,17 +201,14 @@ static csim_status make_folders(csim_context *ctx, const char *path)
 
 csim_status csim__calibration_write(csim_context *ctx, const char *path, const csim__calibration *c)
 {
-    char *text = to_text(c), *temporary = NULL, *line = NULL;
+    char *text = to_text(c), *line = NULL;
     csim_status st = CSIM_OK;
     if (text == NULL) { return csim__fail(ctx, CSIM_E_MEM, "the calibration: out of memory"); }
     CSIM_TRY(make_folders(ctx, path));
     CSIM_TRY(csim__format(ctx, &line, "%s\n", text));
-    CSIM_TRY(csim__file_temporary(ctx, path, &temporary));
-    CSIM_TRY(csim__file_write(ctx, temporary, line, (int64_t)strlen(line)));
-    st = csim__file_publish(ctx, temporary, path, 1);
+    st = csim__file_replace(ctx, path, line, (int64_t)strlen(line), 1);
 done:
     csim__free(ctx, &line);
-    csim__free(ctx, &temporary);
     free(text);
     return st;
 }

@@ -1,6 +1,4 @@
-/* Measures on the command line: their options, their list in the help, and `--measures`; the shape of
- * groups of ranks. */
-#include <stdio.h>
+/* Measures on the command line: their options, their list in the help, and `--measures`. */
 #include <string.h>
 
 #include "app/app.h"
@@ -79,32 +77,6 @@ csim_status csim__choose_measures(const csim__config *config, const char *list, 
         found = 1;
     }
     return found ? CSIM_OK : csim__config_fail(config, "", "measures", "no measure is named");
-}
-
-csim_status csim__choose_grid(const csim__config *config, const char *grid, int64_t size, int *rows,
-                              int *cols)
-{
-    int end = 0;
-    if (grid == NULL) {
-        size = csim__max64(size, 1);
-        for (int p = 1; (int64_t)p * p <= size; p++) {
-            if (size % p == 0) { *rows = p; }
-        }
-        *cols = (int)(size / *rows);
-        return CSIM_OK;
-    }
-    if (sscanf(grid, "%5dx%5d%n", rows, cols, &end) != 2 || grid[end] != '\0' || *rows < 1 ||
-        *cols < 1 || (int64_t)*rows * *cols > 1000000) {
-        return csim__config_fail(config, "", "grid",
-                                 "found '%.60s', expected the rows and columns of a grid of ranks, "
-                                 "such as 2x2",
-                                 grid);
-    }
-    if (size > 0 && (int64_t)*rows * *cols != size) {
-        return csim__config_fail(config, "", "grid", "found %d x %d ranks, but --group-size %lld",
-                                 *rows, *cols, (long long)size);
-    }
-    return CSIM_OK;
 }
 
 csim_status csim__read_encoders(csim_context *ctx, const csim_texts *paths,

@@ -74,8 +74,6 @@ csim_status csim__perf_extrap_write(csim_context *ctx, const csim__perf_scaling 
     const char *name[CSIM__PERF_PHASES];
     int count = csim__perf_phase_names(s, name);
     text t = {.ctx = ctx, .st = CSIM_OK};
-    char *temporary = NULL;
-    csim_status st = CSIM_OK;
     for (int i = 0; i < s->points; i++) {
         const csim__perf_point *point = &s->point[i];
         for (int64_t r = 0; r < s->options->repeat; r++) {
@@ -86,12 +84,8 @@ csim_status csim__perf_extrap_write(csim_context *ctx, const csim__perf_scaling 
             }
         }
     }
-    CSIM_TRY(t.st);
-    CSIM_TRY(csim__file_temporary(ctx, path, &temporary));
-    CSIM_TRY(csim__file_write(ctx, temporary, t.data, t.length));
-    CSIM_TRY(csim__file_publish(ctx, temporary, path, overwrite));
-done:
-    csim__free(ctx, &temporary);
+    csim_status st = t.st;
+    if (st == CSIM_OK) { st = csim__file_replace(ctx, path, t.data, t.length, overwrite); }
     csim__free(ctx, &t.data);
     return st;
 }

@@ -1,5 +1,6 @@
 /* How many examples the ranks of a weak series get. */
 #include "app/perf_scaling.h"
+#include "io/shapes.h"
 
 enum { LEAST = 8 };
 static const int64_t MOST = INT64_C(1) << 40;
@@ -8,7 +9,6 @@ csim_status csim__perf_outline(csim_context *ctx, const csim__perf_options *opti
                                const csim_sweep_options *sweep, int64_t examples,
                                csim_sweep_cost *cost)
 {
-    static const float row; /* a plan looks at shapes only */
     enum { NAME = 24 };
     csim_sweep_options unlimited = *sweep;
     csim_memory_site *site = NULL;
@@ -21,10 +21,10 @@ csim_status csim__perf_outline(csim_context *ctx, const csim__perf_options *opti
     CSIM_TRY(csim__alloc(ctx, count, NAME, "names of sites", &name));
     for (int i = 0; i < count; i++) {
         snprintf(name + NAME * i, NAME, "%d", i);
-        site[i] = (csim_memory_site){
-            .name = name + NAME * i, .dtype = CSIM_F32, .d = options->width, .rows = &row};
+        site[i] =
+            (csim_memory_site){.name = name + NAME * i, .dtype = CSIM_F32, .d = options->width};
     }
-    CSIM_TRY(csim_set_from_memory(ctx, "perf", examples, site, count, &set));
+    CSIM_TRY(csim__set_of_shapes(ctx, "perf", examples, site, count, &set));
     CSIM_TRY(csim_sweep_plan(ctx, &set, 1, &unlimited, cost));
 done:
     csim_set_free(&set);

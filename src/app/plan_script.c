@@ -118,7 +118,7 @@ static void print_script(const csim__app *app, const csim__outlook *w, FILE *out
 csim_status csim__outlook_script(const csim__app *app, const csim__outlook *w)
 {
     csim_context *ctx = app->ctx;
-    char *buffer = NULL, *temporary = NULL;
+    char *buffer = NULL;
     size_t length = 0;
     FILE *out = open_memstream(&buffer, &length);
     csim_status st = CSIM_OK;
@@ -127,13 +127,10 @@ csim_status csim__outlook_script(const csim__app *app, const csim__outlook *w)
     int failed = ferror(out);
     if (fclose(out) != 0 || failed) {
         st = csim__fail(ctx, CSIM_E_MEM, "the job script: out of memory");
-        goto done;
+    } else {
+        st = csim__file_replace(ctx, w->options->sbatch, buffer, (int64_t)length,
+                                w->options->overwrite);
     }
-    CSIM_TRY(csim__file_temporary(ctx, w->options->sbatch, &temporary));
-    CSIM_TRY(csim__file_write(ctx, temporary, buffer, (int64_t)length));
-    st = csim__file_publish(ctx, temporary, w->options->sbatch, w->options->overwrite);
-done:
-    csim__free(ctx, &temporary);
     free(buffer);
     return st;
 }

@@ -36,7 +36,7 @@ static csim_status check_text(csim__app *app, const char *path, const char *what
 static csim_status check_part(csim__app *app, const char *path, const csim_sweep_options *sweep,
                               const csim_results *results)
 {
-    const csim_attribute *part = csim_results_attribute_find(results, -1, "part");
+    const csim_attribute *part = csim_results_attribute_find(results, -1, CSIM_RESULTS_PART);
     int64_t own[2] = {sweep->part, sweep->parts}, none[2] = {0, 0};
     const int64_t *other = part != NULL && part->count == 2 ? part->integers : none;
     if (memcmp(own, other, sizeof own) == 0) { return CSIM_OK; }

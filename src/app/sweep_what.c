@@ -1,5 +1,7 @@
 #include "app/sweep_what.h"
 
+#include <stdio.h>
+
 static const csim_option table[] = {
     {.name = "set",
      .kind = CSIM_OPTION_TEXTS,
@@ -102,6 +104,33 @@ done:
     return st;
 }
 
+/* The shape of the groups of `--grid PxQ`, or of `--group-size RANKS` as square as can be. */
+static csim_status choose_grid(const csim__config *config, const char *grid, int64_t size,
+                               int *rows, int *cols)
+{
+    int end = 0;
+    if (grid == NULL) {
+        size = csim__max64(size, 1);
+        for (int p = 1; (int64_t)p * p <= size; p++) {
+            if (size % p == 0) { *rows = p; }
+        }
+        *cols = (int)(size / *rows);
+        return CSIM_OK;
+    }
+    if (sscanf(grid, "%5dx%5d%n", rows, cols, &end) != 2 || grid[end] != '\0' || *rows < 1 ||
+        *cols < 1 || (int64_t)*rows * *cols > 1000000) {
+        return csim__config_fail(config, "", "grid",
+                                 "found '%.60s', expected the rows and columns of a grid of ranks, "
+                                 "such as 2x2",
+                                 grid);
+    }
+    if (size > 0 && (int64_t)*rows * *cols != size) {
+        return csim__config_fail(config, "", "grid", "found %d x %d ranks, but --group-size %lld",
+                                 *rows, *cols, (long long)size);
+    }
+    return CSIM_OK;
+}
+
 csim_status csim__sweep_what_options(const csim__app *app, const csim__sweep_what *what,
                                      const csim_sweep_measure *measures, int count,
                                      csim_sweep_options *options)
@@ -115,6 +144,6 @@ csim_status csim__sweep_what_options(const csim__app *app, const csim__sweep_wha
         .rank_floor = what->rank_floor,
         .grid_from = what->grid_from,
     };
-    return csim__choose_grid(app->config, what->grid, what->group_size, &options->grid_rows,
-                             &options->grid_cols);
+    return choose_grid(app->config, what->grid, what->group_size, &options->grid_rows,
+                       &options->grid_cols);
 }

@@ -20,3 +20,13 @@ csim_shard csim__shard(int64_t n, int rank, int size)
     s.rows = (end > n ? n : end) - s.row0;
     return s;
 }
+
+csim_shard csim__shard_fullest(int64_t n, int size)
+{
+    csim_shard most = csim__shard(n, 0, size);
+    for (int r = 1; r < size; r++) { /* chunks are dealt so that some rank has most rows */
+        csim_shard s = csim__shard(n, r, size);
+        if (s.rows > most.rows) { most = s; }
+    }
+    return most;
+}

@@ -19,6 +19,9 @@ int64_t csim__chunk_length(int64_t n);
 /** The shard of @p rank among @p size. Local, pure. */
 csim_shard csim__shard(int64_t n, int rank, int size);
 
+/** The shard of the rank with most examples; of several the first. Local, pure. O(ranks). */
+csim_shard csim__shard_fullest(int64_t n, int size);
+
 /** First row and number of rows of chunk @p c. */
 static inline int64_t csim__chunk_row(const csim_shard *s, int64_t c)
 {

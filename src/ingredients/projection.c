@@ -282,9 +282,16 @@ done:
 
 /* ---- all of it ---- */
 
-int64_t csim__projection_bytes(const csim_encoder *encoder, bool aligned, const csim_shard *shard,
-                               int64_t sites, int64_t widest)
+/* Does the encoder's measure compare matching rows? Else it takes the CKA of all. */
+static bool is_aligned(const csim_encoder *encoder)
 {
+    return strcmp(csim_encoder_measure(encoder), "deepcka") != 0;
+}
+
+int64_t csim__projection_bytes(const csim_encoder *encoder, const csim_shard *shard, int64_t sites,
+                               int64_t widest)
+{
+    bool aligned = is_aligned(encoder);
     int64_t width = csim_encoder_width(encoder), cells = sites * sites, block = width * width;
     int64_t rows = aligned ? shard->chunk : shard->rows;
     int64_t own = (ROUND + shard->size - 1) / shard->size; /* blocks of a round */
@@ -299,12 +306,11 @@ int64_t csim__projection_kept(const csim_encoder *encoder, int64_t sites)
     return sites * sites * csim_encoder_inits(encoder) * 8 + sites * 4;
 }
 
-double csim__projection_flops(const csim_encoder *encoder, bool aligned, int64_t n, int64_t sites,
-                              int64_t pairs)
+double csim__projection_flops(const csim_encoder *encoder, int64_t n, int64_t sites, int64_t pairs)
 {
     double width = csim_encoder_width(encoder), inits = csim_encoder_inits(encoder);
     double row = 2.0 * (double)csim_encoder_parameters(encoder) * (double)sites;
-    if (!aligned) { row += width * width * (double)(2 * pairs + sites); }
+    if (!is_aligned(encoder)) { row += width * width * (double)(2 * pairs + sites); }
     return inits * (double)n * row;
 }
 
@@ -323,10 +329,10 @@ static csim_status share_losses(work *w, csim__projection *p)
 }
 
 csim_status csim__project(csim_context *ctx, const csim_shard *shard, const csim__site *sites,
-                          int count, const csim_encoder *encoder, bool aligned,
-                          const unsigned char *wanted, csim__meter *meter,
-                          csim__projection *projection)
+                          int count, const csim_encoder *encoder, const unsigned char *wanted,
+                          csim__meter *meter, csim__projection *projection)
 {
+    bool aligned = is_aligned(encoder);
     work w = {.ctx = ctx,
               .shard = shard,
               .site = sites,
@@ -338,10 +344,8 @@ csim_status csim__project(csim_context *ctx, const csim_shard *shard, const csim
     int64_t cells = (int64_t)count * count;
     int ignore;
     csim_status st = CSIM_OK;
-    *projection = (csim__projection){.encoder = encoder,
-                                     .sites = count,
-                                     .inits = csim_encoder_inits(encoder),
-                                     .aligned = aligned};
+    *projection = (csim__projection){
+        .encoder = encoder, .sites = count, .inits = csim_encoder_inits(encoder)};
     csim__phase_begin(ctx, "projection");
     CSIM_TRY(csim__int(ctx, cells, "pairs of sites", &ignore));
     CSIM_TRY(csim__alloc(ctx, cells * projection->inits, sizeof(double), "values of pairs",

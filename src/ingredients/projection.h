@@ -22,7 +22,6 @@ typedef enum csim__learned {
 typedef struct csim__projection {
     const csim_encoder *encoder;
     int sites, inits;
-    bool aligned;  /* mean cosine of matching rows; else linear CKA of the encoded rows */
     double *value; /* [inits, sites, sites] upper triangle; NaN where it is undefined */
     int *lost;     /* [sites] not 0: rows of the site are too large for float32 */
 } csim__projection;
@@ -30,20 +29,19 @@ typedef struct csim__projection {
 /** Bytes that csim__project() takes on a rank with this shard, beside the encoder and what stays in
  *  the projection; and that of the latter. Pure.
  *  @param[in] widest  neurons of the widest site */
-int64_t csim__projection_bytes(const csim_encoder *encoder, bool aligned, const csim_shard *shard,
-                               int64_t sites, int64_t widest);
+int64_t csim__projection_bytes(const csim_encoder *encoder, const csim_shard *shard, int64_t sites,
+                               int64_t widest);
 int64_t csim__projection_kept(const csim_encoder *encoder, int64_t sites);
 
 /** Flops of csim__project() over all ranks. Pure.
  *  @param[in] pairs  of different sites that are wanted */
-double csim__projection_flops(const csim_encoder *encoder, bool aligned, int64_t n, int64_t sites,
-                              int64_t pairs);
+double csim__projection_flops(const csim_encoder *encoder, int64_t n, int64_t sites, int64_t pairs);
 
-/** Encode the rows of all sites and compare the pairs. A site with rows that float32 does not hold
+/** Encode the rows of all sites and compare the pairs: for deepcka by the linear CKA of the encoded
+ *  rows, else by the mean cosine of matching rows. A site with rows that float32 does not hold
  *  is lost, its pairs are NaN; so are, for CKA, pairs of a site whose encoded rows are equal but for
  *  the rounding of floats. Collective.
  *  @param[in]  wanted      [count, count] entry (a ≤ b)
- *  @param[in]  aligned     see csim__projection
  *  @param[out] projection  free with csim__projection_clear(), also on error; the same on every rank
  *  @return CSIM_OK, CSIM_E_SHAPE (a site that the encoder has no input layer for), CSIM_E_NUMERIC
  *          (parameters that are not finite), CSIM_E_MEM, CSIM_E_MPI; the same on every rank
@@ -51,7 +49,7 @@ double csim__projection_flops(const csim_encoder *encoder, bool aligned, int64_t
  *          in double. Memory: one chunk of all sites encoded in double; for CKA all rows */
 csim_status csim__project(csim_context *ctx, const csim_shard *shard,
                           const struct csim__site *sites, int count, const csim_encoder *encoder,
-                          bool aligned, const unsigned char *wanted, csim__meter *meter,
+                          const unsigned char *wanted, csim__meter *meter,
                           csim__projection *projection);
 
 void csim__projection_clear(csim_context *ctx, csim__projection *projection);

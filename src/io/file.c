@@ -249,6 +249,17 @@ done:
     return st;
 }
 
+csim_status csim__file_replace(csim_context *ctx, const char *path, const void *data, int64_t bytes,
+                               int overwrite)
+{
+    char *temporary = NULL;
+    csim_status st = csim__file_temporary(ctx, path, &temporary);
+    if (st == CSIM_OK) { st = csim__file_write(ctx, temporary, data, bytes); }
+    if (st == CSIM_OK) { st = csim__file_publish(ctx, temporary, path, overwrite); }
+    csim__free(ctx, &temporary);
+    return st;
+}
+
 /* Does the file system, or the file's owner, not allow hard links? */
 static int has_no_links(int error)
 {

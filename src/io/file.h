@@ -51,6 +51,11 @@ csim_status csim__file_clear_temporary(csim_context *ctx, const char *path, int 
 /** Write a new file of @p bytes bytes and flush it; removed on failure. CSIM_OK, CSIM_E_IO. */
 csim_status csim__file_write(csim_context *ctx, const char *path, const void *data, int64_t bytes);
 
+/** Write a whole file under a temporary name, flush it, and give it its name: csim__file_write(), then
+ *  csim__file_publish(). CSIM_OK, CSIM_E_EXISTS, CSIM_E_IO, CSIM_E_MEM. */
+csim_status csim__file_replace(csim_context *ctx, const char *path, const void *data, int64_t bytes,
+                               int overwrite);
+
 /** Flush a file to the disk. CSIM_OK, CSIM_E_IO. */
 csim_status csim__file_sync(csim_context *ctx, const char *path);
 

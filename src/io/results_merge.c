@@ -9,7 +9,7 @@
 static bool may_differ(const char *name)
 {
     return strcmp(name, "history") == 0 || strncmp(name, "run_", 4) == 0 ||
-           strcmp(name, "input_names") == 0 || strcmp(name, CSIM__RESULTS_PART) == 0 ||
+           strcmp(name, "input_names") == 0 || strcmp(name, CSIM_RESULTS_PART) == 0 ||
            strcmp(name, "checksum") == 0;
 }
 
@@ -128,7 +128,7 @@ static void take_ranks(csim_result_site *a, const csim_result_site *b, int64_t n
 /* The part that an object is: its number, from 1, and how many there are. */
 static csim_status part_of(const csim_results *r, const char *name, int64_t part[2])
 {
-    const csim_attribute *a = csim_results_attribute_find(r, -1, CSIM__RESULTS_PART);
+    const csim_attribute *a = csim_results_attribute_find(r, -1, CSIM_RESULTS_PART);
     if (a == NULL || a->kind != CSIM_ATTRIBUTE_INT || a->count != 2) {
         return csim__fail(r->ctx, CSIM_E_DATA, "%s is not a part of a sweep (sweep --part)", name);
     }
@@ -198,7 +198,7 @@ csim_status csim_results_merge(csim_results *const *parts, const char *const *na
             goto done;
         }
     }
-    csim__attributes_drop(a->ctx, &a->attributes, CSIM__RESULTS_PART);
+    csim__attributes_drop(a->ctx, &a->attributes, CSIM_RESULTS_PART);
     csim__attributes_drop(a->ctx, &a->attributes, "history"); /* of one part only */
 done:
     return st;

@@ -36,9 +36,6 @@ struct csim_results {
 /* Is the rank of any site known? Local. */
 bool csim__results_have_ranks(const csim_results *results);
 
-/* Attribute of a part of a sweep: its number, from 1, and how many there are. */
-#define CSIM__RESULTS_PART "part"
-
 void csim__attributes_drop(csim_context *ctx, csim__attributes *list, const char *name);
 void csim__attributes_free(csim_context *ctx, csim__attributes *list);
 

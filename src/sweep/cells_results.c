@@ -225,7 +225,7 @@ csim_status csim__cells_results(csim_context *ctx, const csim__cells *cells,
                                    options->precision == CSIM_DOUBLE ? "double" : "single"));
     if (options->parts > 0) {
         const int64_t part[2] = {options->part, options->parts};
-        CSIM_TRY(csim_results_set_ints(*results, -1, "part", part, 2));
+        CSIM_TRY(csim_results_set_ints(*results, -1, CSIM_RESULTS_PART, part, 2));
     }
 done:
     csim__free(ctx, &cols);

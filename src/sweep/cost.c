@@ -1,7 +1,6 @@
 #include "sweep/cost.h"
 
 #include <math.h>
-#include <string.h>
 
 const int csim__gemm_size[CSIM__GEMM_SIZES] = {64, 256, 1024};
 
@@ -95,9 +94,8 @@ static void encoding(const model *w)
 {
     for (int i = 0; i < w->p->encoder_count; i++) {
         const csim_encoder *e = w->p->encoders[i];
-        bool aligned = strcmp(csim_encoder_measure(e), "deepcka") != 0;
-        double flops = csim__projection_flops(e, aligned, w->p->n, w->p->sites,
-                                              w->plan->count - w->plan->selves);
+        double flops =
+            csim__projection_flops(e, w->p->n, w->p->sites, w->plan->count - w->plan->selves);
         double width = csim_encoder_width(e), share = w->rows / (double)w->p->n;
         w->effort->seconds[CSIM__TERM_ENCODE] +=
             gemm(w, true, flops * share, (double)w->shard.chunk, width, width);
@@ -260,16 +258,6 @@ static void pairs(const model *w)
     w->effort->again += again;
 }
 
-static csim_shard fullest(const csim__problem *p)
-{
-    csim_shard most = csim__shard(p->n, 0, p->size);
-    for (int r = 1; r < p->size; r++) {
-        csim_shard s = csim__shard(p->n, r, p->size);
-        if (s.rows > most.rows) { most = s; }
-    }
-    return most;
-}
-
 void csim__effort_add(const csim__problem *p, const csim__plan *plan, const csim__target *target,
                       csim__effort *effort)
 {
@@ -279,7 +267,7 @@ void csim__effort_add(const csim__problem *p, const csim__plan *plan, const csim
     model w = {.p = p,
                .plan = plan,
                .machine = m,
-               .shard = fullest(p),
+               .shard = csim__shard_fullest(p->n, p->size),
                .single = p->single,
                .steps = ceil(log2((double)p->size)),
                .latency = far ? m->net_latency : m->latency,

@@ -84,8 +84,8 @@ csim_status csim__sweep_project(csim__sweep *w)
     for (int k = 0; st == CSIM_OK && k < CSIM__LEARNED_COUNT; k++) {
         const csim_encoder *encoder = csim__sweep_encoder(w->options, csim_measure_find(names[k]));
         if (encoder == NULL) { continue; }
-        st = csim__project(w->ctx, &w->shard, w->site, w->count, encoder,
-                           k != CSIM__LEARNED_DEEPCKA, wanted, &w->meter, &w->learned[k]);
+        st = csim__project(w->ctx, &w->shard, w->site, w->count, encoder, wanted, &w->meter,
+                           &w->learned[k]);
     }
     w->meter.stage = NULL;
     csim__free(w->ctx, &wanted);

@@ -1,4 +1,3 @@
-#include <string.h>
 
 #include "sweep/plan.h"
 
@@ -102,9 +101,7 @@ static void count_flops(const csim__problem *p, csim__plan *plan)
     }
     for (int i = 0; i < p->encoder_count; i++) {
         const csim_encoder *e = p->encoders[i];
-        bool aligned = strcmp(csim_encoder_measure(e), "deepcka") != 0;
-        plan->flops +=
-            csim__projection_flops(e, aligned, p->n, p->sites, plan->count - plan->selves);
+        plan->flops += csim__projection_flops(e, p->n, p->sites, plan->count - plan->selves);
     }
     for (int64_t i = 0; i < plan->count; i++) {
         csim__planned *q = &plan->pairs[i];
@@ -124,13 +121,8 @@ static void size_rounds(const csim__problem *p, const csim__room_survey *survey,
     int64_t bytes = ROUND_BYTES;
     if (p->memory > 0) {
         csim__room room;
-        csim_shard widest = csim__shard(p->n, 0, p->size);
-        for (int r = 1; r < p->size; r++) { /* chunks are dealt so that some rank has most rows */
-            csim_shard s = csim__shard(p->n, r, p->size);
-            if (s.rows > widest.rows) { widest = s; }
-        }
         plan->round = 0;
-        csim__room_of(p, plan, survey, widest.rank, &room);
+        csim__room_of(p, plan, survey, csim__shard_fullest(p->n, p->size).rank, &room);
         int64_t taken = csim__max64(csim__room_stage(&room, CSIM__STAGE_PRODUCTS),
                                     csim__room_stage(&room, CSIM__STAGE_FINISH));
         bytes = csim__min64(bytes, csim__max64(p->memory - taken, 0));

@@ -115,8 +115,7 @@ static int64_t encoding(const csim__problem *p, const csim_shard *shard, int64_t
     int64_t most = 0;
     for (int i = 0; i < p->encoder_count; i++) {
         const csim_encoder *e = p->encoders[i];
-        bool aligned = strcmp(csim_encoder_measure(e), "deepcka") != 0;
-        most = csim__max64(most, csim__projection_bytes(e, aligned, shard, p->sites, widest));
+        most = csim__max64(most, csim__projection_bytes(e, shard, p->sites, widest));
     }
     return most;
 }

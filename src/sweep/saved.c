@@ -2,6 +2,7 @@
  * writes it, in the order of the rounds; it says first what was asked for, line by line, so that a
  * sweep of something else can name the difference. */
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,103 +26,99 @@ enum { SITES = 2 };
 
 /* ---- what is asked for ---- */
 
-static csim_status add_line(csim_context *ctx, char **text, const char *line)
+/* A text that grows line by line; the first failure stays. */
+typedef struct lines {
+    csim_context *ctx;
+    char *text;
+    csim_status st;
+} lines;
+
+CSIM_PRINTF(2, 3)
+static void add_line(lines *r, const char *format, ...)
 {
-    char *longer = NULL;
-    csim_status st = csim__format(ctx, &longer, "%s%s\n", *text, line);
-    if (st != CSIM_OK) { return st; }
-    csim__free(ctx, text);
-    *text = longer;
-    return CSIM_OK;
+    char line[1024], *longer = NULL;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    if (r->st == CSIM_OK) { r->st = csim__format(r->ctx, &longer, "%s%s\n", r->text, line); }
+    if (r->st != CSIM_OK) { return; }
+    csim__free(r->ctx, &r->text);
+    r->text = longer;
 }
 
-static csim_status add_measures(csim_context *ctx, char **text, const csim_sweep_options *o)
+static void add_measures(lines *r, const csim_sweep_options *o)
 {
-    char line[1024] = "measures:";
+    char names[1000] = "";
     for (int m = 0; m < o->measure_count; m++) {
-        size_t at = strlen(line);
-        snprintf(line + at, sizeof line - at, "%s %s", m > 0 ? "," : "",
+        size_t at = strlen(names);
+        snprintf(names + at, sizeof names - at, "%s %s", m > 0 ? "," : "",
                  o->measures[m].measure->name);
     }
-    return add_line(ctx, text, line);
+    add_line(r, "measures:%s", names);
 }
 
-/* As short as it can be without being another number. */
-static void print_real(char *text, size_t size, double value)
+/* A number as short as it can be without being another. */
+typedef struct number {
+    char text[32];
+} number;
+
+static number number_of(double value)
 {
-    snprintf(text, size, "%.15g", value);
-    if (strtod(text, NULL) != value) { snprintf(text, size, "%.17g", value); }
+    number n;
+    snprintf(n.text, sizeof n.text, "%.15g", value);
+    if (strtod(n.text, NULL) != value) { snprintf(n.text, sizeof n.text, "%.17g", value); }
+    return n;
 }
 
-static csim_status add_options(csim_context *ctx, char **text, const csim_sweep_measure *m)
+static void add_options(lines *r, const csim_sweep_measure *m)
 {
-    char line[256];
-    const char *base = m->options;
-    csim_status st = CSIM_OK;
-    for (const csim_option *o = m->measure->options; st == CSIM_OK && o && o->name; o++) {
+    const char *base = m->options, *name = m->measure->name;
+    for (const csim_option *o = m->measure->options; o && o->name; o++) {
         const void *field = base + o->offset;
-        int at = snprintf(line, sizeof line, "%s.%s: ", m->measure->name, o->name);
-        char *value = line + at;
-        size_t room = sizeof line - (size_t)at;
         if (o->kind == CSIM_OPTION_REAL) {
-            print_real(value, room, *(const double *)field);
+            add_line(r, "%s.%s: %s", name, o->name, number_of(*(const double *)field).text);
         } else if (o->kind == CSIM_OPTION_INT || o->kind == CSIM_OPTION_SIZE) {
-            snprintf(value, room, "%" PRId64, *(const int64_t *)field);
+            add_line(r, "%s.%s: %" PRId64, name, o->name, *(const int64_t *)field);
         } else {
-            snprintf(value, room, "%d", *(const int *)field);
+            add_line(r, "%s.%s: %d", name, o->name, *(const int *)field);
         }
-        st = add_line(ctx, text, line);
     }
-    return st;
 }
 
 /* Everything that a value or its place depends on, but for the values of the inputs. */
 static csim_status describe(csim__sweep *w, char **text)
 {
     const csim_sweep_options *o = w->options;
-    char line[512], blas[256];
-    csim_status st = csim__strdup(w->ctx, "", text);
+    lines r = {.ctx = w->ctx};
+    char blas[256];
+    r.st = csim__strdup(w->ctx, "", &r.text);
     csim__blas_name(blas, sizeof blas);
-    snprintf(line, sizeof line, "program: contrasim %s", csim_version());
-    if (st == CSIM_OK) { st = add_line(w->ctx, text, line); }
-    snprintf(line, sizeof line, "BLAS: %s", blas);
-    if (st == CSIM_OK) { st = add_line(w->ctx, text, line); }
-    snprintf(line, sizeof line, "examples: %" PRId64, w->shard.n);
-    if (st == CSIM_OK) { st = add_line(w->ctx, text, line); }
-    for (int s = 0; st == CSIM_OK && s < w->all_count; s++) {
+    add_line(&r, "program: contrasim %s", csim_version());
+    add_line(&r, "BLAS: %s", blas);
+    add_line(&r, "examples: %" PRId64, w->shard.n);
+    for (int s = 0; s < w->all_count; s++) {
         const csim__site *t = &w->all[s];
-        snprintf(line, sizeof line, "layer %d: %.200s of set %.200s, %" PRId64 " neurons", s + 1,
-                 t->layer, t->model, t->d);
-        st = add_line(w->ctx, text, line);
+        add_line(&r, "layer %d: %.200s of set %.200s, %" PRId64 " neurons", s + 1, t->layer,
+                 t->model, t->d);
     }
-    if (st == CSIM_OK) { st = add_measures(w->ctx, text, o); }
-    for (int m = 0; st == CSIM_OK && m < o->measure_count; m++) {
-        st = add_options(w->ctx, text, &o->measures[m]);
+    add_measures(&r, o);
+    for (int m = 0; m < o->measure_count; m++) { add_options(&r, &o->measures[m]); }
+    for (int i = 0; i < o->encoder_count; i++) {
+        add_line(&r, "encoder: %s", csim_encoder_checksum(o->encoders[i]));
     }
-    for (int i = 0; st == CSIM_OK && i < o->encoder_count; i++) {
-        snprintf(line, sizeof line, "encoder: %s", csim_encoder_checksum(o->encoders[i]));
-        st = add_line(w->ctx, text, line);
-    }
-    snprintf(line, sizeof line, "pairs: %.400s, part %d of %d", o->pairs != NULL ? o->pairs : "",
-             o->part, o->parts);
-    if (st == CSIM_OK) { st = add_line(w->ctx, text, line); }
-    snprintf(line, sizeof line, "precision: %s",
-             o->precision == CSIM_SINGLE_PRECISION ? "single" : "double");
-    if (st == CSIM_OK) { st = add_line(w->ctx, text, line); }
-    snprintf(line, sizeof line, "rank floor: ");
-    print_real(line + strlen(line), sizeof line - strlen(line), csim__rank_floor(o));
-    if (st == CSIM_OK) { st = add_line(w->ctx, text, line); }
+    add_line(&r, "pairs: %.400s, part %d of %d", o->pairs != NULL ? o->pairs : "", o->part,
+             o->parts);
+    add_line(&r, "precision: %s", o->precision == CSIM_SINGLE_PRECISION ? "single" : "double");
+    add_line(&r, "rank floor: %s", number_of(csim__rank_floor(o)).text);
     if (csim__grid_wanted(o)) { /* their rounding is that of the grid */
-        snprintf(line, sizeof line, "large pairs: from %lld on grids of %d x %d ranks",
-                 (long long)csim__grid_from(o), o->grid_rows, o->grid_cols);
-        if (st == CSIM_OK) { st = add_line(w->ctx, text, line); }
+        add_line(&r, "large pairs: from %" PRId64 " on grids of %d x %d ranks", csim__grid_from(o),
+                 o->grid_rows, o->grid_cols);
     }
-    if (o->remark != NULL) {
-        snprintf(line, sizeof line, "%.400s", o->remark);
-        if (st == CSIM_OK) { st = add_line(w->ctx, text, line); }
-    }
-    snprintf(line, sizeof line, "NaN: %s", o->nan_drop_rows ? "rows dropped" : "refused");
-    return st == CSIM_OK ? add_line(w->ctx, text, line) : st;
+    if (o->remark != NULL) { add_line(&r, "%.400s", o->remark); }
+    add_line(&r, "NaN: %s", o->nan_drop_rows ? "rows dropped" : "refused");
+    *text = r.text;
+    return r.st;
 }
 
 /* The first line in which two requests differ. */

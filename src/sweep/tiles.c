@@ -84,17 +84,16 @@ static void divide(csim__sweep *w)
 }
 
 /* The memory of the tile that takes most. */
-static void keep_most(csim__cost *c, const csim__plan *plan)
+static void keep_most(csim__cost *c, int64_t shard_bytes, int64_t tile_bytes)
 {
-    if (plan->shard_bytes + plan->tile_bytes > c->shard_bytes + c->tile_bytes) {
-        c->shard_bytes = plan->shard_bytes;
-        c->tile_bytes = plan->tile_bytes;
-    }
+    if (shard_bytes + tile_bytes <= c->shard_bytes + c->tile_bytes) { return; }
+    c->shard_bytes = shard_bytes;
+    c->tile_bytes = tile_bytes;
 }
 
 static void add_cost(csim__cost *c, const csim__plan *plan, int sites)
 {
-    keep_most(c, plan);
+    keep_most(c, plan->shard_bytes, plan->tile_bytes);
     c->flops += plan->flops;
     c->tiles++;
     c->loads += sites;
@@ -104,10 +103,10 @@ static void add_cost(csim__cost *c, const csim__plan *plan, int sites)
 }
 
 /* A tile is done with, as far as the planner goes: what it computes is not open in the next. */
-static void close_pairs(csim__sweep *w, csim__cells *cells)
+static void close_pairs(csim__sweep *w)
 {
     for (int s = 0; s < w->count; s++) {
-        for (int t = s; t < w->count; t++) { csim__cells_close(cells, w->id[s], w->id[t]); }
+        for (int t = s; t < w->count; t++) { csim__cells_close(&w->cells, w->id[s], w->id[t]); }
     }
 }
 
@@ -129,7 +128,7 @@ static csim_status try_blocks(csim__sweep *w)
             if (w->count == 0) { continue; }
             st = make_plan(w);
             if (st == CSIM_OK) { add_cost(&w->cost, &w->plan, w->count); }
-            close_pairs(w, &w->cells);
+            close_pairs(w);
         }
     }
     memcpy(w->cells.open, open, (size_t)cells);
@@ -196,7 +195,7 @@ static csim_status weigh_examples(csim__sweep *w)
                   (double)w->plan.tile_bytes / 1048576);
     }
     if (st != CSIM_OK) { return st; }
-    keep_most(&w->cost, &w->plan);
+    keep_most(&w->cost, w->plan.shard_bytes, w->plan.tile_bytes);
     w->meter.total += w->plan.flops - flops;
     return CSIM_OK;
 }
@@ -294,10 +293,7 @@ csim_status csim__sweep_tiles(csim__sweep *w)
                   "Gram tiles take more memory: %lld tiles of pairs are left",
                   (long long)w->cost.tiles);
         w->meter.total = w->meter.done + w->cost.flops;
-        if (before.shard_bytes + before.tile_bytes > w->cost.shard_bytes + w->cost.tile_bytes) {
-            w->cost.shard_bytes = before.shard_bytes;
-            w->cost.tile_bytes = before.tile_bytes;
-        }
+        keep_most(&w->cost, before.shard_bytes, before.tile_bytes);
         st = run_tiles(w, &smaller);
     }
     return st;
