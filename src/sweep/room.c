@@ -3,7 +3,7 @@
 #include "sweep/room.h"
 
 #include "ingredients/cross.h"
-#include "ingredients/gram.h"
+#include "ingredients/ring.h"
 #include "sweep/plan.h"
 
 enum { WORD = 8, STRIP = 140 }; /* bytes; words a column that blocked LAPACK routines want */
@@ -234,9 +234,9 @@ static void put_tiles(const csim__problem *p, const csim__plan *plan, const csim
     const csim__stage GRAM = CSIM__STAGE_GRAM;
     int64_t element = p->single ? 4 : WORD, many = s->tiled_sites, chunk = shard->chunk;
     if (!plan->any_tiles) { return; }
-    put(room, CSIM__ROOM_TILES, element * many * csim__gram_tile(chunk), GRAM, GRAM);
+    put(room, CSIM__ROOM_TILES, element * many * csim__ring_tile(chunk), GRAM, GRAM);
     put(room, CSIM__ROOM_VISITORS,
-        p->size > 1 ? 2 * chunk * (element * s->tiled_widths + WORD * many) : 0, GRAM, GRAM);
+        csim__ring_bytes(chunk, p->size, s->tiled_widths, (size_t)element, many), GRAM, GRAM);
     put(room, CSIM__ROOM_LIFTS, WORD * shard->count * chunk * many + 37 * many * many, GRAM, GRAM);
 }
 
