@@ -95,7 +95,8 @@ csim_status csim__lq(csim_context *ctx, int m, int n, double *a, double *l);
  *  another core the last bits differ. "unknown" where the library does not tell. */
 void csim__blas_name(char *text, size_t size);
 
-/** Dot product and sum of squares by BLAS-independent loops of fixed order. */
+/** ⟨x,y⟩ and ‖x−y‖² by BLAS-independent loops of fixed order; the same bits for (y, x). */
 double csim__dot(int64_t n, const double *x, const double *y);
+double csim__square_distance(int64_t n, const double *x, const double *y);
 
 #endif

@@ -254,16 +254,19 @@ static csim_value evaluate(csim_pair *pair, const csim_sweep_measure *m)
 void csim__cells_finish(csim__cells *cells, csim_pair *pair, int left, int right,
                         const csim_sweep_options *options)
 {
+    pair->sums = pair->near;
     for (int m = 0; m < options->measure_count; m++) {
+        bool near = (options->measures[m].measure->needs & CSIM_NEEDS_NEIGHBOURS) != 0;
         pair->flipped = false;
         csim_value value = evaluate(pair, &options->measures[m]);
         put(cells, m, left, right, &value);
-        if (left == right) { continue; }
-        if (!(options->measures[m].measure->props & CSIM_SYMMETRIC)) {
+        pair->sums += near ? CSIM_NEAR_SUMS : 0;
+        if (left != right && !(options->measures[m].measure->props & CSIM_SYMMETRIC)) {
             pair->flipped = true;
             value = evaluate(pair, &options->measures[m]);
         }
-        put(cells, m, right, left, &value);
+        if (left != right) { put(cells, m, right, left, &value); }
+        pair->sums += near ? CSIM_NEAR_SUMS : 0;
     }
 }
 

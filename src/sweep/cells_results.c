@@ -21,6 +21,9 @@ static csim_status add_parameters(csim_results *results, int v, const csim_sweep
             st = csim_results_set_reals(results, v, o->name, field, 1);
         } else if (o->kind == CSIM_OPTION_INT || o->kind == CSIM_OPTION_SIZE) {
             st = csim_results_set_ints(results, v, o->name, field, 1);
+        } else if (o->kind == CSIM_OPTION_FLAG) {
+            int64_t on = *(const int *)field;
+            st = csim_results_set_ints(results, v, o->name, &on, 1);
         } else if (o->kind == CSIM_OPTION_CHOICE) {
             char word[64] = "";
             const char *at = o->choices;
@@ -64,7 +67,28 @@ done:
     return st;
 }
 
-static csim_status add_variable(csim_results *results, const csim__cells *cells, int m,
+/* Is chance at 0? Then worse than chance is below it. */
+static bool is_normalised(const csim_sweep_measure *m)
+{
+    const csim_neighbour_options *o = m->options;
+    return (m->measure->needs & CSIM_NEEDS_NEIGHBOURS) && o->normalise;
+}
+
+/* How many neighbours the option k came to, and what chance would give. */
+static csim_status add_neighbours(csim_results *results, int v, const csim_sweep_measure *m,
+                                  int64_t n)
+{
+    const csim_neighbour_options *o = m->options;
+    int64_t k = csim_neighbours(o->k, n);
+    csim_status st = csim_results_set_ints(results, v, "neighbours", &k, 1);
+    if (st == CSIM_OK && m->measure->chance != NULL) {
+        double chance = o->normalise ? 0 : m->measure->chance(k, n);
+        st = csim_results_set_reals(results, v, "chance", &chance, 1);
+    }
+    return st;
+}
+
+static csim_status add_variable(csim_results *results, const csim__cells *cells, int m, int64_t n,
                                 const csim_sweep_options *options)
 {
     const csim_measure *measure = options->measures[m].measure;
@@ -79,6 +103,7 @@ static csim_status add_variable(csim_results *results, const csim__cells *cells,
     bool own = measure->range[0] != 0 || measure->range[1] != 0;
     variable.range[0] = own ? measure->range[0] : 0;
     variable.range[1] = own ? measure->range[1] : most;
+    if (is_normalised(&options->measures[m])) { variable.range[0] = -INFINITY; }
     csim_status st = csim_results_add(results, &variable);
     if (st != CSIM_OK) { return st; }
     int v = csim_results_find(results, measure->name);
@@ -94,6 +119,9 @@ static csim_status add_variable(csim_results *results, const csim__cells *cells,
         notes[i] = cells->note[at + i];
     }
     st = add_parameters(results, v, &options->measures[m]);
+    if (st == CSIM_OK && (measure->needs & CSIM_NEEDS_NEIGHBOURS)) {
+        st = add_neighbours(results, v, &options->measures[m], n);
+    }
     return st == CSIM_OK ? add_encoder(results, v, cells, m, options) : st;
 }
 
@@ -211,7 +239,7 @@ csim_status csim__cells_results(csim_context *ctx, const csim__cells *cells,
     CSIM_TRY(csim_results_create(ctx, rows, cells->rows, cols, cells->cols, notes, CSIM_NOTE_COUNT,
                                  results));
     for (int m = 0; m < cells->measures; m++) {
-        CSIM_TRY(add_variable(*results, cells, m, options));
+        CSIM_TRY(add_variable(*results, cells, m, sites[0].n, options));
     }
     warn_of_bias(ctx, cells, options);
     warn_of_cells(ctx, cells, CSIM_CELL_UNDEFINED, "undefined");

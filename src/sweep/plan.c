@@ -98,6 +98,7 @@ static void count_flops(const csim__problem *p, csim__plan *plan)
                q = (double)csim__min64(p->width[i], p->n);
         if (plan->basis[i]) { plan->flops += 5 * n * d * q + 25 * d * d * q; }
         if (plan->tiled[i]) { plan->flops += n * n * d; }
+        if (p->near.measures > 0) { plan->flops += n * n * d; }
     }
     for (int i = 0; i < p->encoder_count; i++) {
         const csim_encoder *e = p->encoders[i];
@@ -155,7 +156,7 @@ static void count_memory(const csim__problem *p, csim__plan *plan)
 csim_status csim__plan_make(csim_context *ctx, const csim__problem *p, csim__plan *plan)
 {
     csim_status st = CSIM_OK;
-    *plan = (csim__plan){.count = 0};
+    *plan = (csim__plan){.near = p->near};
     int64_t cells = (int64_t)p->sites * p->sites;
     plan->unit = (p->needs & CSIM_NEEDS_UNIT) != 0;
     plan->raw_basis = (p->needs & CSIM_NEEDS_RAW_BASIS) != 0;

@@ -6,6 +6,15 @@
 #include "ingredients/rows.h"
 #include "sweep/room.h"
 
+/** Lists of neighbours that the measures of a sweep take together. */
+typedef struct csim__near_plan {
+    int measures;             /* that take some */
+    int64_t k[CSIM_METRICS];  /* the longest lists by metric, 0: none */
+    int64_t longest;          /* of them */
+    bool links[CSIM_METRICS]; /* turned round as well */
+    int64_t across;           /* neighbours whose distance in the other site is taken */
+} csim__near_plan;
+
 /** What the planner is told. */
 typedef struct csim__problem {
     int64_t n; /* examples */
@@ -16,6 +25,7 @@ typedef struct csim__problem {
     unsigned needs;              /* union over the measures */
     const unsigned char *heavy;  /* [sites] few examples outweigh all others; NULL: not known */
     bool single;
+    csim__near_plan near;
     const csim_encoder *const *encoders; /* of the learned measures */
     int encoder_count;
     int size;       /* ranks */
@@ -44,6 +54,7 @@ typedef struct csim__plan {
     unsigned char *basis; /* [sites] the site's basis is built */
     unsigned char *tiled; /* [sites] the site has Gram tiles */
     bool any_tiles, any_cross, any_basis, unit, raw_basis, loading, row_sums, raw_rows;
+    csim__near_plan near;
     int64_t round;       /* pairs whose blocks an owner holds at once */
     int room_rank;       /* the rank that takes most memory */
     csim__room room;     /* its memory */

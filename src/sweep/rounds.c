@@ -86,6 +86,13 @@ static void finish_pair(csim__sweep *w, const csim__planned *p, csim_pair *pair)
     csim__free(w->ctx, &pair->unit);
 }
 
+/* Sums of the neighbours of a pair, NULL if no measure takes any. */
+static const double *near_of(const csim__sweep *w, int64_t pair)
+{
+    if (w->near_sums == NULL) { return NULL; }
+    return w->near_sums + pair * w->plan.near.measures * 2 * CSIM_NEAR_SUMS;
+}
+
 /* Pairs [first, last): their blocks in one pass over the examples, then each owner's pairs. */
 static csim_status one_round(csim__sweep *w, int64_t first, int64_t last)
 {
@@ -108,6 +115,7 @@ static csim_status one_round(csim__sweep *w, int64_t first, int64_t last)
                             .learned = w->learned,
                             .at = (int64_t)p->couple.left * w->count + p->couple.right,
                             .hollow = w->hollow[first + i],
+                            .near = near_of(w, first + i),
                             .rows = w->row_sums[first + i]};
         if (p->route == CSIM__ROUTE_CROSS) {
             CSIM_TRY(add_product(w, p, w->centred, &pair->block, products, &many));

@@ -47,6 +47,7 @@ static csim_status make_plan(csim__sweep *w)
                        .needs = w->needs,
                        .heavy = heavy,
                        .single = w->options->precision == CSIM_SINGLE_PRECISION,
+                       .near = csim__sweep_near(w->options, w->shard.n),
                        .encoders = w->options->encoders,
                        .encoder_count = w->options->encoder_count,
                        .size = w->shard.size,
@@ -231,6 +232,7 @@ void csim__sweep_tile_clear(csim__sweep *w)
     csim__free(w->ctx, &w->unit);
     csim__free(w->ctx, &w->row_sums);
     csim__free(w->ctx, &w->hollow);
+    csim__free(w->ctx, &w->near_sums);
     csim__free(w->ctx, &w->ones);
     csim__free(w->ctx, &w->root_n);
     csim__free(w->ctx, &w->centred);
