@@ -122,6 +122,14 @@ static int make_measures(csim_context *ctx, const sweep_case *c, csim__config *c
     }
     assert_int_equal(csim__config_parse_args(config, arguments, argument), CSIM_OK);
     for (int i = 0; i < arguments; i++) { csim__free(ctx, &argument[i]); }
+    for (int i = 0; i < count; i++) { /* few examples have fewer neighbours than by default */
+        union {
+            const void *in;
+            csim_neighbour_options *out;
+        } o = {.in = list[i].options};
+        bool near = (list[i].measure->needs & CSIM_NEEDS_NEIGHBOURS) != 0;
+        if (near && o.out->k == 10) { o.out->k = ref_neighbours(c->site[0].n, NULL); }
+    }
     return count;
 }
 

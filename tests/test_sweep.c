@@ -17,9 +17,14 @@ static void golden(const char *measures)
         double a[REF_GOLDEN_N * REF_GOLDEN_D], b[REF_GOLDEN_N * REF_GOLDEN_D];
         int d, e;
         ref_golden_arguments(gold, a, &d, b, &e);
+        const char *const options[] = {
+            "--k", strncmp(gold->variant, "k = ", 4) == 0 ? gold->variant + 4 : "10", NULL};
         sweep_case c = case_pair(a, b, REF_GOLDEN_N, d, e);
         c.measures = measures != NULL ? measures : gold->measure;
         if (strstr(c.measures, gold->measure) == NULL) { continue; }
+        if (csim_measure_find(gold->measure)->needs & CSIM_NEEDS_NEIGHBOURS) {
+            c.options = options;
+        }
         csim_results *r = case_results(ctx, &c);
         case_near(&wrong, gold->variant, gold->measure, case_value(r, gold->measure, 0, 0),
                   gold->value, 2e-14 * fmax(1, gold->value));
@@ -87,12 +92,20 @@ static void options_are_used(void **state)
         const char *measure, *argument;
         ref_options o;
     } list[] = {
-        {"svcca", "--svcca.variance=0.6", {0.6, 0, REF_SIDE_X, 0, 1e-10}},
-        {"svcca", "--svcca.dims=2", {0.99, 2, REF_SIDE_X, 0, 1e-10}},
-        {"svcca", "--svcca.dims=99", {0.99, 99, REF_SIDE_X, 0, 1e-10}},
-        {"pwcca", "--pwcca.side=y", {0.99, 0, REF_SIDE_Y, 0, 1e-10}},
-        {"pwcca", "--pwcca.side=mean", {0.99, 0, REF_SIDE_MEAN, 0, 1e-10}},
-        {"gulp", "--gulp.lambda=0.1", {0.99, 0, REF_SIDE_X, 0.1, 1e-10}},
+        {"svcca", "--svcca.variance=0.6", {.svcca_variance = 0.6, .rank_floor = 1e-10}},
+        {"svcca", "--svcca.dims=2", {.svcca_dims = 2, .rank_floor = 1e-10}},
+        {"svcca", "--svcca.dims=99", {.svcca_dims = 99, .rank_floor = 1e-10}},
+        {"pwcca", "--pwcca.side=y", {.pwcca_side = REF_SIDE_Y, .rank_floor = 1e-10}},
+        {"pwcca", "--pwcca.side=mean", {.pwcca_side = REF_SIDE_MEAN, .rank_floor = 1e-10}},
+        {"gulp", "--gulp.lambda=0.1", {.gulp_lambda = 0.1, .rank_floor = 1e-10}},
+        {"nngs", "--nngs.k=3", {.neighbours = 3}},
+        {"nngs", "--nngs.k=0.29", {.neighbours = 26}},
+        {"nngs", "--nngs.metric=cosine", {.metric = REF_COSINE}},
+        {"nngs", "--nngs.normalise", {.normalise = true}},
+        {"jaccard", "--jaccard.metric=inner", {.metric = REF_INNER}},
+        {"jaccard", "--k=89", {.neighbours = 89}},
+        {"mutual_knn", "--metric=euclidean", {.metric = REF_EUCLIDEAN}},
+        {"cknna", "--k=2", {.neighbours = 2}},
     };
     enum { N = 90, D = 8, E = 5 };
     double x[N * D], y[N * E];
