@@ -46,7 +46,9 @@ static double *distances(const double *x, int n, int d, ref_metric metric)
             } else if (metric == REF_INNER) {
                 v = -ab;
             } else {
-                v = aa > 0.0L && bb > 0.0L ? 1.0L - ab / sqrtl(aa * bb) : 1.0L;
+                /* to doubles first: rows of one direction have the cosine 1 */
+                double cosine = aa > 0.0L && bb > 0.0L ? (double)(ab / (sqrtl(aa) * sqrtl(bb))) : 0;
+                v = cosine < 1 ? 1 - cosine : 0;
             }
             out[(int64_t)i * n + j] = (double)v;
         }

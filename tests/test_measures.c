@@ -212,8 +212,8 @@ static bool in_range(csim_results *r, const csim_measure *m)
 /* So few that no measure finds all it looks for in unlike sites. */
 static const char *const *few_neighbours(const csim_measure *m)
 {
-    static const char *const three[] = {"--k=3", NULL};
-    return m->needs & CSIM_NEEDS_NEIGHBOURS ? three : NULL;
+    static const char *const four[] = {"--k=4", NULL};
+    return m->needs & CSIM_NEEDS_NEIGHBOURS ? four : NULL;
 }
 
 /* Each measure alone: the routes are those of its own ingredients. */

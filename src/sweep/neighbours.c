@@ -60,10 +60,11 @@ csim__near_plan csim__sweep_near(const csim_sweep_options *options, int64_t n)
 
 csim_status csim__sweep_check_near(csim__sweep *w)
 {
+    enum { LEAST = 4 }; /* fewer are refused for another reason */
     int64_t n = csim_set_examples(w->sets[0]);
     for (int i = 0; i < w->options->measure_count; i++) {
         const csim_sweep_measure *m = &w->options->measures[i];
-        if (!is_wish(m) || n < 2 || wish_of(m, n).k > 0) { continue; }
+        if (!is_wish(m) || n < LEAST || wish_of(m, n).k > 0) { continue; }
         const csim_neighbour_options *o = m->options;
         return csim__fail(w->ctx, CSIM_E_USAGE,
                           "--%s.k: found %.15g, expected a whole number of neighbours from 1 to "
