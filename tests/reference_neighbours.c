@@ -46,9 +46,12 @@ static double *distances(const double *x, int n, int d, ref_metric metric)
             } else if (metric == REF_INNER) {
                 v = -ab;
             } else {
-                /* to doubles first: rows of one direction have the cosine 1 */
-                double cosine = aa > 0.0L && bb > 0.0L ? (double)(ab / (sqrtl(aa) * sqrtl(bb))) : 0;
-                v = cosine < 1 ? 1 - cosine : 0;
+                /* 1 − cos = ½‖u − v‖² of unit rows keeps the digits of small angles */
+                for (int m = 0; m < d && aa > 0.0L && bb > 0.0L; m++) {
+                    long double gap = a[m] / sqrtl(aa) - b[m] / sqrtl(bb);
+                    v += gap * gap / 2.0L;
+                }
+                if (!(aa > 0.0L && bb > 0.0L)) v = 1.0L;
             }
             out[(int64_t)i * n + j] = (double)v;
         }

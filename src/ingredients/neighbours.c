@@ -138,13 +138,26 @@ static void empty(const search *w, party *p, int metric)
 
 /* ---- tiles ---- */
 
-/* The distances have the same bits for either order of the rows, and on every rank. */
+/* Distances have the same bits for either order of the rows, and on every rank. */
+
+/* Rows so short that squares of products of their lengths have no digits left. */
+static double short_rows(int64_t d, const double *x, const double *y, double norm_x, double norm_y)
+{
+    double sum = 0;
+    for (int64_t j = 0; j < d; j++) {
+        double v = x[j] / norm_x - y[j] / norm_y;
+        sum += v * v;
+    }
+    return sum / 2;
+}
 
 double csim__cosine_distance(int64_t d, const double *x, const double *y, double norm_x,
                              double norm_y)
 {
-    double norms = norm_x * norm_y;
-    return norms > 0 ? fmax(0, 1 - csim__dot(d, x, y) / norms) : 1;
+    double norms = norm_x * norm_y, square = 2 * norms * norms;
+    if (norm_x == 0 || norm_y == 0) { return 1; }
+    if (square < DBL_MIN / DBL_EPSILON) { return short_rows(d, x, y, norm_x, norm_y); }
+    return csim__square_distance(d, norm_y, x, norm_x, y) / square;
 }
 
 static double measure(const search *w, int metric, const double *x, const double *y, double norm_x,
@@ -152,7 +165,7 @@ static double measure(const search *w, int metric, const double *x, const double
 {
     switch (metric) {
     case CSIM_EUCLIDEAN:
-        return sqrt(csim__square_distance(w->d, x, y));
+        return sqrt(csim__square_distance(w->d, 1, x, 1, y));
     case CSIM_INNER:
         return -csim__dot(w->d, x, y);
     default:

@@ -72,7 +72,8 @@ csim_status csim__across(csim_context *ctx, const csim_shard *shard, int64_t d, 
                          int64_t k, const csim__near *const *others, int count,
                          double *const *sums);
 
-/** 1 − the cosine of two rows, from their lengths; the same bits for either order. Pure. */
+/** 1 − the cosine of two rows, from their lengths: ½‖x/‖x‖ − y/‖y‖‖², which keeps the digits of small
+ *  angles. The same bits for either order. Pure. */
 double csim__cosine_distance(int64_t d, const double *x, const double *y, double norm_x,
                              double norm_y);
 

@@ -95,8 +95,9 @@ csim_status csim__lq(csim_context *ctx, int m, int n, double *a, double *l);
  *  another core the last bits differ. "unknown" where the library does not tell. */
 void csim__blas_name(char *text, size_t size);
 
-/** ⟨x,y⟩ and ‖x−y‖² by BLAS-independent loops of fixed order; the same bits for (y, x). */
+/** ⟨x,y⟩ and ‖a·x − b·y‖² by BLAS-independent loops of fixed order; the same bits with x and y
+ *  exchanged. */
 double csim__dot(int64_t n, const double *x, const double *y);
-double csim__square_distance(int64_t n, const double *x, const double *y);
+double csim__square_distance(int64_t n, double a, const double *x, double b, const double *y);
 
 #endif
