@@ -38,8 +38,11 @@ def neighbours(x, k=10, metric="euclidean"):
     """[n, k] indices, nearest first, by (distance, index)."""
     n, keys = len(x), order_keys(x, metric)
     k = neighbour_count(k, n)
-    return np.array([sorted((j for j in range(n) if j != i), key=lambda j: (keys[i, j], j))[:k]
-                     for i in range(n)])
+    lists = []
+    for i in range(n):
+        order = np.argsort(keys[i], kind="stable")  # stable: equal distances stay in index order
+        lists.append(order[order != i][:k])
+    return np.array(lists)
 
 
 def clamped(x, clamp):

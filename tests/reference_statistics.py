@@ -1,18 +1,18 @@
 """Textbook reference of the statistics, for tests only; see reference_kernels.py.
 
-Nulls relabel the examples of Y: m(X, Y[π]). Measures that compare n×n matrices are the cosine of two
-*forms*, one per site, which a relabelling of the examples permutes by rows and columns and leaves
-otherwise alone:
+Nulls relabel the examples of Y: m(X, Y[π]). Measures that compare n×n matrices are the cosine of
+two *forms*, one per site, which a relabelling of the examples permutes by rows and columns and
+leaves otherwise alone:
 
   cka, hsic                      X̃X̃ᵀ
   cka_rbf                        H K H
-  cka_debiased, cka_rbf_debiased K̂: off the diagonal K_ij − (r_i + r_j)/(n−2) + Σr/((n−1)(n−2)), r the
-                                 row sums of K without its diagonal; zeros on it. h(K,L) is
-                                 ⟨K̂,L̂⟩/(n(n−3)) (Székely and Rizzo 2014)
+  cka_debiased, cka_rbf_debiased K̂: off the diagonal K_ij − (r_i + r_j)/(n−2) + Σr/((n−1)(n−2)),
+                                 r the row sums of K without its diagonal; zeros on it. h(K,L)
+                                 is ⟨K̂,L̂⟩/(n(n−3)) (Székely and Rizzo 2014)
   cka_lange                      H K H without its diagonal
   distcorr (its square)          H D H, D the Euclidean distances
-  rsa pearson, spearman, cosine  dissimilarities off the diagonal less their mean; their average ranks
-                                 less their mean; as they are
+  rsa pearson, spearman, cosine  dissimilarities off the diagonal less their mean; their average
+                                 ranks less their mean; as they are
 
 All moments, shifts and p-values below are of that cosine.
 """
@@ -74,15 +74,16 @@ def value_of_cosine(name, c, size=1.0):
 # ---- analytic null ----
 
 def null_moments(a, b):
-    """Mean and variance of ⟨A, PBPᵀ⟩/(‖A‖‖B‖) over all n! permutations, exactly, of symmetric A and B
-    whose rows sum to 0; n ≥ 4 (Kazi-Aoual et al. 1995; Josse et al. 2008).
+    """Mean and variance of ⟨A, PBPᵀ⟩/(‖A‖‖B‖) over all n! permutations, exactly, of symmetric A and
+    B whose rows sum to 0; n ≥ 4 (Kazi-Aoual et al. 1995; Josse et al. 2008).
 
     With β = tr(A)²/‖A‖² and γ = (n−1)/(n−3)·(n(n+1)Σa_ii²/‖A‖² − (n−1)(β+2)), which is
     (n−1−β)τ of measures.md without its division:
       mean      tr(A)tr(B)/((n−1)‖A‖‖B‖), √(β_Aβ_B)/(n−1) for Gram matrices
       variance  2/((n+1)(n−1)²(n−2))·[(n−1−β_A)(n−1−β_B) + (n−3)/(2n(n−1))·γ_Aγ_B]
     Zero diagonals have β = 0, γ = −2(n−1)²/(n−3) whatever the data: mean 0, variance 2/(n(n−3)).
-    A ∝ H has β = n−1, γ = 0: variance 0.
+    A ∝ H has β = n−1, γ = 0: variance 0. Written from the published form;
+    null_moments_by_parts() is another derivation of the same.
     """
     n = len(a)
     trace, beta, gamma, norm = [], [], [], []
@@ -99,6 +100,39 @@ def null_moments(a, b):
     return mean, 2 / ((n + 1) * (n - 1) ** 2 * (n - 2)) * (spread + skew)
 
 
+def parts(a):
+    """A symmetric matrix in parts that every relabelling of the examples keeps apart: the mean t and
+    the deviations δ of the diagonal; off it A_ij = m + g_i + g_j + Â_ij, with Σg = 0 and the rows of
+    Â, zero on its diagonal, summing to 0. Returns t, m, δ [n], g [n], ‖Â‖²."""
+    n, diagonal = len(a), np.diag(a)
+    rows = a.sum(axis=1) - diagonal
+    g = (rows - rows.mean()) / (n - 2)
+    return (diagonal.mean(), rows.mean() / (n - 1), diagonal - diagonal.mean(), g,
+            float((u_centre(a) ** 2).sum()))
+
+
+def null_moments_by_parts(a, b):
+    """The same moments of any symmetric A and B, zero row sums or not; n ≥ 4.
+
+    With the parts above (δ', g', … those of B)
+      ⟨A, PBPᵀ⟩ = n·tt' + n(n−1)·mm' + ⟨δ,πδ'⟩ + 2(n−2)⟨g,πg'⟩ + ⟨Â,PB̂Pᵀ⟩.
+    The first two are the mean: the others have mean 0, and the last does not correlate with the two
+    of vectors, being of another irreducible part of the symmetric group (Schur). For centred vectors
+    E[⟨u,πv⟩⟨w,πz⟩] = ⟨u,w⟩⟨v,z⟩/(n−1), n−1 being the dimension of their part; that of Â has n(n−3)/2,
+    so E[⟨Â,PB̂Pᵀ⟩²] = 2‖Â‖²‖B̂‖²/(n(n−3)). The variance is
+      [‖δ‖²‖δ'‖² + 4(n−2)²‖g‖²‖g'‖² + 4(n−2)⟨δ,g⟩⟨δ',g'⟩]/(n−1) + 2‖Â‖²‖B̂‖²/(n(n−3)).
+    Where the rows sum to 0, g = −δ/(n−2) and the first term is (n/(n−2))²‖δ‖²‖δ'‖²/(n−1): two terms
+    that cannot cancel, from ‖δ‖² and ‖Â‖² of each site. All is divided by ‖A‖‖B‖ or its square.
+    """
+    n = len(a)
+    (t, m, d, g, rest), (t2, m2, d2, g2, rest2) = parts(a), parts(b)
+    size = math.sqrt(float((a * a).sum())) * math.sqrt(float((b * b).sum()))
+    vectors = ((d @ d) * (d2 @ d2) + 4 * (n - 2) ** 2 * (g @ g) * (g2 @ g2)
+               + 4 * (n - 2) * (d @ g) * (d2 @ g2)) / (n - 1)
+    mean = n * t * t2 + n * (n - 1) * m * m2
+    return float(mean) / size, float(vectors + 2 * rest * rest2 / (n * (n - 3))) / size ** 2
+
+
 def projection(x, rank_floor=1e-10):
     """UUᵀ of the centred site, directions with σ² ≤ floor·σ₁² left out; and the rank."""
     u, s, _ = np.linalg.svd(rk.centre(x), full_matrices=False)
@@ -106,17 +140,17 @@ def projection(x, rank_floor=1e-10):
     return u @ u.T, u.shape[1]
 
 
-def gram_parts(name, x, y, **options):
-    """A, B and the factor f with statistic = f·cosine(A, B): of every measure that is an inner product
-    of centred matrices. The statistic of distcorr is its square."""
+def as_cosine(name, x, y, **options):
+    """A, B and the factor f with statistic = f·cosine(A, B), for every measure that is an inner product
+    of two n×n matrices. The statistic of distcorr is its square."""
     n = len(x)
     if name == "cca_r2":  # ‖U_xᵀU_y‖²/min(r_x, r_y)
         (a, p), (b, q) = projection(x), projection(y)
-        return a, b, math.sqrt(p * q) / min(p, q)
+        return a, b, math.sqrt(p * q) / max(1, min(p, q))
     if name == "linreg":  # ‖U_yᵀX̃‖²/‖X̃‖² = ⟨X̃X̃ᵀ, U_yU_yᵀ⟩/tr(X̃X̃ᵀ)
         a, (b, q) = rk.linear_kernel(x), projection(y)
-        return a, b, math.sqrt(float((a * a).sum())) * math.sqrt(q) / float(np.trace(a))
-    assert name in ("cka", "hsic", "cka_rbf", "distcorr", "cka_debiased", "cka_rbf_debiased"), name
+        norm = math.sqrt(float((a * a).sum()))
+        return a, b, math.sqrt(q) * norm / max(1e-300, float(np.trace(a)))
     a, b = FORMS[name](x, **options), FORMS[name](y, **options)
     size = math.sqrt(float((a * a).sum())) * math.sqrt(float((b * b).sum()))
     return a, b, size / (n - 1) ** 2 if name == "hsic" else 1.0
@@ -124,11 +158,13 @@ def gram_parts(name, x, y, **options):
 
 def analytic_null(name, x, y, **options):
     """(statistic, mean, standard deviation, z) under relabelling; z is NaN where the statistic is the
-    same for every relabelling."""
-    a, b, factor = gram_parts(name, x, y, **options)
+    same for every relabelling, all four are where a form is zero."""
+    a, b, factor = as_cosine(name, x, y, **options)
     statistic = factor * rk.cosine(a, b)
-    mean, variance = null_moments(a, b)
-    sd = factor * math.sqrt(max(0.0, variance))
+    if math.isnan(statistic):
+        return (math.nan,) * 4
+    mean, variance = null_moments_by_parts(a, b)
+    sd = factor * math.sqrt(variance)
     z = (statistic - factor * mean) / sd if sd > 1e-12 * factor else math.nan
     return statistic, factor * mean, sd, z
 
@@ -143,14 +179,15 @@ def shifts_direct(a, b):
 def shifts_by_diagonals(a, b):
     """The same from one FFT per wrapped diagonal.
 
-    Let A_d(i) = A_{i,i+d}. Ordering the terms by d = j − i gives T(s) = Σ_d Σ_i A_d(i)·B_d(i+s), a sum of
-    n circular cross-correlations, so with F the transform of length n
+    Let A_d(i) = A_{i,i+d}. Ordering the terms by d = j − i gives T(s) = Σ_d Σ_i A_d(i)·B_d(i+s), a
+    sum of n circular cross-correlations, so with F the transform of length n
         F[T](w) = Σ_d conj(F[A_d](w))·F[B_d](w)
     and one inverse transform at the end gives all n values. For symmetric matrices
-    A_{n−d}(i) = A_{i,i−d} = A_{i−d,i} = A_d(i−d): the diagonal n−d is the diagonal d shifted, in both matrices
-    alike, which changes neither correlation; so d = 1…⌈n/2⌉−1 count twice, d = 0 and, for even n,
-    d = n/2 once. Real data: F(n−w) = conj F(w), so half of the frequencies are enough.
-    Cost: n/2 transforms per site (½·n²log n), n²/4 complex products per pair, one inverse transform.
+    A_{n−d}(i) = A_{i,i−d} = A_{i−d,i} = A_d(i−d): the diagonal n−d is the diagonal d shifted, in both
+    matrices alike, which changes no correlation; so d = 1…⌈n/2⌉−1 count twice, d = 0 and, for even
+    n, d = n/2 once. Real data: F(n−w) = conj F(w), so half of the frequencies are enough.
+    Cost: n/2 transforms per site (O(n²log n)), n²/4 complex products per pair and one inverse
+    transform. Memory: diagonals may be made a block at a time, so only the n/2 sums per pair stay.
     """
     n, i = len(a), np.arange(len(a))
     spectrum = np.zeros(n // 2 + 1, complex)
@@ -164,11 +201,11 @@ def shifts_by_diagonals(a, b):
 def shifts_by_plane(a, b):
     """The same from one two-dimensional FFT per site.
 
-    T(s) is the two-dimensional circular cross-correlation C(s,t) = Σ_ij A_ij·B_{i+s,j+t} on its diagonal
-    s = t. F[C](u,v) = conj(F[A](u,v))·F[B](u,v), and with ω = e^{2πi/n}
+    T(s) is the two-dimensional circular cross-correlation C(s,t) = Σ_ij A_ij·B_{i+s,j+t} on its
+    diagonal s = t. F[C](u,v) = conj(F[A](u,v))·F[B](u,v), and with ω = e^{2πi/n}
         T(s) = 1/n²·Σ_uv F[C](u,v)·ω^{(u+v)s} = 1/n·Σ_w ω^{ws}·(1/n·Σ_u F[C](u, w−u)):
     the sums along the wrapped anti-diagonals u + v = w are n times the transform of T.
-    Cost: 2n transforms per site, n² products per pair, and the n×n spectrum of every site in memory.
+    Cost: 2n transforms per site, n² products per pair; memory: the n×n spectrum of every site.
     """
     n, u = len(a), np.arange(len(a))
     product = np.conj(np.fft.fft2(a)) * np.fft.fft2(b)
@@ -176,8 +213,8 @@ def shifts_by_plane(a, b):
 
 
 def shift_cosines(name, x, y, relabel, shifts=shifts_direct, **options):
-    """[n] cosines of the forms at every cyclic shift of the labels of Y, the observed one first, after
-    both sites' examples were relabelled: row i of a relabelled site is row relabel[i]."""
+    """[n] cosines of the forms at every cyclic shift of the labels of Y, the observed one first,
+    after both sites' examples were relabelled: row i of a relabelled site is row relabel[i]."""
     a, b = (FORMS[name](site[relabel], **options) for site in (x, y))
     size = math.sqrt(float((a * a).sum())) * math.sqrt(float((b * b).sum()))
     return shifts(a, b) / size if size > 0 else np.full(len(a), math.nan)
@@ -207,8 +244,9 @@ def permutation_null(measure, x, y, perms):
 
 
 def rename_neighbours(lists, perm):
-    """Lists of Y[π] from those of Y [n, k]: row i of Y[π] is row π(i), so N_{πY}(i) = π⁻¹(N_Y(π(i))). The
-    same as searching in Y[π] unless distances tie: then the index decides, and that changes."""
+    """Lists of Y[π] from those of Y [n, k]: row i of Y[π] is row π(i), so N_{πY}(i) = π⁻¹(N_Y(π(i))).
+    The same as searching in Y[π] unless distances tie: then the index decides, which changes; a test
+    by renamed lists is exact without ties only."""
     inverse = np.empty(len(perm), int)
     inverse[perm] = np.arange(len(perm))
     return inverse[lists[perm]]
@@ -235,8 +273,8 @@ def calibrated(value, null, alpha=0.05):
 
 def largest(observed, null, distance=False):
     """Best pair of layers: observed [A, B], null [K, A, B] of the same K relabellings for every pair.
-    Returns (largest observed, its K null values), smallest for distances; the null of the best pair is
-    that of the best, since each relabelling may favour another pair."""
+    Returns (largest observed, its K null values), smallest for distances: each relabelling may
+    favour another pair, so its own best is what the observed best is compared with."""
     best = np.min if distance else np.max
     return float(best(observed)), best(np.asarray(null), axis=(1, 2))
 
@@ -251,10 +289,10 @@ def blocks_of(n, length):
 def jackknife(measure, x, y, blocks, level=0.95):
     """Delete-one-block jackknife (Tukey 1958; blocks of unequal length: Busing et al. 1999).
 
-    With h_b = n/m_b and θ_b the measure without block b, the pseudo-values h_bθ − (h_b−1)θ_b have the mean
-    θ_J = Bθ − Σ(1 − m_b/n)θ_b and give the variance 1/B·Σ(pseudo_b − θ_J)²/(h_b − 1), which for blocks of
-    one length is (B−1)/B·Σ(θ_b − θ̄)². Returns (θ, standard error, low, high): θ ± t·se, Student's t with
-    B−1 degrees of freedom. All NaN but θ below 8 blocks.
+    With h_b = n/m_b and θ_b the measure without block b, the estimate is θ_J = Bθ − Σ(1 − m_b/n)θ_b
+    and its variance 1/B·Σ(p_b − θ_J)²/(h_b − 1) with the pseudo-values p_b = h_bθ − (h_b−1)θ_b; for
+    blocks of one length that is (B−1)/B·Σ(θ_b − θ̄)². Returns (θ, standard error, low, high): θ ± t·se,
+    Student's t with B−1 degrees of freedom. All NaN but θ below 8 blocks.
     """
     n, count, value = len(x), len(blocks), measure(x, y)
     if count < 8:
