@@ -26,6 +26,10 @@ enum csim_needs {
     CSIM_NEEDS_NEIGHBOURS = 1 << 10, /**< the nearest examples of every example, of both sites */
     CSIM_NEEDS_LINKS = 1 << 11,      /**< with NEIGHBOURS: whose neighbour an example is */
     CSIM_NEEDS_ACROSS = 1 << 12,     /**< with NEIGHBOURS: how far they are in the other site */
+    CSIM_NEEDS_KERNELS = 1 << 13,    /**< sums of n×n matrices of kernel(), never stored */
+    CSIM_NEEDS_TRIANGLES = 1 << 14,  /**< with KERNELS: these are stored after all */
+    CSIM_NEEDS_BATCHES = 1 << 15,    /**< with KERNELS: of batches of examples */
+    CSIM_NEEDS_SPREAD = 1 << 16,     /**< how far rows point away from their mean */
     CSIM_NEEDS_ROWS = 1 << 8 /**< Σ⟨x_i,y_i⟩ and Σ‖x_i/‖x_i‖−y_i/‖y_i‖‖ */
 };
 
@@ -41,7 +45,8 @@ enum csim_props {
     CSIM_INVARIANT_LINEAR = 1 << 7,      /**< invertible linear maps of either side */
     CSIM_INVARIANT_PERMUTATION = 1 << 8, /**< permutation of the neurons of either side */
     CSIM_SINGLE = 1 << 9,                /**< may be computed with --precision single */
-    CSIM_BIASED = 1 << 10                /**< close to 1 for independent data unless n ≫ d */
+    CSIM_BIASED = 1 << 10,               /**< close to 1 for independent data unless n ≫ d */
+    CSIM_ORDERED = 1 << 11               /**< depends on the order of the examples */
 };
 
 /** Notes of cells: X(name, meaning as a CF flag, text for people). */
@@ -61,7 +66,12 @@ enum csim_props {
     X(FAULT, "injected_fault", "a fault was injected")                                             \
     X(PRECISION, "precision_lost", "rounding leaves too few digits of a self-term")                \
     X(UNDERFLOW, "underflow", "values too small for double precision")                             \
-    X(ALL_OTHERS, "all_others", "all other examples are neighbours: chance gives 1")
+    X(ALL_OTHERS, "all_others", "all other examples are neighbours: chance gives 1")               \
+    X(BANDWIDTH, "zero_bandwidth", "the median distance of examples is 0: kernels have no width")  \
+    X(ALIKE, "all_alike", "all pairs of examples are equally far: nothing to compare")             \
+    X(NO_ROOM, "over_memory_limit", "n x n distances do not fit the memory limit")                 \
+    X(FEW, "no_full_batch", "fewer examples than one batch")                                       \
+    X(ZERO_MEAN, "zero_mean", "the mean of the examples is 0: it has no direction")
 
 #define CSIM_NOTE_ENUM(name, flag, text) CSIM_NOTE_##name,
 typedef enum csim_note { CSIM_NOTE_LIST(CSIM_NOTE_ENUM) CSIM_NOTE_COUNT } csim_note;
@@ -98,6 +108,35 @@ typedef struct csim_neighbour_options {
  *  no whole number, or not in [1, n − 1]. Local, pure. */
 int64_t csim_neighbours(double k, int64_t n);
 
+/** Symmetric n×n matrices of the examples of a site. */
+typedef enum csim_matrix {
+    CSIM_RBF,         /**< exp(−‖x−y‖²/2σ²) */
+    CSIM_UNIFORM,     /**< exp(−2‖x−y‖²) */
+    CSIM_FAR,         /**< ‖x−y‖ */
+    CSIM_FAR_COSINE,  /**< 1 − cosine of rows as read; a row of zeros has cosine 0 */
+    CSIM_FAR_CENTRED, /**< the same of rows less their own mean: 1 − correlation */
+    CSIM_LINEAR,      /**< ⟨x̃,ỹ⟩, of batches */
+    CSIM_MATRICES
+} csim_matrix;
+
+/** What a measure makes of two matrices. */
+typedef enum csim_compare {
+    CSIM_BY_SUMS,     /**< ⟨A,B⟩, row sums */
+    CSIM_BY_RANKS,    /**< the same of the average ranks of the entries above the diagonal */
+    CSIM_BY_SPECTRUM, /**< the largest |eigenvalue| of A − B */
+    CSIM_BY_ORDER     /**< pairs of entries that are in the same order, or in opposite ones */
+} csim_compare;
+
+/** The matrices of a measure with CSIM_NEEDS_KERNELS. */
+typedef struct csim_kernel {
+    csim_matrix matrix;
+    csim_compare compare;
+    double bandwidth; /**< σ in units of the median distance */
+    double sigma;     /**< σ itself; 0: by bandwidth */
+    int diagonal;     /**< 1: the median is over all n² entries, the zeros of the diagonal too */
+    int64_t batch;    /**< examples of a batch */
+} csim_kernel;
+
 /** The neighbours of one example in both sites of a pair. Opaque; src/ingredients. */
 typedef struct csim_near csim_near;
 
@@ -121,6 +160,8 @@ typedef struct csim_measure {
     /** With CSIM_NEEDS_NEIGHBOURS: what one example adds to the sums that finish() takes; at most
      *  n³ in size. Local; depends on nothing but its arguments. */
     void (*example)(const csim_near *near, const void *options, double sums[CSIM_NEAR_SUMS]);
+    /** With CSIM_NEEDS_KERNELS: the matrices that options mean. Local, pure. */
+    csim_kernel (*kernel)(const void *options);
     /** The value that chance gives with k of n neighbours; NULL: not known. Local, pure. */
     double (*chance)(int64_t k, int64_t n);
 } csim_measure;

@@ -29,4 +29,8 @@ void csim__inner_products(const double *const *tile, int count, int64_t length,
 void csim__inner_products_f(const float *const *tile, int count, int64_t length,
                             const unsigned char *wanted, double *out);
 
+/** out[i,j] = ⟨a_i, b_j⟩ of rows a[m,d] and b[n,d]. A number depends on its two rows alone, and is the
+ *  same with them exchanged: equal rows have equal products, which GEMM does not promise. Local. */
+void csim__inner_block(const double *a, int m, const double *b, int n, int64_t d, double *out);
+
 #endif

@@ -155,3 +155,28 @@ void csim__inner_products_f(const float *const *tile, int count, int64_t length,
     tiles t = {.f = tile, .count = count, .wanted = wanted, .kernel = choose_kernels()};
     inner_products(&t, length, out);
 }
+
+void csim__inner_block(const double *a, int m, const double *b, int n, int64_t d, double *out)
+{
+    kernels kernel = choose_kernels();
+    int64_t whole = d - d % (2 * LANES);
+    for (int i = 0; i < m; i += SIDE) {
+        for (int j = 0; j < n; j += SIDE) {
+            const double *x[SIDE], *y[SIDE];
+            vec acc[GROUP];
+            for (int s = 0; s < SIDE; s++) { /* beyond the end the last row stands in */
+                x[s] = a + csim__min64(i + s, m - 1) * d;
+                y[s] = b + csim__min64(j + s, n - 1) * d;
+            }
+            memset(acc, 0, sizeof acc);
+            kernel.strip(x, y, whole, acc);
+            for (int r = 0; r < SIDE && i + r < m; r++) {
+                for (int c = 0; c < SIDE && j + c < n; c++) {
+                    double sum = across((const double *)&acc[r * SIDE + c]);
+                    for (int64_t k = whole; k < d; k++) { sum += x[r][k] * y[c][k]; }
+                    out[(int64_t)(i + r) * n + j + c] = sum;
+                }
+            }
+        }
+    }
+}

@@ -3,6 +3,7 @@
 #define CSIM_PAIR_H
 
 #include "contrasim/measure.h"
+#include "ingredients/kernels.h"
 #include "ingredients/projection.h"
 #include "ingredients/site.h"
 #include "linalg/team.h"
@@ -25,6 +26,13 @@ typedef struct csim__row_sums {
     double gap;      /* Σ‖x_i/‖x_i‖ − y_i/‖y_i‖‖; equal widths only */
 } csim__row_sums;
 
+/** What a measure with CSIM_NEEDS_KERNELS compares: the sums of its two matrices. */
+typedef struct csim__matrices {
+    csim__form_site of[2];
+    csim__form_pair self[2], both;
+    csim_note note; /* they are not there, and why */
+} csim__matrices;
+
 struct csim_pair {
     csim_context *ctx;
     const csim__site *site[2]; /* left and right operand of the blocks */
@@ -43,7 +51,9 @@ struct csim_pair {
     int64_t at;                      /* this pair in their values */
     const double *near; /* [measures with neighbours, 2 orders, CSIM_NEAR_SUMS] borrowed */
     const double *sums; /* [CSIM_NEAR_SUMS] those of the measure at hand */
-    double *unit;                    /* [d0, d1] of the unit rows, borrowed; NULL unless needed */
+    const csim__matrices *matrices; /* [measures] borrowed; NULL: none */
+    const csim__matrices *kernel;   /* that of the measure at hand */
+    double *unit;                   /* [d0, d1] of the unit rows, borrowed; NULL unless needed */
     csim__team *team; /* whose leader this rank is, for decompositions; borrowed; NULL: none */
 
     /* kept */

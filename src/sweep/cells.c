@@ -258,6 +258,7 @@ void csim__cells_finish(csim__cells *cells, csim_pair *pair, int left, int right
     for (int m = 0; m < options->measure_count; m++) {
         bool near = (options->measures[m].measure->needs & CSIM_NEEDS_NEIGHBOURS) != 0;
         pair->flipped = false;
+        pair->kernel = pair->matrices != NULL ? &pair->matrices[m] : NULL;
         csim_value value = evaluate(pair, &options->measures[m]);
         put(cells, m, left, right, &value);
         pair->sums += near ? CSIM_NEAR_SUMS : 0;

@@ -156,7 +156,7 @@ static void count_memory(const csim__problem *p, csim__plan *plan)
 csim_status csim__plan_make(csim_context *ctx, const csim__problem *p, csim__plan *plan)
 {
     csim_status st = CSIM_OK;
-    *plan = (csim__plan){.near = p->near};
+    *plan = (csim__plan){.near = p->near, .kernels = p->kernels};
     int64_t cells = (int64_t)p->sites * p->sites;
     plan->unit = (p->needs & CSIM_NEEDS_UNIT) != 0;
     plan->raw_basis = (p->needs & CSIM_NEEDS_RAW_BASIS) != 0;

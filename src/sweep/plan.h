@@ -15,6 +15,18 @@ typedef struct csim__near_plan {
     int64_t across;           /* neighbours whose distance in the other site is taken */
 } csim__near_plan;
 
+/** Matrices of the examples that the measures of a sweep take together. */
+typedef struct csim__kernel_plan {
+    int measures;                   /* that take some */
+    int forms[CSIM_MATRICES];       /* of each, whose sums are made tile by tile */
+    bool median[2];                 /* of distances, by bandwidth-diagonal */
+    bool spread;                    /* of rows around their mean */
+    int stored[CSIM_MATRICES];      /* distances of each kind that are stored after all */
+    bool ranked, spectrum, ordered; /* what for */
+    int batches;                    /* measures of batches */
+    int64_t batch;                  /* examples of the largest */
+} csim__kernel_plan;
+
 /** What the planner is told. */
 typedef struct csim__problem {
     int64_t n; /* examples */
@@ -26,6 +38,7 @@ typedef struct csim__problem {
     const unsigned char *heavy;  /* [sites] few examples outweigh all others; NULL: not known */
     bool single;
     csim__near_plan near;
+    csim__kernel_plan kernels;
     const csim_encoder *const *encoders; /* of the learned measures */
     int encoder_count;
     int size;       /* ranks */
@@ -55,6 +68,7 @@ typedef struct csim__plan {
     unsigned char *tiled; /* [sites] the site has Gram tiles */
     bool any_tiles, any_cross, any_basis, unit, raw_basis, loading, row_sums, raw_rows;
     csim__near_plan near;
+    csim__kernel_plan kernels;
     int64_t round;       /* pairs whose blocks an owner holds at once */
     int room_rank;       /* the rank that takes most memory */
     csim__room room;     /* its memory */

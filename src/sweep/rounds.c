@@ -93,6 +93,12 @@ static const double *near_of(const csim__sweep *w, int64_t pair)
     return w->near_sums + pair * w->plan.near.measures * 2 * CSIM_NEAR_SUMS;
 }
 
+/* What kernels of a pair came to, NULL if no measure takes any. */
+static const csim__matrices *matrices_of(const csim__sweep *w, int64_t pair)
+{
+    return w->matrices != NULL ? w->matrices + pair * w->options->measure_count : NULL;
+}
+
 /* Pairs [first, last): their blocks in one pass over the examples, then each owner's pairs. */
 static csim_status one_round(csim__sweep *w, int64_t first, int64_t last)
 {
@@ -116,6 +122,7 @@ static csim_status one_round(csim__sweep *w, int64_t first, int64_t last)
                             .at = (int64_t)p->couple.left * w->count + p->couple.right,
                             .hollow = w->hollow[first + i],
                             .near = near_of(w, first + i),
+                            .matrices = matrices_of(w, first + i),
                             .rows = w->row_sums[first + i]};
         if (p->route == CSIM__ROUTE_CROSS) {
             CSIM_TRY(add_product(w, p, w->centred, &pair->block, products, &many));

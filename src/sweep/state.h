@@ -60,6 +60,7 @@ typedef struct csim__sweep {
     csim__row_sums *row_sums;                     /* [plan.count] */
     double *hollow;                               /* [plan.count] of tiled pairs */
     double *near_sums; /* [plan.count, measures with neighbours, 2, CSIM_NEAR_SUMS]; NULL: none */
+    csim__matrices *matrices; /* [plan.count, measures]; NULL: no measure takes any */
     csim__projection learned[CSIM__LEARNED_COUNT]; /* without an encoder: empty */
 } csim__sweep;
 
@@ -146,6 +147,13 @@ csim_status csim__sweep_check_near(csim__sweep *w);
  *  examples: near_sums. The rows are read once more. Collective.
  *  @return CSIM_OK, CSIM_E_IO, CSIM_E_MEM, CSIM_E_LIMIT, CSIM_E_MPI; the same on every rank */
 csim_status csim__sweep_neighbours(csim__sweep *w);
+
+/** The matrices that measures take. Local, pure. */
+csim__kernel_plan csim__sweep_kernel_plan(const csim_sweep_options *options);
+
+/** Make the sums of matrices of all pairs, and the spread of sites: matrices. Collective.
+ *  @return CSIM_OK, CSIM_E_IO, CSIM_E_MEM, CSIM_E_LIMIT, CSIM_E_MPI; the same on every rank */
+csim_status csim__sweep_kernels(csim__sweep *w);
 
 /** Check that every learned measure has its encoder and every site an input layer. Local.
  *  @return CSIM_OK, CSIM_E_USAGE, CSIM_E_SHAPE */

@@ -48,6 +48,7 @@ static csim_status make_plan(csim__sweep *w)
                        .heavy = heavy,
                        .single = w->options->precision == CSIM_SINGLE_PRECISION,
                        .near = csim__sweep_near(w->options, w->shard.n),
+                       .kernels = csim__sweep_kernel_plan(w->options),
                        .encoders = w->options->encoders,
                        .encoder_count = w->options->encoder_count,
                        .size = w->shard.size,
@@ -217,6 +218,7 @@ static void keep_sites(csim__sweep *w)
         all->checksum = w->site[s].checksum;
         all->hashed = true;
         if (w->site[s].rank >= 0) { all->rank = w->site[s].rank; }
+        memcpy(all->median, w->site[s].median, sizeof all->median);
     }
 }
 
@@ -233,6 +235,7 @@ void csim__sweep_tile_clear(csim__sweep *w)
     csim__free(w->ctx, &w->row_sums);
     csim__free(w->ctx, &w->hollow);
     csim__free(w->ctx, &w->near_sums);
+    csim__free(w->ctx, &w->matrices);
     csim__free(w->ctx, &w->ones);
     csim__free(w->ctx, &w->root_n);
     csim__free(w->ctx, &w->centred);

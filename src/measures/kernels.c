@@ -1,0 +1,340 @@
+/* Measures made of n×n matrices of the examples: RBF kernels, distances, dissimilarities; and the
+ * small statistics of single layers. The sums over the matrices are made where the tiles are; a
+ * constant has been taken off their entries (kernels.h), which what follows puts back where it
+ * matters. */
+#include <float.h>
+#include <math.h>
+
+#include "linalg/dense.h"
+#include "measures/measures.h"
+
+typedef struct rbf_options {
+    double bandwidth, sigma;
+    int diagonal;
+} rbf_options;
+
+typedef struct rsa_options {
+    int inner, outer;
+} rsa_options;
+
+static const csim_option rbf_table[] = {
+    {.name = "bandwidth",
+     .kind = CSIM_OPTION_REAL,
+     .offset = offsetof(rbf_options, bandwidth),
+     .fallback = "0.8",
+     .min = 1e-6,
+     .max = 1e6,
+     .metavar = "FACTOR",
+     .help = "width of the kernel in units of the median distance of two examples"},
+    {.name = "sigma",
+     .kind = CSIM_OPTION_REAL,
+     .offset = offsetof(rbf_options, sigma),
+     .fallback = "0",
+     .min = 0,
+     .max = 1e300,
+     .metavar = "WIDTH",
+     .help = "the width itself, for all layers; 0: by the bandwidth"},
+    {.name = "bandwidth-diagonal",
+     .kind = CSIM_OPTION_CHOICE,
+     .offset = offsetof(rbf_options, diagonal),
+     .fallback = "exclude",
+     .choices = "exclude|include",
+     .help = "whether the median counts the distance 0 of every example to itself, as some public "
+             "notebooks do"},
+    {.name = NULL}};
+
+static const csim_option rsa_table[] = {
+    {.name = "inner",
+     .kind = CSIM_OPTION_CHOICE,
+     .offset = offsetof(rsa_options, inner),
+     .fallback = "correlation",
+     .choices = "correlation|euclidean|cosine",
+     .help = "dissimilarity of two examples: 1 - correlation, distance, or 1 - cosine"},
+    {.name = "outer",
+     .kind = CSIM_OPTION_CHOICE,
+     .offset = offsetof(rsa_options, outer),
+     .fallback = "pearson",
+     .choices = "pearson|cosine",
+     .help = "how dissimilarities of the two layers are compared"},
+    {.name = NULL}};
+
+/* ---- which matrices ---- */
+
+static csim_kernel rbf_kernel(const void *options)
+{
+    const rbf_options *o = options;
+    return (csim_kernel){
+        .matrix = CSIM_RBF, .bandwidth = o->bandwidth, .sigma = o->sigma, .diagonal = o->diagonal};
+}
+
+static csim_kernel far_kernel(const void *options)
+{
+    (void)options;
+    return (csim_kernel){.matrix = CSIM_FAR};
+}
+
+static csim_kernel uniform_kernel(const void *options)
+{
+    (void)options;
+    return (csim_kernel){.matrix = CSIM_UNIFORM};
+}
+
+static csim_kernel rsa_kernel(const void *options)
+{
+    static const csim_matrix inner[] = {CSIM_FAR_CENTRED, CSIM_FAR, CSIM_FAR_COSINE};
+    const rsa_options *o = options;
+    return (csim_kernel){.matrix = inner[o->inner]};
+}
+
+/* ---- cosines of matrices ---- */
+
+/* An inner product of two matrices and their own; and the squares of what they were made of, on which
+ * rounding is measured. */
+typedef struct cosine {
+    double both, self[2], size[2];
+} cosine;
+
+/* ΣA_ij² without the diagonal, the constant put back. */
+static double size_of(const csim__matrices *k, int side, double n)
+{
+    double shift = k->of[side].shift;
+    return k->self[side].product + 2 * shift * k->of[side].total + n * (n - 1) * shift * shift;
+}
+
+static csim_status ratio(const csim_pair *pair, const cosine *c, double low, csim_note none,
+                         csim_value *out)
+{
+    const double zero = 1e-26, limit = 1e-8;
+    double doubt = 0;
+    for (int i = 0; i < 2; i++) {
+        if (!(c->self[i] > zero * c->size[i])) { return csim__undefined(out, none); }
+        doubt = fmax(doubt, 8 * DBL_EPSILON * sqrt(c->size[i] / c->self[i] / pair->site[i]->n));
+    }
+    if (csim__pair_is_self(pair)) { return csim__done(out, 1); }
+    if (doubt > limit) {
+        *out = (csim_value){.value = NAN, .cell = CSIM_CELL_FAILED, .note = CSIM_NOTE_PRECISION};
+        return CSIM_OK;
+    }
+    double value = c->both / (sqrt(c->self[0]) * sqrt(c->self[1])), edge = CSIM__EDGE + doubt;
+    if (value > 1 && value <= 1 + edge) { value = 1; }
+    if (value < low && value >= low - edge) { value = low; }
+    return csim__bounded(out, value, low);
+}
+
+/* Is there nothing to compare? */
+static bool undefined(const csim_pair *pair, csim_value *out)
+{
+    csim_note note = csim__any_constant(pair) ? CSIM_NOTE_CONSTANT : pair->kernel->note;
+    if (note == CSIM_NOTE_NONE) { return false; }
+    csim__undefined(out, note);
+    return true;
+}
+
+/* tr(AHBH): the constant falls out, the diagonal does not. */
+static double centred(const csim__form_site *a, const csim__form_site *b, const csim__form_pair *p,
+                      double n)
+{
+    double x = a->corner - a->shift, y = b->corner - b->shift;
+    double product = p->product + n * x * y;
+    double through = p->through + x * b->total + y * a->total + n * x * y;
+    return product - 2 * through / n + (a->total + n * x) * (b->total + n * y) / (n * n);
+}
+
+/* n(n−3) times the unbiased HSIC of Song et al. 2012. */
+static double unbiased(const csim__form_site *a, const csim__form_site *b, const csim__form_pair *p,
+                       double n)
+{
+    return p->product + a->total * b->total / ((n - 1) * (n - 2)) - 2 * p->through / (n - 2);
+}
+
+/* n(n−1) times the covariance of the entries beside the diagonal. */
+static double covariance(const csim__form_site *a, const csim__form_site *b,
+                         const csim__form_pair *p, double n)
+{
+    return p->product - a->total * b->total / (n * (n - 1));
+}
+
+/* Their sum of products, the constants put back. */
+static double raw_product(const csim__form_site *a, const csim__form_site *b,
+                          const csim__form_pair *p, double n)
+{
+    return p->product + a->shift * b->total + b->shift * a->total +
+           n * (n - 1) * a->shift * b->shift;
+}
+
+typedef double (*product_fn)(const csim__form_site *a, const csim__form_site *b,
+                             const csim__form_pair *p, double n);
+
+static cosine cosine_of(const csim_pair *pair, product_fn product)
+{
+    const csim__matrices *k = pair->kernel;
+    double n = (double)pair->site[0]->n;
+    cosine c = {.both = product(&k->of[0], &k->of[1], &k->both, n)};
+    for (int i = 0; i < 2; i++) {
+        c.self[i] = product(&k->of[i], &k->of[i], &k->self[i], n);
+        c.size[i] = size_of(k, i, n) + n * k->of[i].corner * k->of[i].corner;
+    }
+    return c;
+}
+
+static csim_status cka_rbf(csim_pair *pair, const void *options, csim_value *out)
+{
+    (void)options;
+    if (undefined(pair, out)) { return CSIM_OK; }
+    cosine c = cosine_of(pair, centred);
+    return ratio(pair, &c, 0, CSIM_NOTE_SELF_TERM, out);
+}
+
+static csim_status cka_rbf_debiased(csim_pair *pair, const void *options, csim_value *out)
+{
+    const double zero = 1e-13; /* of what it is the rest of */
+    (void)options;
+    if (undefined(pair, out)) { return CSIM_OK; }
+    cosine c = cosine_of(pair, unbiased);
+    for (int i = 0; i < 2; i++) {
+        if (!(c.self[i] > zero * pair->kernel->self[i].product)) { c.self[i] = 0; }
+    }
+    return ratio(pair, &c, -1, CSIM_NOTE_SELF_TERM, out);
+}
+
+static csim_status distcorr(csim_pair *pair, const void *options, csim_value *out)
+{
+    (void)options;
+    if (undefined(pair, out)) { return CSIM_OK; }
+    cosine c = cosine_of(pair, centred);
+    csim_status st = ratio(pair, &c, 0, CSIM_NOTE_SELF_TERM, out);
+    if (out->cell == CSIM_CELL_DONE) { out->value = sqrt(out->value); }
+    return st;
+}
+
+static csim_status rsa(csim_pair *pair, const void *options, csim_value *out)
+{
+    enum { PEARSON, COSINE };
+    const rsa_options *o = options;
+    if (undefined(pair, out)) { return CSIM_OK; }
+    cosine c = cosine_of(pair, o->outer == COSINE ? raw_product : covariance);
+    csim_status st = ratio(pair, &c, -1, CSIM_NOTE_ALIKE, out);
+    bool zero_rows = pair->site[0]->zero_rows + pair->site[1]->zero_rows > 0;
+    bool cosines = pair->kernel != NULL && rsa_kernel(options).matrix == CSIM_FAR_COSINE;
+    if (out->cell == CSIM_CELL_DONE && cosines && zero_rows) { out->note = CSIM_NOTE_ZERO_ROW; }
+    return st;
+}
+
+/* ---- statistics of single layers ---- */
+
+/* log of the mean of exp(−2‖x−y‖²) over all n² pairs */
+static double uniformity(const csim__form_site *of, double n)
+{
+    return log((of->total + n) / (n * n));
+}
+
+static csim_status unif_diff(csim_pair *pair, const void *options, csim_value *out)
+{
+    const csim__matrices *k = pair->kernel;
+    double n = (double)pair->site[0]->n;
+    (void)options;
+    return csim__done(out, fabs(uniformity(&k->of[0], n) - uniformity(&k->of[1], n)));
+}
+
+static csim_status mag_diff(csim_pair *pair, const void *options, csim_value *out)
+{
+    double size[2];
+    (void)options;
+    for (int i = 0; i < 2; i++) {
+        const csim__site *s = pair->site[i];
+        size[i] = sqrt(csim__dot(s->d, s->mean, s->mean));
+    }
+    return csim__done(out, fabs(size[0] - size[1]));
+}
+
+static csim_status conc_diff(csim_pair *pair, const void *options, csim_value *out)
+{
+    double x = pair->site[0]->spread, y = pair->site[1]->spread;
+    bool zero_rows = pair->site[0]->zero_rows + pair->site[1]->zero_rows > 0;
+    (void)options;
+    if (isnan(x) || isnan(y)) { return csim__undefined(out, CSIM_NOTE_ZERO_MEAN); }
+    return csim__done_with(out, fabs(x - y), zero_rows ? CSIM_NOTE_ZERO_ROW : CSIM_NOTE_NONE);
+}
+
+#define DISTANCE_PROPS                                                                             \
+    (CSIM_SYMMETRIC | CSIM_INVARIANT_ROTATION | CSIM_INVARIANT_TRANSLATION |                       \
+     CSIM_INVARIANT_PERMUTATION)
+#define WANG "Wang et al. 2022, Understanding Failures of Measures of Representational Similarity"
+
+const csim_measure csim__measure_cka_rbf = {
+    .name = "cka_rbf",
+    .doc = "centred kernel alignment of RBF kernels, as wide as a share of the median distance",
+    .cite = "Kornblith et al. 2019, Similarity of Neural Network Representations Revisited",
+    .needs = CSIM_NEEDS_KERNELS,
+    .props = DISTANCE_PROPS | CSIM_INVARIANT_SCALING | CSIM_UNIT_RANGE | CSIM_BIASED,
+    .options = rbf_table,
+    .options_size = sizeof(rbf_options),
+    .finish = cka_rbf,
+    .kernel = rbf_kernel,
+};
+
+const csim_measure csim__measure_cka_rbf_debiased = {
+    .name = "cka_rbf_debiased",
+    .doc = "CKA of RBF kernels from the unbiased HSIC (zeroed diagonals); may be negative",
+    .cite =
+        "Song et al. 2012, Feature Selection via Dependence Maximization; Kornblith et al. 2019",
+    .needs = CSIM_NEEDS_KERNELS,
+    .props = DISTANCE_PROPS | CSIM_INVARIANT_SCALING,
+    .range = {-1, 1},
+    .options = rbf_table,
+    .options_size = sizeof(rbf_options),
+    .finish = cka_rbf_debiased,
+    .kernel = rbf_kernel,
+};
+
+const csim_measure csim__measure_rsa = {
+    .name = "rsa",
+    .doc =
+        "representational similarity analysis: dissimilarities of all pairs of examples, compared",
+    .cite = "Kriegeskorte et al. 2008, Representational Similarity Analysis",
+    .needs = CSIM_NEEDS_KERNELS,
+    .props = CSIM_SYMMETRIC | CSIM_INVARIANT_SCALING | CSIM_INVARIANT_PERMUTATION,
+    .range = {-1, 1},
+    .options = rsa_table,
+    .options_size = sizeof(rsa_options),
+    .finish = rsa,
+    .kernel = rsa_kernel,
+};
+
+const csim_measure csim__measure_distcorr = {
+    .name = "distcorr",
+    .doc = "distance correlation: double-centred Euclidean distances, root of their cosine",
+    .cite = "Szekely et al. 2007, Measuring and Testing Dependence by Correlation of Distances",
+    .needs = CSIM_NEEDS_KERNELS,
+    .props = DISTANCE_PROPS | CSIM_INVARIANT_SCALING | CSIM_UNIT_RANGE | CSIM_BIASED,
+    .finish = distcorr,
+    .kernel = far_kernel,
+};
+
+const csim_measure csim__measure_mag_diff = {
+    .name = "mag_diff",
+    .doc = "difference of the lengths of the mean rows, not centred",
+    .cite = WANG,
+    .props = CSIM_DISTANCE | CSIM_SYMMETRIC | CSIM_INVARIANT_ROTATION | CSIM_INVARIANT_PERMUTATION,
+    .finish = mag_diff,
+};
+
+const csim_measure csim__measure_conc_diff = {
+    .name = "conc_diff",
+    .doc = "difference of the mean cosines of rows with their mean, not centred",
+    .cite = WANG,
+    .needs = CSIM_NEEDS_SPREAD,
+    .props = CSIM_DISTANCE | CSIM_SYMMETRIC | CSIM_INVARIANT_ROTATION | CSIM_INVARIANT_SCALING |
+             CSIM_INVARIANT_PERMUTATION,
+    .finish = conc_diff,
+};
+
+const csim_measure csim__measure_unif_diff = {
+    .name = "unif_diff",
+    .doc = "difference of the logarithms of the mean exp(-2 |x_i - x_j|^2) over all pairs",
+    .cite = WANG,
+    .needs = CSIM_NEEDS_KERNELS,
+    .props = CSIM_DISTANCE | DISTANCE_PROPS,
+    .finish = unif_diff,
+    .kernel = uniform_kernel,
+};
