@@ -26,10 +26,8 @@ enum csim_needs {
     CSIM_NEEDS_NEIGHBOURS = 1 << 10, /**< the nearest examples of every example, of both sites */
     CSIM_NEEDS_LINKS = 1 << 11,      /**< with NEIGHBOURS: whose neighbour an example is */
     CSIM_NEEDS_ACROSS = 1 << 12,     /**< with NEIGHBOURS: how far they are in the other site */
-    CSIM_NEEDS_KERNELS = 1 << 13,    /**< sums of n×n matrices of kernel(), never stored */
-    CSIM_NEEDS_TRIANGLES = 1 << 14,  /**< with KERNELS: these are stored after all */
-    CSIM_NEEDS_BATCHES = 1 << 15,    /**< with KERNELS: of batches of examples */
-    CSIM_NEEDS_SPREAD = 1 << 16,     /**< how far rows point away from their mean */
+    CSIM_NEEDS_KERNELS = 1 << 13,    /**< n×n matrices, those that kernel() names */
+    CSIM_NEEDS_SPREAD = 1 << 14,     /**< mean cosine of rows with their mean */
     CSIM_NEEDS_ROWS = 1 << 8 /**< Σ⟨x_i,y_i⟩ and Σ‖x_i/‖x_i‖−y_i/‖y_i‖‖ */
 };
 

@@ -49,34 +49,79 @@ int64_t csim__ring_bytes(int64_t chunk, int size, int64_t widths, size_t element
  * rank's chunks in turn, until it has half of the work, its own triangle included: so it need not
  * see all chunks of the other. The last chunk, which may be short, comes first: that balances best.
  * Both deal alike; who makes a tile does not change it. */
-static csim_status make_deal(ring *w)
+static void deal_tiles(const csim_shard *low, const csim_shard *high,
+                       void (*take)(void *user, int64_t i, int64_t j, bool by_low), void *user)
 {
-    const csim_shard *me = w->shard;
-    csim_shard theirs = csim__shard(me->n, (me->rank + me->size / 2) % me->size, me->size);
-    const csim_shard *low = me->rank < theirs.rank ? me : &theirs, *high = low == me ? &theirs : me;
     double a = (double)low->rows, b = (double)high->rows, load = a * a / 2;
     double half = (a * a / 2 + b * b / 2 + a * b) / 2;
-    deal *d = &w->half;
-    csim_status st = CSIM_OK;
-    CSIM_TRY(csim__calloc(w->ctx, me->count * theirs.count, 1, "a deal of tiles", &d->mine));
-    CSIM_TRY(csim__calloc(w->ctx, theirs.count, 1, "a deal of tiles", &d->wanted));
-    CSIM_TRY(csim__calloc(w->ctx, me->count, 1, "a deal of tiles", &d->offered));
     for (int64_t j = high->count - 1; j >= 0; j--) {
         for (int64_t i = 0; i < low->count; i++) {
             double work = (double)csim__chunk_rows(low, low->first + i) *
                           (double)csim__chunk_rows(high, high->first + j);
             bool by_low = load + work / 2 <= half;
-            int64_t own = low == me ? i : j, other = low == me ? j : i;
             load += by_low ? work : 0;
-            if (by_low == (low == me)) {
-                d->mine[own * theirs.count + other] = d->wanted[other] = 1;
-            } else {
-                d->offered[own] = 1;
-            }
+            take(user, i, j, by_low);
         }
     }
+}
+
+/* A rank's own side of a deal. */
+typedef struct own_deal {
+    const csim_shard *low, *high;
+    bool is_low;
+    deal *deal;    /* NULL: only counted */
+    int64_t pairs; /* of examples, in its tiles */
+} own_deal;
+
+static void take_deal(void *user, int64_t i, int64_t j, bool by_low)
+{
+    own_deal *o = user;
+    int64_t own = o->is_low ? i : j, other = o->is_low ? j : i;
+    bool mine = by_low == o->is_low;
+    if (mine) {
+        o->pairs += csim__chunk_rows(o->low, o->low->first + i) *
+                    csim__chunk_rows(o->high, o->high->first + j);
+    }
+    if (o->deal == NULL) { return; }
+    if (mine) {
+        o->deal->mine[own * o->deal->other + other] = o->deal->wanted[other] = 1;
+    } else {
+        o->deal->offered[own] = 1;
+    }
+}
+
+/* The deal of a rank with the one half way round; @p deal as in own_deal. */
+static int64_t deal_out(const csim_shard *me, deal *d)
+{
+    csim_shard theirs = csim__shard(me->n, (me->rank + me->size / 2) % me->size, me->size);
+    bool is_low = me->rank < theirs.rank;
+    own_deal o = {is_low ? me : &theirs, is_low ? &theirs : me, is_low, d, 0};
+    deal_tiles(o.low, o.high, take_deal, &o);
+    return o.pairs;
+}
+
+static csim_status make_deal(ring *w)
+{
+    const csim_shard *me = w->shard;
+    deal *d = &w->half;
+    csim_status st = CSIM_OK;
+    d->other = csim__shard(me->n, (me->rank + me->size / 2) % me->size, me->size).count;
+    CSIM_TRY(csim__calloc(w->ctx, me->count * d->other, 1, "a deal of tiles", &d->mine));
+    CSIM_TRY(csim__calloc(w->ctx, d->other, 1, "a deal of tiles", &d->wanted));
+    CSIM_TRY(csim__calloc(w->ctx, me->count, 1, "a deal of tiles", &d->offered));
+    deal_out(me, d);
 done:
     return st;
+}
+
+int64_t csim__ring_pairs(const csim_shard *shard)
+{
+    int64_t pairs = shard->rows * (shard->rows - 1) / 2;
+    for (int step = 1; 2 * step < shard->size; step++) {
+        pairs += shard->rows *
+                 csim__shard(shard->n, (shard->rank + step) % shard->size, shard->size).rows;
+    }
+    return shard->size % 2 == 0 ? pairs + deal_out(shard, NULL) : pairs;
 }
 
 static csim_status allocate(ring *w)

@@ -58,6 +58,9 @@ csim_status csim__ring(csim_context *ctx, const csim_shard *shard, const csim__r
  *  @p numbers doubles each. Pure. */
 int64_t csim__ring_bytes(int64_t chunk, int size, int64_t widths, size_t element, int64_t numbers);
 
+/** Pairs of different examples in the tiles of the rank whose shard this is. Pure. O(chunks²/P²) */
+int64_t csim__ring_pairs(const csim_shard *shard);
+
 /** Numbers in a tile of one site, at most, for chunks of this length. Pure. */
 int64_t csim__ring_tile(int64_t chunk);
 

@@ -17,6 +17,12 @@ typedef struct rsa_options {
     int inner, outer;
 } rsa_options;
 
+enum { SPEARMAN, PEARSON, COSINE, KENDALL }; /* outer */
+
+typedef struct batch_options {
+    int64_t batch;
+} batch_options;
+
 static const csim_option rbf_table[] = {
     {.name = "bandwidth",
      .kind = CSIM_OPTION_REAL,
@@ -53,10 +59,21 @@ static const csim_option rsa_table[] = {
     {.name = "outer",
      .kind = CSIM_OPTION_CHOICE,
      .offset = offsetof(rsa_options, outer),
-     .fallback = "pearson",
-     .choices = "pearson|cosine",
-     .help = "how dissimilarities of the two layers are compared"},
+     .fallback = "spearman",
+     .choices = "spearman|pearson|cosine|kendall",
+     .help =
+         "how dissimilarities of the two layers are compared; ranks need all of them in memory"},
     {.name = NULL}};
+
+static const csim_option batch_table[] = {{.name = "batch",
+                                           .kind = CSIM_OPTION_INT,
+                                           .offset = offsetof(batch_options, batch),
+                                           .fallback = "256",
+                                           .min = 4,
+                                           .max = 32768,
+                                           .metavar = "COUNT",
+                                           .help = "consecutive examples of a batch"},
+                                          {.name = NULL}};
 
 /* ---- which matrices ---- */
 
@@ -82,8 +99,24 @@ static csim_kernel uniform_kernel(const void *options)
 static csim_kernel rsa_kernel(const void *options)
 {
     static const csim_matrix inner[] = {CSIM_FAR_CENTRED, CSIM_FAR, CSIM_FAR_COSINE};
+    static const csim_compare outer[] = {[SPEARMAN] = CSIM_BY_RANKS,
+                                         [PEARSON] = CSIM_BY_SUMS,
+                                         [COSINE] = CSIM_BY_SUMS,
+                                         [KENDALL] = CSIM_BY_ORDER};
     const rsa_options *o = options;
-    return (csim_kernel){.matrix = inner[o->inner]};
+    return (csim_kernel){.matrix = inner[o->inner], .compare = outer[o->outer]};
+}
+
+static csim_kernel spectrum_kernel(const void *options)
+{
+    (void)options;
+    return (csim_kernel){.matrix = CSIM_FAR, .compare = CSIM_BY_SPECTRUM};
+}
+
+static csim_kernel batch_kernel(const void *options)
+{
+    const batch_options *o = options;
+    return (csim_kernel){.matrix = CSIM_LINEAR, .batch = o->batch};
 }
 
 /* ---- cosines of matrices ---- */
@@ -209,15 +242,37 @@ static csim_status distcorr(csim_pair *pair, const void *options, csim_value *ou
 
 static csim_status rsa(csim_pair *pair, const void *options, csim_value *out)
 {
-    enum { PEARSON, COSINE };
     const rsa_options *o = options;
     if (undefined(pair, out)) { return CSIM_OK; }
     cosine c = cosine_of(pair, o->outer == COSINE ? raw_product : covariance);
     csim_status st = ratio(pair, &c, -1, CSIM_NOTE_ALIKE, out);
     bool zero_rows = pair->site[0]->zero_rows + pair->site[1]->zero_rows > 0;
-    bool cosines = pair->kernel != NULL && rsa_kernel(options).matrix == CSIM_FAR_COSINE;
+    bool cosines = rsa_kernel(options).matrix == CSIM_FAR_COSINE;
     if (out->cell == CSIM_CELL_DONE && cosines && zero_rows) { out->note = CSIM_NOTE_ZERO_ROW; }
     return st;
+}
+
+/* The HSIC of all batches together, and of each layer with itself. */
+static csim_status cka_minibatch(csim_pair *pair, const void *options, csim_value *out)
+{
+    const csim__matrices *k = pair->kernel;
+    (void)options;
+    if (undefined(pair, out)) { return CSIM_OK; }
+    cosine c = {.both = k->both.product};
+    for (int i = 0; i < 2; i++) {
+        c.self[i] = k->self[i].product;
+        c.size[i] = pair->site[i]->variance * pair->site[i]->variance;
+    }
+    return ratio(pair, &c, -1, CSIM_NOTE_SELF_TERM, out);
+}
+
+static csim_status rsm_diff(csim_pair *pair, const void *options, csim_value *out)
+{
+    (void)options;
+    if (pair->kernel->note != CSIM_NOTE_NONE) { return csim__undefined(out, pair->kernel->note); }
+    if (csim__pair_is_self(pair)) { return csim__done(out, 0); }
+    return isnan(pair->kernel->both.product) ? CSIM_E_NUMERIC
+                                             : csim__done(out, pair->kernel->both.product);
 }
 
 /* ---- statistics of single layers ---- */
@@ -287,6 +342,19 @@ const csim_measure csim__measure_cka_rbf_debiased = {
     .kernel = rbf_kernel,
 };
 
+const csim_measure csim__measure_cka_minibatch = {
+    .name = "cka_minibatch",
+    .doc = "linear CKA from unbiased HSIC averaged over batches of consecutive examples",
+    .cite = "Nguyen et al. 2021, Do Wide and Deep Networks Learn the Same Things?",
+    .needs = CSIM_NEEDS_KERNELS,
+    .props = DISTANCE_PROPS | CSIM_INVARIANT_SCALING | CSIM_ORDERED,
+    .range = {-1, 1},
+    .options = batch_table,
+    .options_size = sizeof(batch_options),
+    .finish = cka_minibatch,
+    .kernel = batch_kernel,
+};
+
 const csim_measure csim__measure_rsa = {
     .name = "rsa",
     .doc =
@@ -309,6 +377,16 @@ const csim_measure csim__measure_distcorr = {
     .props = DISTANCE_PROPS | CSIM_INVARIANT_SCALING | CSIM_UNIT_RANGE | CSIM_BIASED,
     .finish = distcorr,
     .kernel = far_kernel,
+};
+
+const csim_measure csim__measure_rsm_diff = {
+    .name = "rsm_diff",
+    .doc = "spectral norm of the difference of the matrices of Euclidean distances",
+    .cite = "Klabunde et al. 2025, Similarity of Neural Network Models",
+    .needs = CSIM_NEEDS_KERNELS,
+    .props = CSIM_DISTANCE | DISTANCE_PROPS,
+    .finish = rsm_diff,
+    .kernel = spectrum_kernel,
 };
 
 const csim_measure csim__measure_mag_diff = {

@@ -10,19 +10,16 @@
 /* The sums of tiles: distinct forms, and which measure takes which. */
 typedef struct sums {
     csim__sweep *w;
-    int count;
-    int *place;            /* [sites] among those that take part, −1: not */
-    csim__site **site;     /* [count] */
-    unsigned char *wanted; /* [count, count] */
-    csim__form *form;      /* [forms] */
-    csim_kernel *kernel;   /* [forms] */
+    const csim__partners *p;
+    csim__form *form;    /* [forms] */
+    csim_kernel *kernel; /* [forms] */
     int forms;
     double *sigma, *median; /* [forms, count], [2, count] */
     csim__form_site *of;    /* [forms, count] */
     csim__form_pair *pair;  /* [forms, count, count] */
 } sums;
 
-static bool takes(const csim_sweep_measure *m, csim_kernel *kernel)
+bool csim__sweep_takes(const csim_sweep_measure *m, csim_kernel *kernel)
 {
     if (!(m->measure->needs & CSIM_NEEDS_KERNELS)) { return false; }
     *kernel = m->measure->kernel(m->options);
@@ -47,49 +44,62 @@ static int first_with(const csim_sweep_options *o, int m, const csim_kernel *ker
 {
     csim_kernel other;
     for (int i = 0; i < m; i++) {
-        if (takes(&o->measures[i], &other) && by_tiles(&other) && same_form(&other, kernel)) {
+        if (csim__sweep_takes(&o->measures[i], &other) && by_tiles(&other) &&
+            same_form(&other, kernel)) {
             return i;
         }
     }
     return m;
 }
 
-csim__kernel_plan csim__sweep_kernel_plan(const csim_sweep_options *o)
+csim__kernel_plan csim__sweep_kernel_plan(const csim_sweep_options *o, int64_t n)
 {
     csim__kernel_plan plan = {.measures = 0};
     csim_kernel k;
     for (int m = 0; m < o->measure_count; m++) {
         plan.spread = plan.spread || (o->measures[m].measure->needs & CSIM_NEEDS_SPREAD);
-        if (!takes(&o->measures[m], &k)) { continue; }
+        if (!csim__sweep_takes(&o->measures[m], &k)) { continue; }
         plan.measures++;
         if (by_tiles(&k) && first_with(o, m, &k) == m) { plan.forms[k.matrix]++; }
         if (k.matrix == CSIM_RBF && !(k.sigma > 0)) { plan.median[k.diagonal] = true; }
+        if (k.matrix == CSIM_LINEAR && k.batch <= n) { plan.batch = k.batch; }
+        if (k.compare != CSIM_BY_SUMS) { plan.stored[k.matrix] = true; }
+        plan.spectrum = plan.spectrum || k.compare == CSIM_BY_SPECTRUM;
+        plan.ordered = plan.ordered || k.compare == CSIM_BY_ORDER;
+        plan.ranked = plan.ranked || k.compare == CSIM_BY_RANKS || k.compare == CSIM_BY_ORDER;
     }
     return plan;
 }
 
 /* ---- what takes part ---- */
 
-static csim_status list_sites(sums *l)
+csim_status csim__partners_list(csim__sweep *w, csim__partners *p)
 {
-    csim__sweep *w = l->w;
     csim_status st = CSIM_OK;
-    CSIM_TRY(csim__alloc(w->ctx, w->count, sizeof *l->place, "places", &l->place));
-    CSIM_TRY(csim__alloc(w->ctx, w->count, sizeof(csim__site *), "sites", &l->site));
-    CSIM_TRY(csim__calloc(w->ctx, (int64_t)w->count * w->count, 1, "wanted pairs", &l->wanted));
+    *p = (csim__partners){.count = 0};
+    CSIM_TRY(csim__alloc(w->ctx, w->count, sizeof *p->place, "places", &p->place));
+    CSIM_TRY(csim__alloc(w->ctx, w->count, sizeof(csim__site *), "sites", &p->site));
+    CSIM_TRY(csim__calloc(w->ctx, (int64_t)w->count * w->count, 1, "wanted pairs", &p->wanted));
     for (int s = 0; s < w->count; s++) {
-        l->place[s] = w->site[s].unfit == CSIM_NOTE_NONE ? l->count : -1;
-        if (l->place[s] >= 0) { l->site[l->count++] = &w->site[s]; }
+        p->place[s] = w->site[s].unfit == CSIM_NOTE_NONE ? p->count : -1;
+        if (p->place[s] >= 0) { p->site[p->count++] = &w->site[s]; }
     }
     for (int64_t i = 0; i < w->plan.count; i++) {
         const csim__couple *c = &w->plan.pairs[i].couple;
-        int a = l->place[c->left], b = l->place[c->right];
+        int a = p->place[c->left], b = p->place[c->right];
         if (!w->plan.pairs[i].cell || a < 0 || b < 0) { continue; }
-        l->wanted[a * l->count + b] = l->wanted[a * l->count + a] = 1;
-        l->wanted[b * l->count + b] = 1;
+        p->wanted[a * p->count + b] = p->wanted[a * p->count + a] = 1;
+        p->wanted[b * p->count + b] = 1;
     }
 done:
     return st;
+}
+
+void csim__partners_clear(csim__sweep *w, csim__partners *p)
+{
+    csim__free(w->ctx, &p->place);
+    csim__free(w->ctx, &p->site);
+    csim__free(w->ctx, &p->wanted);
 }
 
 static csim_status list_forms(sums *l)
@@ -97,26 +107,29 @@ static csim_status list_forms(sums *l)
     csim__sweep *w = l->w;
     const csim_sweep_options *o = w->options;
     csim_status st = CSIM_OK;
-    int64_t most = csim__max64(1, (int64_t)o->measure_count * l->count);
+    int64_t most = csim__max64(1, (int64_t)o->measure_count * l->p->count);
     CSIM_TRY(csim__calloc(w->ctx, o->measure_count, sizeof *l->form, "forms", &l->form));
     CSIM_TRY(csim__calloc(w->ctx, o->measure_count, sizeof *l->kernel, "forms", &l->kernel));
     CSIM_TRY(csim__calloc(w->ctx, most, sizeof *l->sigma, "widths of kernels", &l->sigma));
     CSIM_TRY(csim__calloc(w->ctx, 2 * most, sizeof *l->median, "medians", &l->median));
     for (int m = 0; m < o->measure_count; m++) {
         csim_kernel k;
-        if (!takes(&o->measures[m], &k) || !by_tiles(&k) || first_with(o, m, &k) != m) { continue; }
+        if (!csim__sweep_takes(&o->measures[m], &k) || !by_tiles(&k) || first_with(o, m, &k) != m) {
+            continue;
+        }
         bool own = k.matrix == CSIM_RBF && !(k.sigma > 0);
         l->kernel[l->forms] = k;
         l->form[l->forms] = (csim__form){
             .matrix = k.matrix,
             .products = k.matrix != CSIM_UNIFORM,
-            .sigma = k.matrix == CSIM_RBF ? l->sigma + (int64_t)l->forms * l->count : NULL,
-            .typical = own ? l->median + (int64_t)k.diagonal * l->count : NULL};
+            .sigma = k.matrix == CSIM_RBF ? l->sigma + (int64_t)l->forms * l->p->count : NULL,
+            .typical = own ? l->median + (int64_t)k.diagonal * l->p->count : NULL};
         l->forms++;
     }
-    int64_t cells = (int64_t)l->forms * l->count;
+    int64_t cells = (int64_t)l->forms * l->p->count;
     CSIM_TRY(csim__calloc(w->ctx, cells, sizeof *l->of, "sums of kernels", &l->of));
-    CSIM_TRY(csim__calloc(w->ctx, cells * l->count, sizeof *l->pair, "sums of kernels", &l->pair));
+    CSIM_TRY(
+        csim__calloc(w->ctx, cells * l->p->count, sizeof *l->pair, "sums of kernels", &l->pair));
 done:
     return st;
 }
@@ -124,9 +137,6 @@ done:
 static void release(sums *l)
 {
     csim_context *ctx = l->w->ctx;
-    csim__free(ctx, &l->place);
-    csim__free(ctx, &l->site);
-    csim__free(ctx, &l->wanted);
     csim__free(ctx, &l->form);
     csim__free(ctx, &l->kernel);
     csim__free(ctx, &l->sigma);
@@ -142,19 +152,19 @@ static csim_status find_widths(sums *l)
 {
     csim__sweep *w = l->w;
     const bool *want = w->plan.kernels.median;
-    double *median[2] = {l->median, l->median + l->count};
+    double *median[2] = {l->median, l->median + l->p->count};
     csim_status st = CSIM_OK;
     if (want[0] || want[1]) {
-        st = csim__medians(w->ctx, &w->shard, l->site, l->count, want, median, &w->meter);
+        st = csim__medians(w->ctx, &w->shard, l->p->site, l->p->count, want, median, &w->meter);
     }
-    for (int s = 0; st == CSIM_OK && s < l->count; s++) {
+    for (int s = 0; st == CSIM_OK && s < l->p->count; s++) {
         for (int kind = 0; kind < 2; kind++) {
-            if (want[kind]) { l->site[s]->median[kind] = median[kind][s]; }
+            if (want[kind]) { l->p->site[s]->median[kind] = median[kind][s]; }
         }
         for (int f = 0; f < l->forms; f++) {
             const csim_kernel *k = &l->kernel[f];
             if (k->matrix != CSIM_RBF) { continue; }
-            l->sigma[f * l->count + s] =
+            l->sigma[f * l->p->count + s] =
                 k->sigma > 0 ? k->sigma : k->bandwidth * median[k->diagonal][s];
         }
     }
@@ -165,33 +175,31 @@ static csim_status find_widths(sums *l)
 static void fill(const sums *l, int64_t pair, const csim_kernel *kernel, csim__matrices *out)
 {
     const csim__couple *c = &l->w->plan.pairs[pair].couple;
-    int f = 0, side[2] = {l->place[c->left], l->place[c->right]};
+    int f = 0, side[2] = {l->p->place[c->left], l->p->place[c->right]};
     while (!same_form(&l->kernel[f], kernel)) { f++; }
     for (int i = 0; i < 2; i++) {
         if (side[i] < 0) { return; } /* the cell says why */
-        int64_t at = (int64_t)f * l->count + side[i];
+        int64_t at = (int64_t)f * l->p->count + side[i];
         out->of[i] = l->of[at];
-        out->self[i] = l->pair[at * l->count + side[i]];
+        out->self[i] = l->pair[at * l->p->count + side[i]];
         if (kernel->matrix == CSIM_RBF && !(l->sigma[at] > 0)) { out->note = CSIM_NOTE_BANDWIDTH; }
     }
-    out->both = l->pair[((int64_t)f * l->count + side[0]) * l->count + side[1]];
+    out->both = l->pair[((int64_t)f * l->p->count + side[0]) * l->p->count + side[1]];
 }
 
-static csim_status tile_sums(csim__sweep *w)
+static csim_status tile_sums(csim__sweep *w, const csim__partners *p)
 {
-    sums l = {.w = w};
-    csim_status st = list_sites(&l);
-    if (st == CSIM_OK) { st = list_forms(&l); }
-    st = csim__vote(w->ctx, st);
-    if (st == CSIM_OK && l.count > 0) { st = find_widths(&l); }
-    if (st == CSIM_OK && l.count > 0) {
-        st = csim__kernel_pass(w->ctx, &w->shard, l.site, l.count, l.form, l.forms, l.wanted, l.of,
-                               l.pair, &w->meter);
+    sums l = {.w = w, .p = p};
+    csim_status st = csim__vote(w->ctx, list_forms(&l));
+    if (st == CSIM_OK) { st = find_widths(&l); }
+    if (st == CSIM_OK) {
+        st = csim__kernel_pass(w->ctx, &w->shard, p->site, p->count, l.form, l.forms, p->wanted,
+                               l.of, l.pair, &w->meter);
     }
     for (int64_t i = 0; st == CSIM_OK && i < w->plan.count; i++) {
         for (int m = 0; m < w->options->measure_count; m++) {
             csim_kernel k;
-            if (!takes(&w->options->measures[m], &k) || !by_tiles(&k)) { continue; }
+            if (!csim__sweep_takes(&w->options->measures[m], &k) || !by_tiles(&k)) { continue; }
             fill(&l, i, &k, &w->matrices[i * w->options->measure_count + m]);
         }
     }
@@ -199,21 +207,35 @@ static csim_status tile_sums(csim__sweep *w)
     return st;
 }
 
-csim_status csim__sweep_kernels(csim__sweep *w)
+/* How far the rows of sites spread around their mean. */
+static csim_status spreads(csim__sweep *w)
 {
-    const csim__kernel_plan *plan = &w->plan.kernels;
-    int forms = 0;
     csim_status st = CSIM_OK;
-    for (int m = 0; m < CSIM_MATRICES; m++) { forms += plan->forms[m]; }
-    for (int s = 0; st == CSIM_OK && plan->spread && s < w->count; s++) {
+    for (int s = 0; st == CSIM_OK && s < w->count; s++) {
         if (w->site[s].unfit == CSIM_NOTE_NONE) {
             st = csim__spread(w->ctx, &w->shard, &w->site[s]);
         }
     }
+    return st;
+}
+
+csim_status csim__sweep_kernels(csim__sweep *w)
+{
+    const csim__kernel_plan *plan = &w->plan.kernels;
+    csim__partners p = {.count = 0};
+    int forms = 0;
+    csim_status st = plan->spread ? spreads(w) : CSIM_OK;
     if (st != CSIM_OK || plan->measures == 0) { return st; }
+    for (int m = 0; m < CSIM_MATRICES; m++) { forms += plan->forms[m]; }
     st = csim__calloc(w->ctx, w->plan.count * w->options->measure_count, sizeof *w->matrices,
                       "sums of kernels", &w->matrices);
+    if (st == CSIM_OK) { st = csim__partners_list(w, &p); }
     st = csim__vote(w->ctx, st);
-    if (st == CSIM_OK && forms > 0) { st = tile_sums(w); }
+    if (st == CSIM_OK && p.count > 0) {
+        if (forms > 0) { st = tile_sums(w, &p); }
+        if (st == CSIM_OK) { st = csim__sweep_triangles(w, &p); }
+        if (st == CSIM_OK) { st = csim__sweep_batches(w, &p); }
+    }
+    csim__partners_clear(w, &p);
     return st;
 }

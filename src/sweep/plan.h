@@ -18,13 +18,13 @@ typedef struct csim__near_plan {
 /** Matrices of the examples that the measures of a sweep take together. */
 typedef struct csim__kernel_plan {
     int measures;                   /* that take some */
-    int forms[CSIM_MATRICES];       /* of each, whose sums are made tile by tile */
+    int forms[CSIM_MATRICES];       /* of each, those whose sums are made tile by tile */
     bool median[2];                 /* of distances, by bandwidth-diagonal */
     bool spread;                    /* of rows around their mean */
-    int stored[CSIM_MATRICES];      /* distances of each kind that are stored after all */
+    bool stored[CSIM_MATRICES];     /* distances that are stored after all */
     bool ranked, spectrum, ordered; /* what for */
-    int batches;                    /* measures of batches */
-    int64_t batch;                  /* examples of the largest */
+    bool no_room;                   /* they do not fit the memory limit: nothing is stored */
+    int64_t batch;                  /* examples of a batch, 0: none */
 } csim__kernel_plan;
 
 /** What the planner is told. */

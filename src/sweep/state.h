@@ -35,6 +35,7 @@ typedef struct csim__sweep {
     /* [all_count] sites in which few examples outweigh all others, as far as they were read: their
      * pairs have Gram tiles, which take memory */
     unsigned char *heavy;
+    bool no_room; /* n×n distances of two sites are more than the memory limit */
     csim__cost cost;
     csim__forecast *forecast;   /* takes in every plan of the tiling; NULL: not asked for */
     const csim__target *target; /* of it */
@@ -148,8 +149,26 @@ csim_status csim__sweep_check_near(csim__sweep *w);
  *  @return CSIM_OK, CSIM_E_IO, CSIM_E_MEM, CSIM_E_LIMIT, CSIM_E_MPI; the same on every rank */
 csim_status csim__sweep_neighbours(csim__sweep *w);
 
-/** The matrices that measures take. Local, pure. */
-csim__kernel_plan csim__sweep_kernel_plan(const csim_sweep_options *options);
+/** The matrices that measures take of n examples; those of one measure: false if it takes none. Local,
+ *  pure. */
+csim__kernel_plan csim__sweep_kernel_plan(const csim_sweep_options *options, int64_t n);
+bool csim__sweep_takes(const csim_sweep_measure *measure, csim_kernel *kernel);
+
+/** Sites that take part in the passes of a tile, and pairs whose cells are wanted, with every site of a
+ *  pair itself. Local; csim__partners_clear(), also on error. CSIM_OK, CSIM_E_MEM. */
+typedef struct csim__partners {
+    int count;
+    int *place;            /* [sites] among those that take part, −1: it does not */
+    csim__site **site;     /* [count] */
+    unsigned char *wanted; /* [count, count] entries a ≤ b */
+} csim__partners;
+csim_status csim__partners_list(csim__sweep *w, csim__partners *partners);
+void csim__partners_clear(csim__sweep *w, csim__partners *partners);
+
+/** The sums of measures that store distances, and of those of batches: into matrices. Collective.
+ *  CSIM_OK, CSIM_E_IO, CSIM_E_MEM, CSIM_E_LIMIT, CSIM_E_MPI; the same on every rank */
+csim_status csim__sweep_triangles(csim__sweep *w, const csim__partners *partners);
+csim_status csim__sweep_batches(csim__sweep *w, const csim__partners *partners);
 
 /** Make the sums of matrices of all pairs, and the spread of sites: matrices. Collective.
  *  @return CSIM_OK, CSIM_E_IO, CSIM_E_MEM, CSIM_E_LIMIT, CSIM_E_MPI; the same on every rank */

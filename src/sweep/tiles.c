@@ -48,11 +48,12 @@ static csim_status make_plan(csim__sweep *w)
                        .heavy = heavy,
                        .single = w->options->precision == CSIM_SINGLE_PRECISION,
                        .near = csim__sweep_near(w->options, w->shard.n),
-                       .kernels = csim__sweep_kernel_plan(w->options),
+                       .kernels = csim__sweep_kernel_plan(w->options, w->shard.n),
                        .encoders = w->options->encoders,
                        .encoder_count = w->options->encoder_count,
                        .size = w->shard.size,
                        .memory = w->options->memory};
+    p.kernels.no_room = w->no_room;
     csim__plan_clear(w->ctx, &w->plan);
     st = csim__plan_make(w->ctx, &p, &w->plan);
     /* a plan above the limit is whole all the same */
@@ -138,15 +139,27 @@ static csim_status try_blocks(csim__sweep *w)
     return st;
 }
 
-/* The fewest blocks, of @p least or more, with which every tile fits. */
+/* Does any measure store distances? */
+static bool stores(const csim__sweep *w)
+{
+    csim__kernel_plan plan = csim__sweep_kernel_plan(w->options, w->shard.n);
+    return plan.ranked || plan.spectrum;
+}
+
+/* The fewest blocks, of @p least or more, with which every tile fits. Distances are stored as long as
+ * those of two sites fit. */
 static csim_status find_blocks(csim__sweep *w, int least)
 {
     csim_status st = CSIM_OK;
     for (w->blocks = least;; w->blocks += 1 + w->blocks / 8) {
         if (w->blocks > w->all_count) { w->blocks = w->all_count; }
         st = try_blocks(w);
-        if (st == CSIM_OK || w->options->memory == 0 || w->blocks == w->all_count) { break; }
+        bool last = w->blocks == w->all_count, less = last && !w->no_room && stores(w);
+        if (st == CSIM_OK || w->options->memory == 0 || (last && !less)) { break; }
         csim__forgive(w->ctx);
+        if (!less) { continue; }
+        w->no_room = true;
+        w->blocks = least - 1;
     }
     w->count = 0;
     csim__plan_clear(w->ctx, &w->plan);

@@ -1,0 +1,247 @@
+#include "ingredients/triangles.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "core/exact.h"
+#include "ingredients/gram.h"
+#include "ingredients/kernels.h"
+#include "linalg/dense.h"
+
+/* ---- who has which tiles ---- */
+
+static void note_tile(void *user, const csim__tile *tile)
+{
+    csim__triangles *t = user;
+    csim__patch p = {.row = tile->left->first + tile->i,
+                     .col = tile->right->first + tile->j,
+                     .m = tile->m,
+                     .n = tile->n,
+                     .diagonal = tile->diagonal,
+                     .at = t->length};
+    t->length += tile->diagonal ? (int64_t)p.m * (p.m - 1) / 2 : (int64_t)p.m * p.n;
+    if (t->patches < t->room) { t->patch[t->patches] = p; }
+    t->patches++;
+}
+
+/* Tiles of a rank, at most: it meets every chunk with each of its own. */
+static int64_t most_patches(const csim_shard *shard)
+{
+    int64_t side = (shard->chunk + CSIM__TILE - 1) / CSIM__TILE;
+    return shard->count * shard->chunks * side * side;
+}
+
+csim_status csim__triangles_start(csim_context *ctx, const csim_shard *shard, csim__triangles *t)
+{
+    *t = (csim__triangles){.ctx = ctx, .shard = shard, .all = shard->n * (shard->n - 1) / 2};
+    csim__ring_task task = {.user = t, .tile = note_tile};
+    t->room = most_patches(shard);
+    csim_status st = csim__alloc(ctx, t->room, sizeof *t->patch, "tiles of a rank", &t->patch);
+    st = csim__vote(ctx, st);
+    return st == CSIM_OK ? csim__vote(ctx, csim__ring(ctx, shard, &task)) : st;
+}
+
+void csim__triangles_clear(csim__triangles *t)
+{
+    if (t->ctx != NULL) { csim__free(t->ctx, &t->patch); }
+}
+
+/* ---- entries ---- */
+
+typedef struct filling {
+    csim__triangles *t;
+    int64_t d, next; /* the patch whose turn it is */
+    csim_matrix matrix;
+    double *value, *tile;
+    csim__meter *meter;
+} filling;
+
+/* Tiles come in the order in which they were noted. */
+static void take_tile(void *user, const csim__tile *tile)
+{
+    filling *f = user;
+    const csim__patch *p = &f->t->patch[f->next++];
+    const double *x = (const double *)tile->left->row[0] + tile->i * f->d;
+    const double *y = (const double *)tile->right->row[0] + tile->j * f->d;
+    double *to = f->value + p->at;
+    csim__inner_block(x, p->m, y, p->n, f->d, f->tile);
+    if (f->matrix == CSIM_FAR) {
+        csim__squares_of(f->tile, p->m, p->n, f->d, x, y, tile->left->extra + tile->i,
+                         tile->right->extra + tile->j, p->diagonal);
+    } else {
+        csim__angles_of(f->tile, p->m, p->n, f->d, x, y, p->diagonal);
+    }
+    for (int i = 0; i < p->m; i++) {
+        for (int j = p->diagonal ? i + 1 : 0; j < p->n; j++) {
+            double v = f->tile[(int64_t)i * p->n + j];
+            *to++ = f->matrix == CSIM_FAR ? sqrt(v) : v;
+        }
+    }
+    csim__meter_add(f->meter, "distances", 2.0 * (double)f->d * p->m * p->n);
+}
+
+csim_status csim__triangles_fill(csim__triangles *t, const csim__site *site, csim_matrix matrix,
+                                 double *rows, double *value, csim__meter *meter)
+{
+    const csim_shard *me = t->shard;
+    const void *const list[1] = {rows};
+    double *square = NULL;
+    filling f = {.t = t, .d = site->d, .matrix = matrix, .value = value, .meter = meter};
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__alloc(t->ctx, csim__ring_tile(me->chunk), sizeof *f.tile, "a tile", &f.tile));
+    CSIM_TRY(csim__calloc(t->ctx, me->count * me->chunk, sizeof *square, "row norms", &square));
+done:
+    st = csim__vote(t->ctx, st);
+    if (st == CSIM_OK) { st = csim__read_rows(t->ctx, me, site, rows); }
+    if (st == CSIM_OK) {
+        csim__phase_begin(t->ctx, "distances");
+        if (matrix != CSIM_FAR) {
+            csim__rows_to_unit(rows, me->rows, site->d, matrix == CSIM_FAR_CENTRED);
+        }
+        for (int64_t i = 0; i < me->rows; i++) {
+            const double *x = rows + i * site->d;
+            csim__inner_block(x, 1, x, 1, site->d, &square[i]);
+        }
+        csim__ring_task task = {.count = 1,
+                                .width = &site->d,
+                                .rows = list,
+                                .numbers = 1,
+                                .extra = square,
+                                .user = &f,
+                                .tile = take_tile};
+        st = csim__vote(t->ctx, csim__ring(t->ctx, me, &task));
+        csim__phase_end(t->ctx, 2.0 * (double)site->d * (double)t->length, 0);
+    }
+    csim__free(t->ctx, &square);
+    csim__free(t->ctx, &f.tile);
+    return st;
+}
+
+/* ---- products ---- */
+
+csim_status csim__triangles_products(csim__triangles *t, const double *const *value, int count,
+                                     const unsigned char *wanted, double *out)
+{
+    int64_t cells = (int64_t)count * count;
+    double m = (double)t->all;
+    int e = csim__exact_exponent(2 * m * m * m);
+    const double **piece = NULL;
+    csim__exact *sum = NULL;
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__alloc(t->ctx, count, sizeof *piece, "pieces", &piece));
+    CSIM_TRY(csim__calloc(t->ctx, cells, sizeof *sum, "sums", &sum));
+done:
+    st = csim__vote(t->ctx, st);
+    for (int64_t p = 0; st == CSIM_OK && p < t->patches; p++) {
+        int64_t end = p + 1 < t->patches ? t->patch[p + 1].at : t->length;
+        for (int s = 0; s < count; s++) { piece[s] = value[s] + t->patch[p].at; }
+        csim__inner_products(piece, count, end - t->patch[p].at, wanted, out);
+        for (int64_t i = 0; i < cells; i++) {
+            if (wanted[i] && i / count <= i % count) { csim__exact_add(&sum[i], out[i], e); }
+        }
+    }
+    if (st == CSIM_OK) { st = csim__exact_reduce(t->ctx, sum, cells); }
+    for (int64_t i = 0; st == CSIM_OK && i < cells; i++) { out[i] = csim__exact_value(sum[i], e); }
+    csim__free(t->ctx, &sum);
+    csim__free(t->ctx, &piece);
+    return st;
+}
+
+/* ---- spectra ---- */
+
+/* Rows of a strip of the matrix; every tile lies in one strip. */
+static int64_t strip_rows(const csim_shard *shard)
+{
+    return csim__min64(shard->chunk, CSIM__TILE);
+}
+
+/* A − B above the diagonal, on rank @p owner. */
+static csim_status gather(csim__triangles *t, const double *a, const double *b, int owner,
+                          double *strip, double *matrix)
+{
+    int64_t n = t->shard->n, step = strip_rows(t->shard);
+    int code = MPI_SUCCESS;
+    for (int64_t first = 0; code == MPI_SUCCESS && first < n; first += step) {
+        int64_t rows = csim__min64(step, n - first);
+        memset(strip, 0, (size_t)(rows * n) * sizeof *strip);
+        for (int64_t i = 0; i < t->patches; i++) {
+            const csim__patch *p = &t->patch[i];
+            int64_t at = p->at;
+            for (int r = 0; p->row / step * step == first && r < p->m; r++) {
+                double *to = strip + (p->row + r - first) * n + p->col;
+                for (int c = p->diagonal ? r + 1 : 0; c < p->n; c++, at++) {
+                    to[c] = a[at] - b[at];
+                }
+            }
+        }
+        bool here = t->shard->rank == owner; /* every entry is one rank's: the others add 0 */
+        code = MPI_Reduce(strip, here ? matrix + first * n : NULL, (int)(rows * n), MPI_DOUBLE,
+                          MPI_SUM, owner, csim_context_comm(t->ctx));
+    }
+    return csim__mpi(t->ctx, code, "distances to their owner");
+}
+
+static double spectral_norm(csim_context *ctx, int n, double *matrix, double *w)
+{
+    csim_status st = csim__eigen(ctx, CSIM__VALUES, n, matrix, w);
+    if (st != CSIM_OK) { csim__forgive(ctx); }
+    return st == CSIM_OK ? fmax(fabs(w[0]), fabs(w[n - 1])) : NAN;
+}
+
+csim_status csim__triangles_spectra(csim__triangles *t, const double *const *value,
+                                    const csim__twosome *pairs, int64_t count, double *out,
+                                    csim__meter *meter)
+{
+    int64_t n = t->shard->n;
+    int size = t->shard->size, rank = t->shard->rank, order;
+    double *strip = NULL, *matrix = NULL, *w = NULL, cube = (double)n * (double)n * (double)n;
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__int(t->ctx, strip_rows(t->shard) * n, "rows of distances", &order));
+    order = (int)n;
+    CSIM_TRY(csim__alloc(t->ctx, strip_rows(t->shard) * n, sizeof *strip, "distances", &strip));
+    if (rank < count) {
+        CSIM_TRY(csim__alloc(t->ctx, n * n, sizeof *matrix, "an n x n matrix", &matrix));
+        CSIM_TRY(csim__alloc(t->ctx, n, sizeof *w, "eigenvalues", &w));
+    }
+done:
+    st = csim__vote(t->ctx, st);
+    for (int64_t i = 0; i < count; i++) { out[i] = 0; }
+    csim__phase_begin(t->ctx, "spectra");
+    for (int64_t first = 0; st == CSIM_OK && first < count; first += size) {
+        for (int64_t i = first; st == CSIM_OK && i < first + size && i < count; i++) {
+            st = gather(t, value[pairs[i].a], value[pairs[i].b], (int)(i - first), strip, matrix);
+        }
+        bool mine = first + rank < count;
+        if (st == CSIM_OK && mine) { out[first + rank] = spectral_norm(t->ctx, order, matrix, w); }
+        csim__meter_add(meter, "spectra", mine ? 4 * cube / 3 : 0);
+        st = csim__vote(t->ctx, st);
+    }
+    if (st == CSIM_OK) {
+        st = csim__vote(t->ctx, csim__mpi(t->ctx,
+                                          MPI_Allreduce(MPI_IN_PLACE, out, (int)count, MPI_DOUBLE,
+                                                        MPI_SUM, csim_context_comm(t->ctx)),
+                                          "spectral norms"));
+    }
+    csim__phase_end(t->ctx, 4 * cube / 3 * (double)count / size, 0);
+    csim__free(t->ctx, &w);
+    csim__free(t->ctx, &matrix);
+    csim__free(t->ctx, &strip);
+    return st;
+}
+
+/* ---- memory ---- */
+
+csim__triangle_room csim__triangle_bytes(const csim_shard *shard, int64_t widest)
+{
+    const int64_t word = sizeof(double), n = shard->n, chunk = shard->chunk;
+    int64_t entries = csim__ring_pairs(shard), all = n * (n - 1) / 2;
+    int64_t sorted = entries + entries / 4; /* what a rank sorts of all, give or take */
+    csim__triangle_room room = {.each = word * entries};
+    room.fill = word * (shard->count * chunk + csim__ring_tile(chunk)) +
+                csim__ring_bytes(chunk, shard->size, widest, sizeof(double), 1) +
+                most_patches(shard) * (int64_t)sizeof(csim__patch);
+    room.rank = word * (5 * entries + 7 * sorted) + 64 * word * shard->size * shard->size;
+    room.spectra = word * (strip_rows(shard) * n + n * n + 68 * n);
+    room.orders = word * 4 * all + 12 * shard->size;
+    return room;
+}

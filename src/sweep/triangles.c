@@ -1,0 +1,213 @@
+/* Measures that need the distances of all pairs of examples in memory, and those of batches. */
+#include "ingredients/triangles.h"
+
+#include <math.h>
+
+#include "ingredients/batches.h"
+#include "sweep/state.h"
+
+/* Distances of one kind, of all sites. */
+typedef struct stored {
+    csim__sweep *w;
+    const csim__partners *p;
+    csim__triangles t;
+    csim_matrix matrix;
+    double *rows;        /* [rows, widest] */
+    double **value;      /* [count] of [t.length] */
+    csim__twosome *pair; /* [pairs] wanted */
+    int64_t pairs;
+    double *product, *norm; /* [count, count], [pairs] */
+    int64_t *order;         /* [pairs, 3] */
+} stored;
+
+static csim_status start(stored *l)
+{
+    csim__sweep *w = l->w;
+    csim_context *ctx = w->ctx;
+    int64_t cells = (int64_t)l->p->count * l->p->count, widest = 0;
+    csim_status st = CSIM_OK;
+    for (int s = 0; s < l->p->count; s++) { widest = csim__max64(widest, l->p->site[s]->d); }
+    CSIM_TRY(csim__alloc(ctx, w->shard.rows * widest, sizeof(double), "rows of a site", &l->rows));
+    CSIM_TRY(csim__calloc(ctx, l->p->count, sizeof *l->value, "distances", &l->value));
+    for (int s = 0; s < l->p->count; s++) {
+        CSIM_TRY(csim__alloc(ctx, l->t.length, sizeof(double), "distances", &l->value[s]));
+    }
+    CSIM_TRY(csim__alloc(ctx, cells, sizeof *l->pair, "pairs", &l->pair));
+    CSIM_TRY(csim__alloc(ctx, cells, sizeof *l->product, "products", &l->product));
+    CSIM_TRY(csim__alloc(ctx, cells, sizeof *l->norm, "norms", &l->norm));
+    CSIM_TRY(csim__alloc(ctx, 3 * cells, sizeof *l->order, "orders", &l->order));
+done:
+    return st;
+}
+
+static void release(stored *l)
+{
+    csim_context *ctx = l->w->ctx;
+    for (int s = 0; l->value != NULL && s < l->p->count; s++) { csim__free(ctx, &l->value[s]); }
+    csim__free(ctx, &l->value);
+    csim__free(ctx, &l->rows);
+    csim__free(ctx, &l->pair);
+    csim__free(ctx, &l->product);
+    csim__free(ctx, &l->norm);
+    csim__free(ctx, &l->order);
+}
+
+/* Is there a measure that compares these distances so? */
+static bool wanted(const stored *l, csim_compare compare)
+{
+    csim_kernel k;
+    for (int m = 0; m < l->w->options->measure_count; m++) {
+        if (csim__sweep_takes(&l->w->options->measures[m], &k) && k.matrix == l->matrix &&
+            k.compare == compare) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Pairs of different sites, or of all. */
+static void list_pairs(stored *l, bool selves)
+{
+    l->pairs = 0;
+    for (int a = 0; a < l->p->count; a++) {
+        for (int b = selves ? a : a + 1; b < l->p->count; b++) {
+            if (l->p->wanted[a * l->p->count + b]) { l->pair[l->pairs++] = (csim__twosome){a, b}; }
+        }
+    }
+}
+
+/* Where a couple of sites is in the list. */
+static int64_t pair_of(const stored *l, int a, int b)
+{
+    int64_t i = 0;
+    while (i < l->pairs && (l->pair[i].a != a || l->pair[i].b != b)) { i++; }
+    return i;
+}
+
+/* What the measures that compare so get. */
+static void hand_out(stored *l, csim_compare compare)
+{
+    csim__sweep *w = l->w;
+    int count = l->p->count, measures = w->options->measure_count;
+    for (int64_t i = 0; i < w->plan.count * measures; i++) {
+        const csim__couple *c = &w->plan.pairs[i / measures].couple;
+        int a = l->p->place[c->left], b = l->p->place[c->right];
+        csim_kernel k;
+        if (!csim__sweep_takes(&w->options->measures[i % measures], &k) || a < 0 || b < 0 ||
+            k.matrix != l->matrix || k.compare != compare || !l->p->wanted[a * count + b]) {
+            continue;
+        }
+        csim__matrices *out = &w->matrices[i];
+        if (compare == CSIM_BY_RANKS) {
+            out->both.product = l->product[a * count + b];
+            out->self[0].product = l->product[a * count + a];
+            out->self[1].product = l->product[b * count + b];
+        } else if (compare == CSIM_BY_ORDER) {
+            const int64_t *order = l->order + 3 * pair_of(l, a, b);
+            out->both.product = (double)order[0];
+            out->self[0].product = (double)order[1];
+            out->self[1].product = (double)order[2];
+        } else {
+            out->both.product = a != b ? l->norm[pair_of(l, a, b)] : 0;
+        }
+    }
+}
+
+/* All that is made of distances of one kind: of themselves first, then of their ranks. */
+static csim_status one_kind(stored *l)
+{
+    csim__sweep *w = l->w;
+    const double *const *value = (const double *const *)l->value;
+    bool ranks = wanted(l, CSIM_BY_RANKS), order = wanted(l, CSIM_BY_ORDER);
+    csim_status st = CSIM_OK;
+    for (int s = 0; s < l->p->count; s++) {
+        CSIM_TRY(
+            csim__triangles_fill(&l->t, l->p->site[s], l->matrix, l->rows, l->value[s], &w->meter));
+    }
+    if (wanted(l, CSIM_BY_SPECTRUM)) {
+        list_pairs(l, false);
+        CSIM_TRY(csim__triangles_spectra(&l->t, value, l->pair, l->pairs, l->norm, &w->meter));
+        hand_out(l, CSIM_BY_SPECTRUM);
+    }
+    for (int s = 0; (ranks || order) && s < l->p->count; s++) {
+        CSIM_TRY(csim__triangles_rank(&l->t, l->value[s]));
+    }
+    if (ranks) {
+        CSIM_TRY(csim__triangles_products(&l->t, value, l->p->count, l->p->wanted, l->product));
+        hand_out(l, CSIM_BY_RANKS);
+    }
+    if (order) {
+        list_pairs(l, true);
+        CSIM_TRY(csim__triangles_orders(&l->t, value, l->pair, l->pairs, l->order));
+        hand_out(l, CSIM_BY_ORDER);
+    }
+done:
+    return st;
+}
+
+/* Measures that cannot be had: their cells say so. */
+static void excuse(csim__sweep *w)
+{
+    int measures = w->options->measure_count;
+    for (int64_t i = 0; i < w->plan.count * measures; i++) {
+        csim_kernel k;
+        if (csim__sweep_takes(&w->options->measures[i % measures], &k) &&
+            k.compare != CSIM_BY_SUMS) {
+            w->matrices[i].note = CSIM_NOTE_NO_ROOM;
+        }
+    }
+}
+
+csim_status csim__sweep_triangles(csim__sweep *w, const csim__partners *p)
+{
+    const csim__kernel_plan *plan = &w->plan.kernels;
+    stored l = {.w = w, .p = p};
+    csim_status st = CSIM_OK;
+    if (plan->no_room) { excuse(w); }
+    if (plan->no_room || !(plan->ranked || plan->spectrum)) { return CSIM_OK; }
+    st = csim__triangles_start(w->ctx, &w->shard, &l.t);
+    if (st == CSIM_OK) { st = csim__vote(w->ctx, start(&l)); }
+    for (int m = 0; st == CSIM_OK && m < CSIM_MATRICES; m++) {
+        l.matrix = (csim_matrix)m;
+        if (plan->stored[m]) { st = one_kind(&l); }
+    }
+    release(&l);
+    csim__triangles_clear(&l.t);
+    return st;
+}
+
+/* ---- batches ---- */
+
+csim_status csim__sweep_batches(csim__sweep *w, const csim__partners *p)
+{
+    int measures = w->options->measure_count, count = p->count;
+    int64_t batch = w->plan.kernels.batch;
+    double *sum = NULL;
+    csim_status st = CSIM_OK;
+    if (batch > 0) {
+        st = csim__alloc(w->ctx, (int64_t)count * count, sizeof *sum, "sums of batches", &sum);
+        st = csim__vote(w->ctx, st);
+        if (st == CSIM_OK) {
+            st = csim__batches(w->ctx, &w->shard, p->site, count, batch, p->wanted, sum, &w->meter);
+        }
+    }
+    for (int64_t i = 0; st == CSIM_OK && i < w->plan.count * measures; i++) {
+        const csim__planned *q = &w->plan.pairs[i / measures];
+        int a = p->place[q->couple.left], b = p->place[q->couple.right];
+        csim__matrices *out = &w->matrices[i];
+        csim_kernel k;
+        if (!csim__sweep_takes(&w->options->measures[i % measures], &k) || !q->cell ||
+            k.matrix != CSIM_LINEAR || a < 0 || b < 0) {
+            continue;
+        }
+        if (batch == 0) {
+            out->note = CSIM_NOTE_FEW;
+            continue;
+        }
+        out->both.product = sum[a * count + b];
+        out->self[0].product = sum[a * count + a];
+        out->self[1].product = sum[b * count + b];
+    }
+    csim__free(w->ctx, &sum);
+    return st;
+}
