@@ -502,27 +502,33 @@ csim_status csim__kernel_pass(csim_context *ctx, const csim_shard *shard, csim__
     return st;
 }
 
-csim__kernel_room csim__kernel_bytes(const csim_shard *shard, int sites, int64_t widths,
-                                     const int forms[CSIM_MATRICES])
+int csim__kernel_views(const int forms[CSIM_MATRICES])
 {
-    const int64_t word = sizeof(double), chunk = shard->chunk, tile = csim__ring_tile(chunk);
-    int of_view[VIEWS] = {0}, all = 0, views = 0, most = 0;
-    csim__kernel_room room = {0, 0, 0, 0};
+    bool there[VIEWS] = {false};
+    for (int m = 0; m < CSIM_MATRICES; m++) {
+        if (forms[m] > 0) { there[view_of((csim_matrix)m)] = true; }
+    }
+    return there[CENTRED] + there[UNIT] + there[UNIT_CENTRED];
+}
+
+int64_t csim__kernel_bytes(const csim_shard *shard, int sites, int64_t widths, int64_t widest,
+                           const int forms[CSIM_MATRICES])
+{
+    const int64_t word = sizeof(double), exact = sizeof(csim__exact), chunk = shard->chunk;
+    int of_view[VIEWS] = {0}, most = 0, all = 0, views = csim__kernel_views(forms);
+    int64_t bytes = 0;
     for (int m = 0; m < CSIM_MATRICES; m++) {
         of_view[view_of((csim_matrix)m)] += forms[m];
         all += forms[m];
     }
     for (int v = 0; v < VIEWS; v++) {
-        views += of_view[v] > 0;
         most = of_view[v] > most ? of_view[v] : most;
-        if (v != CENTRED && of_view[v] > 0) { room.rows += word * shard->rows * widths; }
+        if (v != CENTRED && of_view[v] > 0) { bytes += word * shard->rows * widths; }
     }
-    if (all == 0) { return room; }
-    room.tiles = word * sites * tile * (most > 1 ? 2 : 1);
-    room.visitors = csim__ring_bytes(chunk, shard->size, views * widths, sizeof(double), sites);
-    room.sums = word * all * sites * (shard->rows + (shard->size > 1 ? most_rows(shard) : 0)) +
-                word * sites * shard->count * chunk +
-                (int64_t)all * sites * (2 * sites + 1) * (int64_t)sizeof(csim__exact) +
-                word * sites * sites + 16 * widths;
-    return room;
+    if (all == 0) { return 0; }
+    bytes += word * sites * csim__ring_tile(chunk) * (most > 1 ? 2 : 1);
+    bytes += csim__ring_bytes(chunk, shard->size, views * widths, sizeof(double), sites);
+    bytes += word * all * sites * (shard->rows + (shard->size > 1 ? most_rows(shard) : 0));
+    bytes += word * sites * (shard->count * chunk + sites + 6);
+    return bytes + exact * all * sites * (2 * sites + 1) + exact * widest;
 }

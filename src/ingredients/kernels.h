@@ -49,14 +49,13 @@ csim_status csim__kernel_pass(csim_context *ctx, const csim_shard *shard, csim__
                               const unsigned char *wanted, csim__form_site *of,
                               csim__form_pair *pairs, csim__meter *meter);
 
-/** Bytes of the pass beside rows and visiting chunks; of visiting chunks; of rows of length 1. Pure.
+/** Kinds of rows that forms are made of, each with a GEMM of its own; bytes of a pass beside the centred
+ *  rows. Pure.
  *  @param[in] forms    [CSIM_MATRICES] how many of each
  *  @param[in] widths   neurons of all sites */
-typedef struct csim__kernel_room {
-    int64_t tiles, visitors, sums, rows;
-} csim__kernel_room;
-csim__kernel_room csim__kernel_bytes(const csim_shard *shard, int sites, int64_t widths,
-                                     const int forms[CSIM_MATRICES]);
+int csim__kernel_views(const int forms[CSIM_MATRICES]);
+int64_t csim__kernel_bytes(const csim_shard *shard, int sites, int64_t widths, int64_t widest,
+                           const int forms[CSIM_MATRICES]);
 
 /** Medians of the distances of different examples, exact: the mean of the two middle ones where
  *  their number is even. Collective. A sample tells where they must be, one pass counts there, another

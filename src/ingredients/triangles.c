@@ -237,10 +237,11 @@ csim__triangle_room csim__triangle_bytes(const csim_shard *shard, int64_t widest
     int64_t entries = csim__ring_pairs(shard), all = n * (n - 1) / 2;
     int64_t sorted = entries + entries / 4; /* what a rank sorts of all, give or take */
     csim__triangle_room room = {.each = word * entries};
+    room.patches = most_patches(shard) * (int64_t)sizeof(csim__patch);
     room.fill = word * (shard->count * chunk + csim__ring_tile(chunk)) +
-                csim__ring_bytes(chunk, shard->size, widest, sizeof(double), 1) +
-                most_patches(shard) * (int64_t)sizeof(csim__patch);
-    room.rank = word * (5 * entries + 7 * sorted) + 64 * word * shard->size * shard->size;
+                csim__ring_bytes(chunk, shard->size, widest, sizeof(double), 1);
+    /* own entries sorted and in runs, those of its range in runs and sorted; samples */
+    room.rank = word * (5 * entries + 7 * sorted) + 5 * 64 * word * shard->size;
     room.spectra = word * (strip_rows(shard) * n + n * n + 68 * n);
     room.orders = word * 4 * all + 12 * shard->size;
     return room;

@@ -75,9 +75,10 @@ csim_status csim__triangles_orders(csim__triangles *t, const double *const *valu
 
 /** Bytes of a rank. Pure. */
 typedef struct csim__triangle_room {
-    int64_t each; /* of one triangle */
-    int64_t fill; /* while one is filled, beside the rows as read */
-    int64_t rank; /* while one is ranked */
+    int64_t patches; /* the list of tiles */
+    int64_t each;    /* of one triangle */
+    int64_t fill;    /* while one is filled, beside the rows as read */
+    int64_t rank;    /* while one is ranked */
     int64_t spectra, orders;
 } csim__triangle_room;
 csim__triangle_room csim__triangle_bytes(const csim_shard *shard, int64_t widest);

@@ -163,6 +163,44 @@ static void neighbours(const model *w)
     }
 }
 
+/* Kernels and distances of all sites in one pass, medians before; then stored distances, site by site,
+ * and batches. */
+static void kernels(const model *w)
+{
+    const csim__kernel_plan *k = &w->p->kernels;
+    const csim__machine *m = w->machine;
+    double n = (double)w->p->n, side = (double)csim__min64(w->shard.chunk, 512), busy = 0;
+    double half = w->rows * n / 2, pairs = (double)w->plan->count, stored = 0, passes;
+    double others = (w->p->size - 1) / 2.0, cube = n * n * n, bytes = 0;
+    double forms = 0;
+    if (k->measures == 0) { return; }
+    for (int i = 0; i < CSIM_MATRICES; i++) {
+        stored += k->stored[i] && !k->no_room;
+        forms += k->forms[i];
+    }
+    passes = csim__kernel_views(k->forms) + (k->median[0] || k->median[1] ? 2 : 0);
+    for (int i = 0; i < w->p->sites; i++) {
+        double d = (double)w->p->width[i];
+        busy += gemm(w, false, passes * w->rows * n * d, side, side, d);
+        busy +=
+            gemm(w, false, w->rows * (double)k->batch * d, (double)k->batch, (double)k->batch, d);
+        busy += stored * w->rows * n * d / m->inner[0];
+        /* a number of a tile: its square, its form and two sums, or a bin */
+        busy += half * (passes * 16 + forms * 48) / m->memory;
+        /* ranks: six passes of a sort, there and back */
+        busy += half * stored * (k->ranked ? 6 * 32 + 64 : 8) / m->memory;
+        bytes += 8 * d * (passes + stored);
+    }
+    busy += pairs * half * 2 * (forms + (k->ranked && !k->no_room)) / m->inner[0];
+    if (k->ordered && !k->no_room) { busy += pairs * half * log2(n * n / 2) * 32 / m->memory; }
+    busy += ceil(csim__plan_spectra(w->p, w->plan) / w->p->size) * 4.0 / 3 * cube / m->eigen_values;
+    double on_way = w->rows * others * bytes / w->bandwidth +
+                    others * (double)w->shard.count * w->p->sites * (passes + stored) * w->latency;
+    w->effort->moved += n * others * bytes;
+    w->effort->seconds[CSIM__TERM_KERNELS] += busy;
+    w->effort->seconds[CSIM__TERM_EXCHANGE] += fmax(0, on_way - busy);
+}
+
 /* Rows of one site: XᵀX, X R⁻¹, QᵀQ, Q F; chunks of it added as integers; factors sent round. */
 static void basis_rows(const model *w, double d, bool loading)
 {
@@ -312,6 +350,7 @@ void csim__effort_add(const csim__problem *p, const csim__plan *plan, const csim
     encoding(&w);
     tiles(&w);
     neighbours(&w);
+    kernels(&w);
     if (plan->any_basis) { bases(&w, plan->basis, plan->loading); }
     if (plan->raw_basis) { bases(&w, NULL, false); }
     pairs(&w);

@@ -47,6 +47,7 @@ typedef struct csim__target {
     X(INNER, "inner_products", "inner products of tiles")                                          \
     X(EXCHANGE, "exchange", "waiting for chunks of other ranks")                                   \
     X(NEIGHBOURS, "neighbours", "searching neighbours")                                            \
+    X(KERNELS, "kernels", "kernels and distances")                                                 \
     X(BASES, "bases", "bases")                                                                     \
     X(FACTORS, "factors", "small factors of bases")                                                \
     X(CROSS, "cross", "cross products")                                                            \

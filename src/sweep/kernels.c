@@ -54,7 +54,7 @@ static int first_with(const csim_sweep_options *o, int m, const csim_kernel *ker
 
 csim__kernel_plan csim__sweep_kernel_plan(const csim_sweep_options *o, int64_t n)
 {
-    csim__kernel_plan plan = {.measures = 0};
+    csim__kernel_plan plan = {.columns = o->measure_count};
     csim_kernel k;
     for (int m = 0; m < o->measure_count; m++) {
         plan.spread = plan.spread || (o->measures[m].measure->needs & CSIM_NEEDS_SPREAD);

@@ -1,5 +1,6 @@
-
 #include "sweep/plan.h"
+
+#include <math.h>
 
 enum { ROUND_BYTES = 256 << 20 };
 
@@ -90,6 +91,23 @@ csim__products csim__plan_products(const csim__problem *p, const csim__plan *pla
     return out;
 }
 
+double csim__plan_kernel_flops(const csim__problem *p, double d)
+{
+    const csim__kernel_plan *k = &p->kernels;
+    double n = (double)p->n, passes = csim__kernel_views(k->forms);
+    if (k->median[0] || k->median[1]) { passes += 2; }
+    for (int m = 0; m < CSIM_MATRICES && !k->no_room; m++) { passes += k->stored[m]; }
+    return n * d * (n * passes + (double)k->batch);
+}
+
+double csim__plan_spectra(const csim__problem *p, const csim__plan *plan)
+{
+    bool any = p->kernels.spectrum && !p->kernels.no_room;
+    double pairs = 0;
+    for (int64_t i = plan->selves; any && i < plan->count; i++) { pairs += plan->pairs[i].cell; }
+    return pairs;
+}
+
 /* Work of all ranks. */
 static void count_flops(const csim__problem *p, csim__plan *plan)
 {
@@ -99,7 +117,9 @@ static void count_flops(const csim__problem *p, csim__plan *plan)
         if (plan->basis[i]) { plan->flops += 5 * n * d * q + 25 * d * d * q; }
         if (plan->tiled[i]) { plan->flops += n * n * d; }
         if (p->near.measures > 0) { plan->flops += n * n * d; }
+        plan->flops += csim__plan_kernel_flops(p, d);
     }
+    plan->flops += csim__plan_spectra(p, plan) * 4.0 / 3 * pow((double)p->n, 3);
     for (int i = 0; i < p->encoder_count; i++) {
         const csim_encoder *e = p->encoders[i];
         plan->flops += csim__projection_flops(e, p->n, p->sites, plan->count - plan->selves);

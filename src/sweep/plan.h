@@ -17,7 +17,7 @@ typedef struct csim__near_plan {
 
 /** Matrices of the examples that the measures of a sweep take together. */
 typedef struct csim__kernel_plan {
-    int measures;                   /* that take some */
+    int measures, columns;          /* that take some; all measures of the sweep */
     int forms[CSIM_MATRICES];       /* of each, those whose sums are made tile by tile */
     bool median[2];                 /* of distances, by bandwidth-diagonal */
     bool spread;                    /* of rows around their mean */
@@ -85,6 +85,11 @@ csim_status csim__plan_make(csim_context *ctx, const csim__problem *problem, csi
 /** The products of a pair of a plan. Local, pure. */
 csim__products csim__plan_products(const csim__problem *problem, const csim__plan *plan,
                                    const csim__planned *pair);
+
+/** Work of all ranks for kernels and distances of a site of @p d neurons; pairs whose matrices of
+ *  distances are decomposed. Local, pure. */
+double csim__plan_kernel_flops(const csim__problem *problem, double d);
+double csim__plan_spectra(const csim__problem *problem, const csim__plan *plan);
 
 void csim__plan_clear(csim_context *ctx, csim__plan *plan);
 

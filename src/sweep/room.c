@@ -2,9 +2,11 @@
 
 #include "sweep/room.h"
 
+#include "ingredients/batches.h"
 #include "ingredients/cross.h"
 #include "ingredients/neighbours.h"
 #include "ingredients/ring.h"
+#include "ingredients/triangles.h"
 #include "sweep/plan.h"
 
 enum { WORD = 8, STRIP = 140 }; /* bytes; words a column that blocked LAPACK routines want */
@@ -215,7 +217,10 @@ static void put_rows(const csim__problem *p, const csim__plan *plan, const csim_
     put(room, CSIM__ROOM_PAIRS,
         sites * sites * (int64_t)sizeof(csim__planned) +
             plan->count * (int64_t)(sizeof(csim__row_sums) + sizeof(double)) +
-            plan->count * plan->near.measures * 2 * CSIM_NEAR_SUMS * WORD + under_way,
+            plan->count * plan->near.measures * 2 * CSIM_NEAR_SUMS * WORD + under_way +
+            (plan->kernels.measures > 0
+                 ? plan->count * plan->kernels.columns * (int64_t)sizeof(csim__matrices)
+                 : 0),
         READ, END);
     put(room, CSIM__ROOM_CELLS, values, READ, END);
     put(room, CSIM__ROOM_ENCODERS, s->encoders, READ, END);
@@ -263,6 +268,40 @@ static void put_neighbours(const csim__problem *p, const csim__plan *plan,
         NEIGHBOURS, NEIGHBOURS);
 }
 
+/* Kernels and distances: those of tiles, those that are stored, those of batches. */
+static void put_kernels(const csim__problem *p, const csim__plan *plan, const csim__room_survey *s,
+                        const csim_shard *shard, csim__room *room)
+{
+    const csim__stage KERNELS = CSIM__STAGE_KERNELS, DISTANCES = CSIM__STAGE_DISTANCES;
+    const csim__kernel_plan *k = &plan->kernels;
+    int64_t sites = p->sites, cells = sites * sites;
+    int64_t pass = csim__kernel_bytes(shard, p->sites, s->widths, s->widest, k->forms), forms = 0;
+    for (int m = 0; m < CSIM_MATRICES; m++) { forms += k->forms[m]; }
+    if (forms > 0) {
+        int64_t most = csim__median_bytes(shard, p->sites, s->widths, s->widest, k->median);
+        int64_t lists =
+            3 * WORD * k->columns * (sites + 16) +
+            forms * sites *
+                (int64_t)(sizeof(csim__form_site) + sites * (int64_t)sizeof(csim__form_pair));
+        put(room, CSIM__ROOM_KERNELS, csim__max64(most, pass) + lists + 13 * sites + cells, KERNELS,
+            KERNELS);
+    }
+    if ((k->ranked || k->spectrum) && !k->no_room) {
+        csim__triangle_room t = csim__triangle_bytes(shard, s->widest);
+        int64_t most = csim__max64(
+            t.fill, csim__max64(k->spectrum ? t.spectra : 0,
+                                csim__max64(k->ranked ? t.rank : 0, k->ordered ? t.orders : 0)));
+        put(room, CSIM__ROOM_DISTANCES,
+            sites * t.each + WORD * shard->rows * s->widest + t.patches + most + 49 * cells,
+            DISTANCES, DISTANCES);
+    }
+    if (k->batch > 0) {
+        put(room, CSIM__ROOM_BATCHES,
+            csim__batch_bytes(p->sites, s->widest, k->batch) + (WORD + 1) * cells,
+            CSIM__STAGE_BATCHES, CSIM__STAGE_BATCHES);
+    }
+}
+
 static void put_bases(const csim__problem *p, const csim__plan *plan, const csim__room_survey *s,
                       const csim_shard *shard, int rank, csim__room *room)
 {
@@ -292,6 +331,7 @@ void csim__room_of(const csim__problem *p, const csim__plan *plan, const csim__r
     put_rows(p, plan, s, &shard, room);
     put_tiles(p, plan, s, &shard, room);
     put_neighbours(p, plan, s, &shard, room);
+    put_kernels(p, plan, s, &shard, room);
     put_bases(p, plan, s, &shard, rank, room);
     pairs_of(p, plan, rank, &blocks, &work);
     put(room, CSIM__ROOM_BLOCKS, WORD * blocks, PRODUCTS, FINISH);

@@ -16,6 +16,9 @@ struct csim__plan;
     X(ENCODE, "layers are encoded")                                                                \
     X(GRAM, "Gram tiles are made")                                                                 \
     X(NEIGHBOURS, "neighbours are searched")                                                       \
+    X(KERNELS, "kernels are made")                                                                 \
+    X(DISTANCES, "distances are stored")                                                           \
+    X(BATCHES, "batches are compared")                                                             \
     X(BASES, "bases are made")                                                                     \
     X(PRODUCTS, "cross products are made")                                                         \
     X(FINISH, "pairs are decomposed")                                                              \
@@ -38,6 +41,9 @@ struct csim__plan;
     X(LIFTS, "lifts", "row terms and sums of the tiles")                                           \
     X(SEARCH, "search", "a layer as read, and the search for neighbours")                          \
     X(LISTS, "neighbour_lists", "lists of neighbours")                                             \
+    X(KERNELS, "kernels", "tiles of kernels and distances, medians")                               \
+    X(DISTANCES, "distances", "distances of all pairs of examples")                                \
+    X(BATCHES, "batches", "kernels of batches")                                                    \
     X(BASES, "bases", "bases")                                                                     \
     X(RAW_BASES, "raw_bases", "bases of rows as read")                                             \
     X(LOADINGS, "loadings", "loadings of the bases")                                               \

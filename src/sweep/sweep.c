@@ -114,6 +114,14 @@ static void announce(csim__sweep *w)
                   "read %.1f times",
                   (long long)c->tiles, (double)c->loads / w->all_count);
     }
+    if (w->no_room) {
+        csim__log(
+            w->ctx, CSIM_LOG_WARNING,
+            "the distances of all pairs of %lld examples, in two layers at a time, do not fit "
+            "the memory limit: rsm_diff, and rsa by spearman or kendall, are undefined (more "
+            "ranks, a higher --memory, or --rsa.outer pearson)",
+            (long long)w->shard.n);
+    }
     if (w->shard.chunks < w->shard.size) {
         csim__log(w->ctx, CSIM_LOG_WARNING, "%lld of %d ranks have no examples: %lld chunks",
                   (long long)(w->shard.size - w->shard.chunks), w->shard.size,
