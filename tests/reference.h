@@ -1,4 +1,5 @@
-/** Textbook references of the linear, the matching and the neighbour family, for tests only.
+/** Textbook references of the linear, the kernel, the matching and the neighbour family, for tests
+ *  only.
  *
  *  Every measure is written out from its definition: column means in long double, explicit n×n
  *  Gram matrices where the definition has them, LAPACK's SVD of the centred matrix itself, plain
@@ -26,8 +27,10 @@ typedef struct {
     double gulp_lambda;    /* ridge; 0 = pseudo-inverse */
     int neighbours;        /* 0: 10, or all others where there are fewer */
     ref_metric metric;
-    bool normalise;    /* nngs, jaccard: 0 stands for chance */
-    double rank_floor; /* directions with σ² ≤ rank_floor·σ₁² do not count */
+    bool normalise;             /* nngs, jaccard: 0 stands for chance */
+    int batch;                  /* cka_minibatch; 0: 256, or a third of fewer examples */
+    bool rsa_euclidean_pearson; /* in place of correlations and ranks */
+    double rank_floor;          /* directions with σ² ≤ rank_floor·σ₁² do not count */
 } ref_options;
 
 /** 0.99, 0, REF_SIDE_X, 0, 0, REF_METRIC_DEFAULT, false, 1e-10. */
@@ -76,6 +79,21 @@ double ref_hard_corr(const double *x, const double *y, int n, int d, int e, cons
 double ref_soft_corr(const double *x, const double *y, int n, int d, int e, const ref_options *o);
 double ref_perm_procrustes(const double *x, const double *y, int n, int d, int e,
                            const ref_options *o);
+
+/* Kernel and distance family. */
+double ref_cka_rbf(const double *x, const double *y, int n, int d, int e, const ref_options *o);
+double ref_cka_rbf_debiased(const double *x, const double *y, int n, int d, int e,
+                            const ref_options *o);
+double ref_cka_minibatch(const double *x, const double *y, int n, int d, int e,
+                         const ref_options *o);
+double ref_rsa(const double *x, const double *y, int n, int d, int e, const ref_options *o);
+double ref_distcorr(const double *x, const double *y, int n, int d, int e, const ref_options *o);
+double ref_rsm_diff(const double *x, const double *y, int n, int d, int e, const ref_options *o);
+double ref_mag_diff(const double *x, const double *y, int n, int d, int e, const ref_options *o);
+double ref_conc_diff(const double *x, const double *y, int n, int d, int e, const ref_options *o);
+double ref_unif_diff(const double *x, const double *y, int n, int d, int e, const ref_options *o);
+/** Examples of a batch that the options mean. */
+int ref_batch(int n, const ref_options *o);
 
 /* Neighbour family. */
 double ref_nngs(const double *x, const double *y, int n, int d, int e, const ref_options *o);

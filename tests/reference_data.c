@@ -20,6 +20,11 @@
         .neighbours = k                                                                            \
     }
 
+#define EUCLIDEAN_PEARSON                                                                          \
+    {                                                                                              \
+        .rsa_euclidean_pearson = true                                                              \
+    }
+
 const ref_golden ref_golden_values[] = {
     {"cka", "", DEFAULTS, false, 6, 0.605956410735775},
     {"cka_debiased", "", DEFAULTS, false, 6, 0.537942948972069},
@@ -40,6 +45,16 @@ const ref_golden ref_golden_values[] = {
     {"gulp", "", DEFAULTS, false, 6, 4.48329955818275},
     {"dot", "first 5 columns of X", DEFAULTS, false, 5, 0.270299185373942},
     {"norm", "first 5 columns of X", DEFAULTS, false, 5, 0.37740438759783},
+    {"cka_rbf", "", DEFAULTS, false, 6, 0.678628944493636},
+    {"cka_rbf_debiased", "", DEFAULTS, false, 6, 0.548504529450367},
+    {"cka_minibatch", "", DEFAULTS, false, 6, 0.603828744102998},
+    {"rsa", "", DEFAULTS, false, 6, 0.514681814802234},
+    {"rsa", "euclidean, pearson", EUCLIDEAN_PEARSON, false, 6, 0.448345497285587},
+    {"distcorr", "", DEFAULTS, false, 6, 0.853673032142767},
+    {"rsm_diff", "", DEFAULTS, false, 6, 7.79549836851465},
+    {"mag_diff", "", DEFAULTS, false, 6, 0.0675264963057821},
+    {"conc_diff", "", DEFAULTS, false, 6, 0.104743629445604},
+    {"unif_diff", "", DEFAULTS, false, 6, 0.527692017885947},
     {"align_cos", "", DEFAULTS, false, 6, 0.736717216018691},
     {"hard_corr", "", DEFAULTS, false, 6, 0.78128301369561},
     {"soft_corr", "", DEFAULTS, false, 6, 0.733581063288325},

@@ -122,13 +122,17 @@ static int make_measures(csim_context *ctx, const sweep_case *c, csim__config *c
     }
     assert_int_equal(csim__config_parse_args(config, arguments, argument), CSIM_OK);
     for (int i = 0; i < arguments; i++) { csim__free(ctx, &argument[i]); }
-    for (int i = 0; i < count; i++) { /* few examples have fewer neighbours than by default */
+    for (int i = 0; i < count; i++) { /* of few examples less than by default */
         union {
             const void *in;
             csim_neighbour_options *out;
+            csim_batch_options *batch;
         } o = {.in = list[i].options};
         bool near = (list[i].measure->needs & CSIM_NEEDS_NEIGHBOURS) != 0;
         if (near && o.out->k == 10) { o.out->k = ref_neighbours(c->site[0].n, NULL); }
+        if (strcmp(list[i].measure->name, "cka_minibatch") == 0 && o.batch->batch == 256) {
+            o.batch->batch = ref_batch(c->site[0].n, NULL);
+        }
     }
     return count;
 }
@@ -304,6 +308,10 @@ double case_scale(const char *measure, const case_site *x, const case_site *y)
     double a = square_norm(x, centred), b = square_norm(y, centred), n = x->n;
     if (strcmp(measure, "procrustes") == 0 || !centred) {
         return strcmp(measure, "dot") == 0 ? sqrt(a * b) / n : a + b;
+    }
+    if (strcmp(measure, "rsm_diff") == 0) { return sqrt(n * (a + b)); }
+    if (strcmp(measure, "mag_diff") == 0) {
+        return sqrt((square_norm(x, false) + square_norm(y, false)) / n);
     }
     if (strcmp(measure, "hsic") == 0) { return a * b / ((n - 1) * (n - 1)); }
     return strcmp(measure, "gulp") == 0 ? x->d + y->d : 1;

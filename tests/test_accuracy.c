@@ -32,6 +32,11 @@ static expectation expect(csim_context *ctx, const sweep_case *c)
         const char *name = csim_measure_get(i)->name;
         e.value[i] = case_before_root(name, case_reference(ctx, name, &c->site[0], &c->site[1]));
         e.scale[i] = case_scale(name, &c->site[0], &c->site[1]);
+        if (strcmp(name, "rsa") ==
+            0) { /* ten of its ranks may be off by one: rounding makes ties */
+            double n = c->site[0].n, all = n * (n - 1) / 2;
+            e.scale[i] += 120 / (all * all) / CONTRACT;
+        }
         if (csim_measure_get(i)->needs & CSIM_NEEDS_PROJECTION) { /* in float32 */
             e.scale[i] = case_float_error(name, &c->site[0], &c->site[1]) / CONTRACT;
         }
@@ -104,6 +109,7 @@ static int self_distance(csim_context *ctx, const double *x, int n, int d, const
         bool again = csim_results_find(some, m->name) >= 0;
         for (int k = 0; k < 1 + again; k++) {
             double value = case_value(k ? some : all, m->name, 0, 0);
+            if (case_note(all, m->name, 0, 0) == CSIM_NOTE_ZERO_MEAN) { continue; }
             if (m->props & CSIM_UNIT_RANGE && strcmp(m->name, "eos") != 0) {
                 /* linreg: what X has below Y's rank floor is not explained */
                 bool floored = strcmp(m->name, "linreg") == 0;
@@ -131,7 +137,8 @@ static void conditioned(int n, int d, int e)
     int wrong = 0;
     for (size_t k = 0; k < sizeof cond / sizeof *cond; k++) {
         char what[64];
-        const char *skip = cond[k] > 1e7 ? "eos" : "";
+        /* the columns have no mean, but for rounding: it has no direction */
+        const char *skip = cond[k] > 1e7 ? "eos conc_diff" : "conc_diff";
         ref_conditioned_matrix(61 + k, n, d, cond[k], true, x);
         ref_conditioned_matrix(71 + k, n, e, cond[k], true, y);
         sweep_case c = case_pair(x, y, n, d, e);
@@ -148,7 +155,7 @@ static void conditioned(int n, int d, int e)
         csim_results *r = case_results(ctx, &c);
         /* the sum of two conditioned matrices has no gap at the floor */
         expectation e_near = expect(ctx, &c);
-        wrong += check(r, &e_near, what, "cca_mean cca_r2 svcca pwcca linreg gulp eos");
+        wrong += check(r, &e_near, what, "cca_mean cca_r2 svcca pwcca linreg gulp eos conc_diff");
         csim_results_free(&r);
         wrong += self_distance(ctx, x, n, d, what);
     }

@@ -72,7 +72,7 @@ static void golden_values(void **state)
 static void every_measure_has_a_golden_value(void **state)
 {
     (void)state;
-    assert_int_equal(ref_measure_count(), 30);
+    assert_int_equal(ref_measure_count(), 39);
     for (int i = 0; i < ref_measure_count(); i++) {
         int found = 0;
         for (int j = 0; j < ref_golden_count(); j++)
@@ -194,7 +194,8 @@ static void far_offset(void **state)
     enum { N = 50, D = 7, E = 4 };
     static const char *const as_read[] = {"eos",        "align_cos", "perm_procrustes", "jaccard",
                                           "mutual_knn", "cycle_knn", "lcs_knn",         "edit_knn",
-                                          "cknna",      "rank_sim",  "second_cos"};
+                                          "cknna",      "rank_sim",  "second_cos",      "rsa",
+                                          "mag_diff",   "conc_diff"};
     double *x = random_matrix(7, N, D), *y = random_matrix(8, N, E), far[N * D];
     for (int i = 0; i < N * D; i++) far[i] = x[i] + 1000.0;
     for (int i = 0; i < ref_measure_count(); i++) {
@@ -221,9 +222,10 @@ static void constant_layer(void **state)
     double *y = random_matrix(9, N, D), x[N * D];
     for (int i = 0; i < N * D; i++) x[i] = 0.1;
     static const char *const undefined[] = {
-        "cka",   "cka_debiased", "cka_lange", "cca_mean", "cca_r2", "svcca",
-        "pwcca", "linreg",       "nbs",       "angular",  "gulp",   "ortho_procrustes",
-        "nngs",  "mutual_knn",   "cknna",     "rank_sim"};
+        "cka",   "cka_debiased", "cka_lange",    "cca_mean", "cca_r2",  "svcca",
+        "pwcca", "linreg",       "nbs",          "angular",  "gulp",    "ortho_procrustes",
+        "nngs",  "mutual_knn",   "cknna",        "rank_sim", "cka_rbf", "cka_rbf_debiased",
+        "rsa",   "distcorr",     "cka_minibatch"};
     for (size_t i = 0; i < sizeof undefined / sizeof undefined[0]; i++) {
         check_nan(undefined[i], ref_find(undefined[i])->fn(x, y, N, D, D, NULL));
         check_nan(undefined[i], ref_find(undefined[i])->fn(y, x, N, D, D, NULL));

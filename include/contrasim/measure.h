@@ -102,6 +102,11 @@ typedef struct csim_neighbour_options {
     int normalise; /**< 1: (v − chance)/(1 − chance) */
 } csim_neighbour_options;
 
+/** Options of measures of batches. */
+typedef struct csim_batch_options {
+    int64_t batch; /**< consecutive examples, 4 or more */
+} csim_batch_options;
+
 /** How many neighbours the option k means among n examples; 0: none that is possible, that is, k is
  *  no whole number, or not in [1, n − 1]. Local, pure. */
 int64_t csim_neighbours(double k, int64_t n);

@@ -71,6 +71,12 @@ static int exponent_of(const pass *w, int f, int a, int b, bool through)
     return csim__exact_exponent(through ? (double)w->shard->n * bound : bound);
 }
 
+/* |ΣA'| ≤ n‖A'‖ */
+static int total_exponent(const pass *w, int f, int s)
+{
+    return csim__exact_exponent(2 * (double)w->shard->n * w->of[f * w->count + s].longest);
+}
+
 static csim__exact *sums_of(const pass *w, int f, int a)
 {
     return w->sum + ((int64_t)f * w->count + a) * (2 * w->count + 1);
@@ -422,7 +428,7 @@ static void sum_rows(pass *w, int f)
             csim__exact *to = sums_of(w, f, a);
             double total = 0;
             for (int64_t i = 0; i < many; i++) { total += x[i]; }
-            csim__exact_add(&to[2 * w->count], total, exponent_of(w, f, a, a, true));
+            csim__exact_add(&to[2 * w->count], total, total_exponent(w, f, a));
             for (int b = a; b < w->count; b++) {
                 const double *y = sum + b * me->rows + c * me->chunk;
                 if (!w->form[f].products || !w->wanted[a * w->count + b]) { continue; }
@@ -439,7 +445,7 @@ static void take_out(const pass *w, csim__form_pair *pairs)
         for (int a = 0; a < w->count; a++) {
             const csim__exact *from = sums_of(w, f, a);
             w->of[f * w->count + a].total =
-                csim__exact_value(from[2 * w->count], exponent_of(w, f, a, a, true));
+                csim__exact_value(from[2 * w->count], total_exponent(w, f, a));
             for (int b = a; b < w->count; b++) {
                 if (!w->wanted[a * w->count + b]) { continue; }
                 pairs[((int64_t)f * w->count + a) * w->count + b] = (csim__form_pair){

@@ -47,13 +47,21 @@ typedef struct ranking {
 
 enum { SAMPLES = 64 };
 
+/* The order of doubles that are not negative is that of their bits. Of these the first ones count:
+ * what is equal but for rounding is equal. */
+static uint64_t key_of(double value)
+{
+    enum { DROPPED = 52 - 44 };
+    uint64_t bits;
+    value = value > 0 ? value : 0; /* no −0 */
+    memcpy(&bits, &value, sizeof bits);
+    return (bits + ((uint64_t)1 << (DROPPED - 1))) >> DROPPED;
+}
+
 static void sort_own(ranking *w, const double *value)
 {
     for (int64_t i = 0; i < w->t->length; i++) {
-        csim__keyed *k = &w->work[0][i];
-        double v = value[i] + 0.0; /* no −0 */
-        memcpy(&k->key, &v, sizeof v);
-        k->from = i;
+        w->work[0][i] = (csim__keyed){key_of(value[i]), i};
     }
     w->sorted = csim__sort_keyed(w->work[0], w->work[1], w->t->length);
 }

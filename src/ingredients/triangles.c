@@ -56,6 +56,9 @@ typedef struct filling {
     csim__meter *meter;
 } filling;
 
+/* What rounding of unit rows that have the same direction may leave. */
+static const double SAME = 0x1p-96;
+
 /* Tiles come in the order in which they were noted. */
 static void take_tile(void *user, const csim__tile *tile)
 {
@@ -74,7 +77,7 @@ static void take_tile(void *user, const csim__tile *tile)
     for (int i = 0; i < p->m; i++) {
         for (int j = p->diagonal ? i + 1 : 0; j < p->n; j++) {
             double v = f->tile[(int64_t)i * p->n + j];
-            *to++ = f->matrix == CSIM_FAR ? sqrt(v) : v;
+            *to++ = f->matrix == CSIM_FAR ? sqrt(v) : v > SAME ? v : 0;
         }
     }
     csim__meter_add(f->meter, "distances", 2.0 * (double)f->d * p->m * p->n);

@@ -42,7 +42,8 @@ csim_status csim__triangles_fill(csim__triangles *t, const csim__site *site, csi
                                  double *rows, double *value, csim__meter *meter);
 
 /** Replace entries by 2·(their rank among all) − (all + 1), ranks from 1, equal ones with the mean of
- *  theirs: whole numbers whose sum is 0. Collective.
+ *  theirs: whole numbers whose sum is 0. Equal are those with the same 44 bits, about 13 digits.
+ *  Collective.
  *  @return CSIM_OK, CSIM_E_LIMIT (2³¹ entries of a rank), CSIM_E_MEM, CSIM_E_MPI; the same on every
  *          rank
  *  @note   a sort of n²/2P entries; each goes to another rank and back */

@@ -19,10 +19,6 @@ typedef struct rsa_options {
 
 enum { SPEARMAN, PEARSON, COSINE, KENDALL }; /* outer */
 
-typedef struct batch_options {
-    int64_t batch;
-} batch_options;
-
 static const csim_option rbf_table[] = {
     {.name = "bandwidth",
      .kind = CSIM_OPTION_REAL,
@@ -67,7 +63,7 @@ static const csim_option rsa_table[] = {
 
 static const csim_option batch_table[] = {{.name = "batch",
                                            .kind = CSIM_OPTION_INT,
-                                           .offset = offsetof(batch_options, batch),
+                                           .offset = offsetof(csim_batch_options, batch),
                                            .fallback = "256",
                                            .min = 4,
                                            .max = 32768,
@@ -115,7 +111,7 @@ static csim_kernel spectrum_kernel(const void *options)
 
 static csim_kernel batch_kernel(const void *options)
 {
-    const batch_options *o = options;
+    const csim_batch_options *o = options;
     return (csim_kernel){.matrix = CSIM_LINEAR, .batch = o->batch};
 }
 
@@ -350,7 +346,7 @@ const csim_measure csim__measure_cka_minibatch = {
     .props = DISTANCE_PROPS | CSIM_INVARIANT_SCALING | CSIM_ORDERED,
     .range = {-1, 1},
     .options = batch_table,
-    .options_size = sizeof(batch_options),
+    .options_size = sizeof(csim_batch_options),
     .finish = cka_minibatch,
     .kernel = batch_kernel,
 };
