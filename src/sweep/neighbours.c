@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/exact.h"
+#include "ingredients/rows.h"
 #include "sweep/state.h"
 
 /* What the measures take, one entry each in the order of the request. */
@@ -77,26 +78,11 @@ csim_status csim__sweep_check_near(csim__sweep *w)
 
 /* ---- lists ---- */
 
-/* This rank's rows of a site as they are in its file; no digit of them is lost by centring. */
-static csim_status read_rows(lists *l, const csim__site *site)
-{
-    const csim_shard *shard = &l->w->shard;
-    csim_status st = CSIM_OK;
-    csim__phase_begin(l->w->ctx, "read");
-    for (int64_t c = shard->first; st == CSIM_OK && c < shard->first + shard->count; c++) {
-        int64_t row = csim__chunk_row(shard, c), rows = csim__chunk_rows(shard, c);
-        st = csim_set_read(site->set, site->index, row, rows,
-                           l->rows + (row - shard->row0) * site->d);
-    }
-    csim__phase_end(l->w->ctx, 0, (double)(shard->rows * site->d) * sizeof(double));
-    return csim__vote(l->w->ctx, st);
-}
-
 static csim_status search(lists *l, int s)
 {
     csim__sweep *w = l->w;
     const csim__site *site = &w->site[s];
-    csim_status st = read_rows(l, site);
+    csim_status st = csim__raw_rows(w->ctx, &w->shard, site, l->rows);
     if (st == CSIM_OK) {
         st = csim__neighbours(w->ctx, &w->shard, site->d, l->rows, l->plan->k, &w->meter,
                               l->near + s * CSIM_METRICS);
@@ -132,7 +118,9 @@ static csim_status cross(lists *l, int s)
     }
 done:
     st = csim__vote(w->ctx, st);
-    if (st == CSIM_OK && count > 0) { st = read_rows(l, &w->site[s]); }
+    if (st == CSIM_OK && count > 0) {
+        st = csim__raw_rows(w->ctx, &w->shard, &w->site[s], l->rows);
+    }
     if (st == CSIM_OK && count > 0) {
         st = csim__across(w->ctx, &w->shard, w->site[s].d, l->rows, l->plan->across, others, count,
                           sums);
