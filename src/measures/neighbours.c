@@ -8,7 +8,7 @@
 #define K_OPTION                                                                                   \
     {                                                                                              \
         .name = "k", .kind = CSIM_OPTION_REAL, .offset = offsetof(csim_neighbour_options, k),      \
-        .fallback = "10", .min = 0, .max = 1e15, .metavar = "COUNT",                               \
+        .fallback = "10", .min = 0, .max = 1e300, .metavar = "COUNT",                               \
         .help = "neighbours of each example: a whole number, or below 1 a share of the examples"   \
     }
 #define METRIC_OPTION(word)                                                                        \
