@@ -89,7 +89,8 @@ typedef enum csim_metric { CSIM_COSINE, CSIM_EUCLIDEAN, CSIM_INNER, CSIM_METRICS
 
 /** Options of measures with CSIM_NEEDS_NEIGHBOURS; what a measure has no option for is 0. */
 typedef struct csim_neighbour_options {
-    double k;      /**< neighbours of each example: a whole number, or below 1 a share of them */
+    const char *k; /**< neighbours of each example, or several numbers of them joined by ',': see
+                        csim_neighbour_list() */
     int metric;    /**< csim_metric */
     int normalise; /**< 1: (v − chance)/(1 − chance) */
 } csim_neighbour_options;
@@ -97,6 +98,14 @@ typedef struct csim_neighbour_options {
 /** How many neighbours the option k means among n examples; 0: none that is possible, that is, k is
  *  no whole number, or not in [1, n − 1]. Local, pure. */
 int64_t csim_neighbours(double k, int64_t n);
+
+/** Numbers of neighbours in one list at most. */
+enum { CSIM_NEIGHBOURS_MOST = 256 };
+
+/** The numbers of neighbours among n examples that a text such as "5,10,0.25" means, in the manner of
+ *  csim_neighbours() and ascending. Local, pure.
+ *  @return how many; 0: it is no such list */
+int csim_neighbour_list(const char *text, int64_t n, int64_t list[CSIM_NEIGHBOURS_MOST]);
 
 /** The neighbours of one example in both sites of a pair. Opaque; src/ingredients. */
 typedef struct csim_near csim_near;

@@ -58,11 +58,12 @@ static csim_status check_measures(csim_context *ctx, const csim_bench_measure *m
         }
         if (measures[m].encoder == NULL && (measures[m].measure->needs & CSIM_NEEDS_NEIGHBOURS)) {
             const csim_neighbour_options *o = measures[m].options;
-            if (csim_neighbours(o->k, group) == 0) {
+            int64_t list[CSIM_NEIGHBOURS_MOST];
+            if (csim_neighbour_list(o->k, group, list) != 1) {
                 return csim__fail(ctx, CSIM_E_ARG,
-                                  "measure %s: %.15g neighbours of each of %" PRId64
+                                  "measure %s: %s neighbours of each of %" PRId64
                                   " rows: expected 1 to %" PRId64 " (--%s.k, or a larger --group)",
-                                  name, o->k, group, group - 1, name);
+                                  name, o->k != NULL ? o->k : "", group, group - 1, name);
             }
         }
         for (int k = 0; k < m; k++) {

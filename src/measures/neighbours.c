@@ -1,15 +1,18 @@
 /* Measures that compare, example by example, who the nearest others are. The sums over the examples
  * are made where the lists are; here is what one example adds, and what becomes of the sums. */
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "ingredients/neighbours.h"
 #include "measures/measures.h"
 
 #define K_OPTION                                                                                   \
     {                                                                                              \
-        .name = "k", .kind = CSIM_OPTION_REAL, .offset = offsetof(csim_neighbour_options, k),      \
-        .fallback = "10", .min = 0, .max = 1e300, .metavar = "COUNT",                               \
-        .help = "neighbours of each example: a whole number, or below 1 a share of the examples"   \
+        .name = "k", .kind = CSIM_OPTION_TEXT, .offset = offsetof(csim_neighbour_options, k),      \
+        .fallback = "10", .metavar = "COUNT[,COUNT]",                                              \
+        .help = "neighbours of each example: a whole number, or below 1 a share of the examples; " \
+                "several, ascending, give a curve"                                                 \
     }
 #define METRIC_OPTION(word)                                                                        \
     {                                                                                              \
@@ -37,6 +40,22 @@ int64_t csim_neighbours(double k, int64_t n)
     /* a share such as 0.29 of 100 is 29, whatever rounding makes of it */
     double count = k < 1 ? floor(k * (double)n + 1e-9) : k;
     return count >= 1 && count <= (double)(n - 1) && count == floor(count) ? (int64_t)count : 0;
+}
+
+int csim_neighbour_list(const char *text, int64_t n, int64_t list[CSIM_NEIGHBOURS_MOST])
+{
+    int count = 0;
+    for (const char *at = text != NULL ? text : "";; at++) {
+        char *end;
+        if (count == CSIM_NEIGHBOURS_MOST || strchr("0123456789.", *at) == NULL) { return 0; }
+        list[count] = csim_neighbours(strtod(at, &end), n);
+        if (end == at || list[count] == 0) { return 0; }
+        if (count > 0 && list[count] <= list[count - 1]) { return 0; }
+        count++;
+        at = end;
+        if (*at == '\0') { return count; }
+        if (*at != ',') { return 0; }
+    }
 }
 
 /* ---- one example ---- */
@@ -217,12 +236,6 @@ static void cknna_example(const csim_near *near, const void *options, double *su
 
 /* ---- values ---- */
 
-static int64_t list_length(const csim_pair *pair, const void *options)
-{
-    const csim_neighbour_options *o = options;
-    return csim_neighbours(o->k, pair->site[0]->n);
-}
-
 /* Neighbours of a constant layer are those with the least index: they tell nothing. */
 static bool undefined(const csim_pair *pair, csim_value *out)
 {
@@ -269,7 +282,7 @@ static csim_status jaccard(csim_pair *pair, const void *options, csim_value *out
     const csim_neighbour_options *o = options;
     csim_status st = mean_of_shares(pair, options, out);
     if (st != CSIM_OK || out->cell != CSIM_CELL_DONE || !o->normalise) { return st; }
-    double chance = jaccard_chance(list_length(pair, options), pair->site[0]->n);
+    double chance = jaccard_chance(pair->k, pair->site[0]->n);
     /* lists of all others agree whatever they are */
     if (chance >= 1) { return csim__undefined(out, CSIM_NOTE_ALL_OTHERS); }
     out->value = (out->value - chance) / (1 - chance);

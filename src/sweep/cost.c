@@ -135,7 +135,7 @@ static void neighbours(const model *w)
     const csim__near_plan *near = &w->plan->near;
     double n = (double)w->p->n, side = (double)csim__min64(w->shard.chunk, 512), numbers = 0;
     double others = (w->p->size - 1) / 2.0, *seconds = w->effort->seconds;
-    for (int i = 0; near->measures > 0 && i < w->p->sites; i++) {
+    for (int i = 0; near->sums > 0 && i < w->p->sites; i++) {
         double d = (double)w->p->width[i], bytes = 8 * d, back = 0;
         double busy = gemm(w, false, w->rows * n * d, side, side, d);
         for (int m = 0; m < CSIM_METRICS; m++) {
@@ -158,7 +158,7 @@ static void neighbours(const model *w)
     /* the layers are read again, from memory as a rule */
     seconds[CSIM__TERM_NEIGHBOURS] += numbers * 16 / w->machine->memory;
     for (int m = 0; m < CSIM_METRICS; m++) {
-        seconds[CSIM__TERM_NEIGHBOURS] += w->rows * (double)(near->k[m] * near->measures) *
+        seconds[CSIM__TERM_NEIGHBOURS] += w->rows * (double)(near->k[m] * near->sums) *
                                           (double)w->plan->count * 32 / w->machine->memory;
     }
 }

@@ -8,12 +8,13 @@
 #include "ingredients/rows.h"
 #include "sweep/state.h"
 
-/* What the measures take, one entry each in the order of the request. */
+/* What the measures take, one entry for each number of neighbours, in the order of the request. */
 typedef struct wish {
     const csim_measure *measure;
     const void *options;
     int metric;
     int64_t k;
+    int across; /* its place among those with CSIM_NEEDS_ACROSS */
 } wish;
 
 /* Lists of all sites, and what is made of them. */
@@ -22,14 +23,16 @@ typedef struct lists {
     wish *wish;
     int wishes;
     const csim__near_plan *plan;
-    double *rows;       /* [rows, widest] of one site, as read */
-    csim__near *near;   /* [sites, CSIM_METRICS] */
-    csim__links *links; /* [sites, CSIM_METRICS] */
-    double **across;    /* [sites, sites] NULL, or [rows, 2] of the first over the second's lists */
-    int32_t *place[2];  /* [n] of the left and the right site */
-    int32_t *scratch;   /* [2(k + 1)] */
-    double *part;       /* [wishes, 2, CSIM_NEAR_SUMS] of a chunk */
-    csim__exact *sum;   /* [pairs, wishes, 2, CSIM_NEAR_SUMS] */
+    double *rows;                           /* [rows, widest] of one site, as read */
+    csim__near *near;                       /* [sites, CSIM_METRICS] */
+    csim__links *links;                     /* [sites, CSIM_METRICS] */
+    int64_t across_k[CSIM_NEIGHBOURS_MOST]; /* [plan->across] of the measures that take it */
+    double **
+        across; /* [sites, sites] NULL, or [rows, plan->across, 2] of the first over the second's lists */
+    int32_t *place[2]; /* [n] of the left and the right site */
+    int32_t *scratch;  /* [2(k + 1)] */
+    double *part;      /* [wishes, 2, CSIM_NEAR_SUMS] of a chunk */
+    csim__exact *sum;  /* [pairs, wishes, 2, CSIM_NEAR_SUMS] */
     int exponent;
 } lists;
 
@@ -38,23 +41,28 @@ static bool is_wish(const csim_sweep_measure *m)
     return (m->measure->needs & CSIM_NEEDS_NEIGHBOURS) != 0;
 }
 
-static wish wish_of(const csim_sweep_measure *m, int64_t n)
+/* The numbers of neighbours that a measure is asked for. */
+static int list_of(const csim_sweep_measure *m, int64_t n, int64_t *list)
 {
     const csim_neighbour_options *o = m->options;
-    return (wish){m->measure, o, o->metric, csim_neighbours(o->k, n)};
+    return is_wish(m) ? csim_neighbour_list(o->k, n, list) : 0;
 }
 
 csim__near_plan csim__sweep_near(const csim_sweep_options *options, int64_t n)
 {
-    csim__near_plan plan = {.measures = 0};
+    int64_t list[CSIM_NEIGHBOURS_MOST];
+    csim__near_plan plan = {.sums = 0};
     for (int i = 0; i < options->measure_count; i++) {
-        if (!is_wish(&options->measures[i])) { continue; }
-        wish t = wish_of(&options->measures[i], n);
-        plan.measures++;
-        plan.k[t.metric] = csim__max64(plan.k[t.metric], t.k);
-        plan.longest = csim__max64(plan.longest, t.k);
-        if (t.measure->needs & CSIM_NEEDS_LINKS) { plan.links[t.metric] = true; }
-        if (t.measure->needs & CSIM_NEEDS_ACROSS) { plan.across = t.k; }
+        const csim_sweep_measure *m = &options->measures[i];
+        const csim_neighbour_options *o = m->options;
+        int count = list_of(m, n, list);
+        if (count == 0) { continue; }
+        int64_t longest = list[count - 1];
+        plan.sums += count;
+        plan.k[o->metric] = csim__max64(plan.k[o->metric], longest);
+        plan.longest = csim__max64(plan.longest, longest);
+        if (m->measure->needs & CSIM_NEEDS_LINKS) { plan.links[o->metric] = true; }
+        if (m->measure->needs & CSIM_NEEDS_ACROSS) { plan.across += count; }
     }
     return plan;
 }
@@ -62,16 +70,17 @@ csim__near_plan csim__sweep_near(const csim_sweep_options *options, int64_t n)
 csim_status csim__sweep_check_near(csim__sweep *w)
 {
     enum { LEAST = 4 }; /* fewer are refused for another reason */
-    int64_t n = csim_set_examples(w->sets[0]);
+    int64_t n = csim_set_examples(w->sets[0]), list[CSIM_NEIGHBOURS_MOST];
     for (int i = 0; i < w->options->measure_count; i++) {
         const csim_sweep_measure *m = &w->options->measures[i];
-        if (!is_wish(m) || n < LEAST || wish_of(m, n).k > 0) { continue; }
+        if (!is_wish(m) || n < LEAST || list_of(m, n, list) > 0) { continue; }
         const csim_neighbour_options *o = m->options;
         return csim__fail(w->ctx, CSIM_E_USAGE,
-                          "--%s.k: found %.15g, expected a whole number of neighbours from 1 to "
+                          "--%s.k: found '%.80s', expected a whole number of neighbours from 1 to "
                           "%lld, as there are %lld examples, or a share of them, below 1, that is "
-                          "1 neighbour or more",
-                          m->measure->name, o->k, (long long)n - 1, (long long)n);
+                          "1 neighbour or more; or up to %d of these, ascending, joined by ','",
+                          m->measure->name, o->k != NULL ? o->k : "", (long long)n - 1,
+                          (long long)n, CSIM_NEIGHBOURS_MOST);
     }
     return CSIM_OK;
 }
@@ -112,7 +121,8 @@ static csim_status cross(lists *l, int s)
         int other = c->left == s ? c->right : c->left;
         double **to = &l->across[(int64_t)s * w->count + other];
         if (w->site[other].unfit != CSIM_NOTE_NONE) { continue; }
-        CSIM_TRY(csim__alloc(w->ctx, 2 * w->shard.rows, sizeof **to, "distances", to));
+        CSIM_TRY(
+            csim__alloc(w->ctx, 2 * l->plan->across * w->shard.rows, sizeof **to, "distances", to));
         others[count] = &l->near[other * CSIM_METRICS + CSIM_COSINE];
         sums[count++] = *to;
     }
@@ -122,8 +132,8 @@ done:
         st = csim__raw_rows(w->ctx, &w->shard, &w->site[s], l->rows);
     }
     if (st == CSIM_OK && count > 0) {
-        st = csim__across(w->ctx, &w->shard, w->site[s].d, l->rows, l->plan->across, others, count,
-                          sums);
+        st = csim__across(w->ctx, &w->shard, w->site[s].d, l->rows, l->across_k, l->plan->across,
+                          others, count, sums);
     }
     csim__free(w->ctx, &sums);
     csim__free(w->ctx, &others);
@@ -177,15 +187,15 @@ static void take_example(lists *l, const csim__couple *c, int metric, int64_t ro
     take_side(l, 1, c->right, metric, row, &near);
     const double *over[2] = {l->across[(int64_t)c->left * w->count + c->right],
                              l->across[(int64_t)c->right * w->count + c->left]};
-    for (int side = 0; side < 2; side++) {
-        near.across[side] = over[side] != NULL ? over[side] + 2 * row : NULL;
-        stamp(l->place[side], near.index[side], k, true);
-    }
+    for (int side = 0; side < 2; side++) { stamp(l->place[side], near.index[side], k, true); }
     for (int i = 0; i < l->wishes; i++) {
         const wish *t = &l->wish[i];
         double *part = l->part + 2 * i * CSIM_NEAR_SUMS;
         if (t->metric != metric) { continue; }
         near.k = t->k;
+        for (int side = 0; side < 2 && t->across >= 0; side++) {
+            near.across[side] = over[side] + 2 * (row * l->plan->across + t->across);
+        }
         t->measure->example(&near, t->options, part);
         if (c->left == c->right || (t->measure->props & CSIM_SYMMETRIC)) { continue; }
         swap_sides(&near);
@@ -236,6 +246,25 @@ static csim_status sum_pairs(lists *l)
 
 /* ---- the whole ---- */
 
+static void list_wishes(lists *l)
+{
+    const csim_sweep_options *o = l->w->options;
+    int64_t list[CSIM_NEIGHBOURS_MOST];
+    int across = 0;
+    for (int i = 0; i < o->measure_count; i++) {
+        const csim_sweep_measure *m = &o->measures[i];
+        const csim_neighbour_options *options = m->options;
+        int count = list_of(m, l->w->shard.n, list);
+        for (int k = 0; k < count; k++) {
+            wish *t = &l->wish[l->wishes++];
+            *t = (wish){m->measure, options, options->metric, list[k], -1};
+            if (!(m->measure->needs & CSIM_NEEDS_ACROSS)) { continue; }
+            l->across_k[across] = list[k];
+            t->across = across++;
+        }
+    }
+}
+
 static csim_status start(lists *l)
 {
     csim__sweep *w = l->w;
@@ -245,11 +274,8 @@ static csim_status start(lists *l)
     csim_status st = CSIM_OK;
     l->plan = &w->plan.near;
     l->exponent = csim__exact_exponent(2 * n * n * n);
-    CSIM_TRY(csim__alloc(ctx, w->options->measure_count, sizeof *l->wish, "measures", &l->wish));
-    for (int i = 0; i < w->options->measure_count; i++) {
-        const csim_sweep_measure *m = &w->options->measures[i];
-        if (is_wish(m)) { l->wish[l->wishes++] = wish_of(m, w->shard.n); }
-    }
+    CSIM_TRY(csim__alloc(ctx, l->plan->sums, sizeof *l->wish, "measures", &l->wish));
+    list_wishes(l);
     sums = (int64_t)l->wishes * 2 * CSIM_NEAR_SUMS;
     for (int s = 0; s < w->count; s++) { widest = csim__max64(widest, w->site[s].d); }
     CSIM_TRY(csim__alloc(ctx, w->shard.rows * widest, sizeof(double), "rows of a site", &l->rows));

@@ -8,11 +8,11 @@
 
 /** Lists of neighbours that the measures of a sweep take together. */
 typedef struct csim__near_plan {
-    int measures;             /* that take some */
+    int sums;                 /* measures that take some, each with each number of neighbours */
     int64_t k[CSIM_METRICS];  /* the longest lists by metric, 0: none */
     int64_t longest;          /* of them */
     bool links[CSIM_METRICS]; /* turned round as well */
-    int64_t across;           /* neighbours whose distance in the other site is taken */
+    int across;               /* of them those that take distances in the other site */
 } csim__near_plan;
 
 /** What the planner is told. */
