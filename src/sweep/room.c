@@ -252,7 +252,10 @@ static void put_neighbours(const csim__problem *p, const csim__plan *plan,
     if (near->sums == 0) { return; }
     for (int m = 0; m < CSIM_METRICS; m++) { links += near->links[m] ? rows * near->k[m] : 0; }
     int64_t search = csim__neighbours_bytes(shard, s->widest, near->k);
-    /* links on their way and as they came, with whom they are of */
+    /* a chunk that all ranks are shown; or links on their way and as they came, with whom they are of */
+    if (near->across > 0) {
+        search = csim__max64(search, WORD * (shard->chunk * (s->widest + 1) + rows));
+    }
     search = csim__max64(search, links * 2 * ((int64_t)sizeof(csim__link) + 4));
     int64_t lists =
         csim__near_bytes(shard, near->k) + WORD * rows + links * (int64_t)sizeof(csim__link);
