@@ -98,7 +98,7 @@ static void count_flops(const csim__problem *p, csim__plan *plan)
                q = (double)csim__min64(p->width[i], p->n);
         if (plan->basis[i]) { plan->flops += 5 * n * d * q + 25 * d * d * q; }
         if (plan->tiled[i]) { plan->flops += n * n * d; }
-        if (p->near.sums > 0) { plan->flops += n * n * d; }
+        if (p->near.sums > 0) { plan->flops += n * n * d * p->near.searches; }
     }
     for (int i = 0; i < p->encoder_count; i++) {
         const csim_encoder *e = p->encoders[i];
