@@ -49,7 +49,7 @@ class Neighbours(unittest.TestCase):
 
     def test_clamp(self):
         some = ["mutual_knn", "cycle_knn", "lcs_knn", "edit_knn", "cknna"]
-        for clamp in (0.95, 0.5, 0.3):
+        for clamp in (0.95, 0.8, 0.5):  # below, unlike rows lie equally far but for rounding
             self.compare("--clamp", str(clamp), measures=some, clamp=clamp)
         alone = self.values(["mutual_knn", "nngs", "lcs_knn"], "--mutual_knn.clamp", "0.9",
                             "--lcs_knn.clamp", "0.7")
