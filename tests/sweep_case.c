@@ -129,9 +129,11 @@ static int make_measures(csim_context *ctx, const sweep_case *c, csim__config *c
             csim_batch_options *batch;
         } o = {.in = list[i].options};
         bool near = (list[i].measure->needs & CSIM_NEEDS_NEIGHBOURS) != 0;
-        if (near && o.out->k == 10) { o.out->k = ref_neighbours(c->site[0].n, NULL); }
+        static const char *const all[] = {"0", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
+        int n = c->site[0].n;
+        if (near && n <= 10 && strcmp(o.out->k, "10") == 0) { o.out->k = all[n]; }
         if (strcmp(list[i].measure->name, "cka_minibatch") == 0 && o.batch->batch == 256) {
-            o.batch->batch = ref_batch(c->site[0].n, NULL);
+            o.batch->batch = ref_batch(n, NULL);
         }
     }
     return count;

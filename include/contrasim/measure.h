@@ -97,9 +97,11 @@ typedef enum csim_metric { CSIM_COSINE, CSIM_EUCLIDEAN, CSIM_INNER, CSIM_METRICS
 
 /** Options of measures with CSIM_NEEDS_NEIGHBOURS; what a measure has no option for is 0. */
 typedef struct csim_neighbour_options {
-    double k;      /**< neighbours of each example: a whole number, or below 1 a share of them */
+    const char *k; /**< neighbours of each example, or several numbers of them joined by ',': see
+                        csim_neighbour_list() */
     int metric;    /**< csim_metric */
     int normalise; /**< 1: (v − chance)/(1 − chance) */
+    double clamp; /**< values beyond this quantile of their sizes are clipped to it; 0 or 1: none */
 } csim_neighbour_options;
 
 /** Options of measures of batches. */
@@ -139,6 +141,14 @@ typedef struct csim_kernel {
     int diagonal;     /**< 1: the median is over all n² entries, the zeros of the diagonal too */
     int64_t batch;    /**< examples of a batch */
 } csim_kernel;
+
+/** Numbers of neighbours in one list at most. */
+enum { CSIM_NEIGHBOURS_MOST = 256 };
+
+/** The numbers of neighbours among n examples that a text such as "5,10,0.25" means, in the manner of
+ *  csim_neighbours() and ascending. Local, pure.
+ *  @return how many; 0: it is no such list */
+int csim_neighbour_list(const char *text, int64_t n, int64_t list[CSIM_NEIGHBOURS_MOST]);
 
 /** The neighbours of one example in both sites of a pair. Opaque; src/ingredients. */
 typedef struct csim_near csim_near;

@@ -1,5 +1,6 @@
 /* Distances in one site of pairs that are near in another. */
 #include <math.h>
+#include <string.h>
 
 #include "ingredients/neighbours.h"
 #include "linalg/dense.h"
@@ -12,15 +13,19 @@ typedef struct visit {
 } visit;
 
 /* What the chunk adds to the sums of one own row. */
-static void add_row(const visit *v, int64_t d, int64_t k, const double *x, double norm,
-                    const int32_t *index, const double *distance, double *sums)
+static void add_row(const visit *v, int64_t d, const int64_t *k, int ks, const double *x,
+                    double norm, const int32_t *index, const double *distance, double *sums)
 {
-    for (int64_t m = 0; m < k; m++) {
+    int low = 0; /* the first whose list goes on */
+    for (int64_t m = 0; m < k[ks - 1]; m++) {
         int64_t j = index[m] - v->first;
+        while (m >= k[low]) { low++; }
         if (j < 0 || j >= v->rows) { continue; }
         double here = csim__cosine_distance(d, x, v->x + j * d, norm, v->norm[j]);
-        sums[0] += here * distance[m];
-        sums[1] += here * here;
+        for (int i = low; i < ks; i++) {
+            sums[2 * i] += here * distance[m];
+            sums[2 * i + 1] += here * here;
+        }
     }
 }
 
@@ -43,7 +48,8 @@ static csim_status show(csim_context *ctx, const csim_shard *shard, int64_t d, c
 }
 
 csim_status csim__across(csim_context *ctx, const csim_shard *shard, int64_t d, const double *rows,
-                         int64_t k, const csim__near *const *others, int count, double *const *sums)
+                         const int64_t *k, int ks, const csim__near *const *others, int count,
+                         double *const *sums)
 {
     visit v = {.x = NULL};
     double *norm = NULL;
@@ -55,7 +61,9 @@ csim_status csim__across(csim_context *ctx, const csim_shard *shard, int64_t d, 
     CSIM_TRY(csim__alloc(ctx, shard->rows, sizeof *norm, "lengths of rows", &norm));
     for (int64_t i = 0; i < shard->rows; i++) {
         norm[i] = sqrt(csim__dot(d, rows + i * d, rows + i * d));
-        for (int o = 0; o < count; o++) { sums[o][2 * i] = sums[o][2 * i + 1] = 0; }
+    }
+    for (int o = 0; o < count; o++) {
+        memset(sums[o], 0, (size_t)(2 * ks * shard->rows) * sizeof **sums);
     }
 done:
     st = csim__vote(ctx, st);
@@ -65,8 +73,9 @@ done:
             st = show(ctx, shard, d, rows, c, r, &v);
             for (int64_t i = 0; st == CSIM_OK && i < shard->rows; i++) {
                 for (int o = 0; o < count; o++) {
-                    add_row(&v, d, k, rows + i * d, norm[i], others[o]->index + i * others[o]->k,
-                            others[o]->distance + i * others[o]->k, sums[o] + 2 * i);
+                    add_row(&v, d, k, ks, rows + i * d, norm[i],
+                            others[o]->index + i * others[o]->k,
+                            others[o]->distance + i * others[o]->k, sums[o] + 2 * ks * i);
                 }
             }
         }

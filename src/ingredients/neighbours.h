@@ -61,16 +61,27 @@ csim_status csim__links_make(csim_context *ctx, const csim_shard *shard, const c
 void csim__links_clear(csim_context *ctx, csim__links *links);
 
 /** How far the neighbours in other sites are in this one, by cosine: for each example i and each other
- *  site, Σ d(i,j)·d'(i,j) and Σ d(i,j)² over the first k in the list of the other, d' its distances.
+ *  site, Σ d(i,j)·d'(i,j) and Σ d(i,j)² over the first k in the list of the other, d' its distances;
+ *  for several k, each summed as if it were alone.
  *  Collective; every rank sees every chunk of the site.
  *  @param[in]  rows    [rows, d] of this rank, not centred
+ *  @param[in]  k       [ks] ascending
  *  @param[in]  others  [count] lists of other sites, by cosine
- *  @param[out] sums    [count] of [rows, 2]
+ *  @param[out] sums    [count] of [rows, ks, 2]
  *  @return CSIM_OK, CSIM_E_MEM, CSIM_E_LIMIT, CSIM_E_MPI; the same on every rank
  *  @note   2dk flops a row and site; memory: a chunk */
 csim_status csim__across(csim_context *ctx, const csim_shard *shard, int64_t d, const double *rows,
-                         int64_t k, const csim__near *const *others, int count,
+                         const int64_t *k, int ks, const csim__near *const *others, int count,
                          double *const *sums);
+
+/** Clip the values of a site to ±q, where q is the number of index floor(share·n·d), from 0, among the
+ *  sizes of all its values in ascending order. Collective.
+ *  @param[in]     share  above 0, below 1
+ *  @param[in,out] rows   [rows, d] of this rank
+ *  @return CSIM_OK, CSIM_E_MEM, CSIM_E_MPI; the same on every rank
+ *  @note   four passes over the rows; 512 KiB */
+csim_status csim__clamp(csim_context *ctx, const csim_shard *shard, int64_t d, double share,
+                        double *rows);
 
 /** 1 − the cosine of two rows, from their lengths: ½‖x/‖x‖ − y/‖y‖‖², which keeps the digits of small
  *  angles. The same bits for either order. Pure. */

@@ -49,8 +49,10 @@ struct csim_pair {
     double *raw_m;                   /* [q0, q1] of the raw bases, borrowed; NULL unless needed */
     const csim__projection *learned; /* [CSIM__LEARNED_COUNT] borrowed */
     int64_t at;                      /* this pair in their values */
-    const double *near; /* [measures with neighbours, 2 orders, CSIM_NEAR_SUMS] borrowed */
-    const double *sums; /* [CSIM_NEAR_SUMS] those of the measure at hand */
+    const double
+        *near; /* [measures and numbers of neighbours, 2 orders, CSIM_NEAR_SUMS] borrowed */
+    const double *sums;             /* [CSIM_NEAR_SUMS] those of the value at hand */
+    int64_t k;                      /* its number of neighbours */
     const csim__matrices *matrices; /* [measures] borrowed; NULL: none */
     const csim__matrices *kernel;   /* that of the measure at hand */
     double *unit;                   /* [d0, d1] of the unit rows, borrowed; NULL unless needed */

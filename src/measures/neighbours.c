@@ -1,15 +1,18 @@
 /* Measures that compare, example by example, who the nearest others are. The sums over the examples
  * are made where the lists are; here is what one example adds, and what becomes of the sums. */
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "ingredients/neighbours.h"
 #include "measures/measures.h"
 
 #define K_OPTION                                                                                   \
     {                                                                                              \
-        .name = "k", .kind = CSIM_OPTION_REAL, .offset = offsetof(csim_neighbour_options, k),      \
-        .fallback = "10", .min = 0, .max = 1e15, .metavar = "COUNT",                               \
-        .help = "neighbours of each example: a whole number, or below 1 a share of the examples"   \
+        .name = "k", .kind = CSIM_OPTION_TEXT, .offset = offsetof(csim_neighbour_options, k),      \
+        .fallback = "10", .metavar = "COUNT[,COUNT]",                                              \
+        .help = "neighbours of each example: a whole number, or below 1 a share of the examples; " \
+                "several, ascending, give a curve"                                                 \
     }
 #define METRIC_OPTION(word)                                                                        \
     {                                                                                              \
@@ -25,11 +28,23 @@
         .help = "0 stands for chance: (v - H)/(1 - H) with H = k/(2(n - 1) - k)"                   \
     }
 
+#define CLAMP_OPTION                                                                               \
+    {                                                                                              \
+        .name = "clamp", .kind = CSIM_OPTION_REAL,                                                 \
+        .offset = offsetof(csim_neighbour_options, clamp), .fallback = "1", .min = 1e-9, .max = 1, \
+        .metavar = "SHARE",                                                                        \
+        .help = "values beyond this quantile of the sizes of a layer's values are clipped to it "  \
+                "first; 1 = none"                                                                  \
+    }
+
 static const csim_option nngs_table[] = {
     K_OPTION, METRIC_OPTION("euclidean"), NORMALISE_OPTION, {.name = NULL}};
 static const csim_option jaccard_table[] = {
     K_OPTION, METRIC_OPTION("cosine"), NORMALISE_OPTION, {.name = NULL}};
-static const csim_option metric_table[] = {K_OPTION, METRIC_OPTION("cosine"), {.name = NULL}};
+static const csim_option platonic_table[] = {
+    K_OPTION, METRIC_OPTION("cosine"), CLAMP_OPTION, {.name = NULL}};
+static const csim_option cknna_table[] = {K_OPTION, CLAMP_OPTION, {.name = NULL}};
+static const csim_option rank_table[] = {K_OPTION, METRIC_OPTION("cosine"), {.name = NULL}};
 static const csim_option k_table[] = {K_OPTION, {.name = NULL}};
 
 int64_t csim_neighbours(double k, int64_t n)
@@ -37,6 +52,22 @@ int64_t csim_neighbours(double k, int64_t n)
     /* a share such as 0.29 of 100 is 29, whatever rounding makes of it */
     double count = k < 1 ? floor(k * (double)n + 1e-9) : k;
     return count >= 1 && count <= (double)(n - 1) && count == floor(count) ? (int64_t)count : 0;
+}
+
+int csim_neighbour_list(const char *text, int64_t n, int64_t list[CSIM_NEIGHBOURS_MOST])
+{
+    int count = 0;
+    for (const char *at = text != NULL ? text : "";; at++) {
+        char *end;
+        if (count == CSIM_NEIGHBOURS_MOST || strchr("0123456789.", *at) == NULL) { return 0; }
+        list[count] = csim_neighbours(strtod(at, &end), n);
+        if (end == at || list[count] == 0) { return 0; }
+        if (count > 0 && list[count] <= list[count - 1]) { return 0; }
+        count++;
+        at = end;
+        if (*at == '\0') { return count; }
+        if (*at != ',') { return 0; }
+    }
 }
 
 /* ---- one example ---- */
@@ -217,12 +248,6 @@ static void cknna_example(const csim_near *near, const void *options, double *su
 
 /* ---- values ---- */
 
-static int64_t list_length(const csim_pair *pair, const void *options)
-{
-    const csim_neighbour_options *o = options;
-    return csim_neighbours(o->k, pair->site[0]->n);
-}
-
 /* Neighbours of a constant layer are those with the least index: they tell nothing. */
 static bool undefined(const csim_pair *pair, csim_value *out)
 {
@@ -269,7 +294,7 @@ static csim_status jaccard(csim_pair *pair, const void *options, csim_value *out
     const csim_neighbour_options *o = options;
     csim_status st = mean_of_shares(pair, options, out);
     if (st != CSIM_OK || out->cell != CSIM_CELL_DONE || !o->normalise) { return st; }
-    double chance = jaccard_chance(list_length(pair, options), pair->site[0]->n);
+    double chance = jaccard_chance(pair->k, pair->site[0]->n);
     /* lists of all others agree whatever they are */
     if (chance >= 1) { return csim__undefined(out, CSIM_NOTE_ALL_OTHERS); }
     out->value = (out->value - chance) / (1 - chance);
@@ -345,7 +370,7 @@ const csim_measure csim__measure_mutual_knn = {
     .cite = PLATONIC,
     .needs = CSIM_NEEDS_NEIGHBOURS,
     .props = COSINE_PROPS | CSIM_SYMMETRIC | CSIM_UNIT_RANGE,
-    .options = metric_table,
+    .options = platonic_table,
     .options_size = sizeof(csim_neighbour_options),
     .finish = mean_of_shares,
     .example = mutual_example,
@@ -359,7 +384,7 @@ const csim_measure csim__measure_cycle_knn = {
     .needs = CSIM_NEEDS_NEIGHBOURS | CSIM_NEEDS_LINKS,
     .props = COSINE_PROPS,
     .range = {0, 1},
-    .options = metric_table,
+    .options = platonic_table,
     .options_size = sizeof(csim_neighbour_options),
     .finish = mean_of_shares,
     .example = cycle_example,
@@ -372,7 +397,7 @@ const csim_measure csim__measure_lcs_knn = {
     .needs = CSIM_NEEDS_NEIGHBOURS,
     .props = COSINE_PROPS | CSIM_SYMMETRIC,
     .range = {0, INFINITY},
-    .options = metric_table,
+    .options = platonic_table,
     .options_size = sizeof(csim_neighbour_options),
     .finish = lcs,
     .example = lcs_example,
@@ -384,7 +409,7 @@ const csim_measure csim__measure_edit_knn = {
     .cite = PLATONIC,
     .needs = CSIM_NEEDS_NEIGHBOURS,
     .props = COSINE_PROPS | CSIM_SYMMETRIC | CSIM_UNIT_RANGE,
-    .options = metric_table,
+    .options = platonic_table,
     .options_size = sizeof(csim_neighbour_options),
     .finish = edit,
     .example = edit_example,
@@ -396,7 +421,7 @@ const csim_measure csim__measure_cknna = {
     .cite = PLATONIC,
     .needs = CSIM_NEEDS_NEIGHBOURS | CSIM_NEEDS_LINKS,
     .props = COSINE_PROPS,
-    .options = k_table,
+    .options = cknna_table,
     .options_size = sizeof(csim_neighbour_options),
     .finish = cknna,
     .example = cknna_example,
@@ -408,7 +433,7 @@ const csim_measure csim__measure_rank_sim = {
     .cite = "Wang et al. 2022, Towards Understanding the Instability of Network Embedding",
     .needs = CSIM_NEEDS_NEIGHBOURS,
     .props = COSINE_PROPS | CSIM_SYMMETRIC | CSIM_UNIT_RANGE,
-    .options = metric_table,
+    .options = rank_table,
     .options_size = sizeof(csim_neighbour_options),
     .finish = mean_of_shares,
     .example = rank_example,

@@ -5,14 +5,16 @@
 #include <string.h>
 
 #include "core/exact.h"
+#include "ingredients/rows.h"
 #include "sweep/state.h"
 
-/* What the measures take, one entry each in the order of the request. */
+/* What the measures take, one entry for each number of neighbours, in the order of the request. */
 typedef struct wish {
     const csim_measure *measure;
     const void *options;
-    int metric;
+    int view, metric;
     int64_t k;
+    int across; /* its place among those with CSIM_NEEDS_ACROSS */
 } wish;
 
 /* Lists of all sites, and what is made of them. */
@@ -21,91 +23,124 @@ typedef struct lists {
     wish *wish;
     int wishes;
     const csim__near_plan *plan;
-    double *rows;       /* [rows, widest] of one site, as read */
-    csim__near *near;   /* [sites, CSIM_METRICS] */
-    csim__links *links; /* [sites, CSIM_METRICS] */
-    double **across;    /* [sites, sites] NULL, or [rows, 2] of the first over the second's lists */
-    int32_t *place[2];  /* [n] of the left and the right site */
-    int32_t *scratch;   /* [2(k + 1)] */
-    double *part;       /* [wishes, 2, CSIM_NEAR_SUMS] of a chunk */
-    csim__exact *sum;   /* [pairs, wishes, 2, CSIM_NEAR_SUMS] */
+    double *rows;                           /* [rows, widest] of one site, as read */
+    csim__near *near;                       /* [sites, views, CSIM_METRICS] */
+    csim__links *links;                     /* [sites, views, CSIM_METRICS] */
+    int64_t across_k[CSIM_NEIGHBOURS_MOST]; /* [plan->across] of the measures that take it */
+    double **
+        across; /* [sites, sites] NULL, or [rows, plan->across, 2] of the first over the second's lists */
+    int32_t *place[2]; /* [n] of the left and the right site */
+    int32_t *scratch;  /* [2(k + 1)] */
+    double *part;      /* [wishes, 2, CSIM_NEAR_SUMS] of a chunk */
+    csim__exact *sum;  /* [pairs, wishes, 2, CSIM_NEAR_SUMS] */
     int exponent;
 } lists;
+
+static int64_t lane_of(const lists *l, int site, int view, int metric)
+{
+    return ((int64_t)site * l->plan->views + view) * CSIM_METRICS + metric;
+}
 
 static bool is_wish(const csim_sweep_measure *m)
 {
     return (m->measure->needs & CSIM_NEEDS_NEIGHBOURS) != 0;
 }
 
-static wish wish_of(const csim_sweep_measure *m, int64_t n)
+/* The numbers of neighbours that a measure is asked for. */
+static int list_of(const csim_sweep_measure *m, int64_t n, int64_t *list)
 {
     const csim_neighbour_options *o = m->options;
-    return (wish){m->measure, o, o->metric, csim_neighbours(o->k, n)};
+    return is_wish(m) ? csim_neighbour_list(o->k, n, list) : 0;
+}
+
+/* The view of the rows that a measure takes, new if it is the first to. */
+static int view_of(csim__near_plan *plan, const csim_neighbour_options *o)
+{
+    double clamp = o->clamp > 0 ? o->clamp : 1;
+    int v = 0;
+    while (v < plan->views && plan->view[v].clamp != clamp) { v++; }
+    if (v == plan->views && v < CSIM__NEAR_VIEWS) {
+        plan->view[plan->views++] = (csim__near_view){.clamp = clamp};
+    }
+    return v;
+}
+
+static bool has_lists(const csim__near_view *view)
+{
+    int64_t all = 0;
+    for (int m = 0; m < CSIM_METRICS; m++) { all += view->k[m]; }
+    return all > 0;
 }
 
 csim__near_plan csim__sweep_near(const csim_sweep_options *options, int64_t n)
 {
-    csim__near_plan plan = {.measures = 0};
+    int64_t list[CSIM_NEIGHBOURS_MOST];
+    csim__near_plan plan = {.views = 1, .view = {{.clamp = 1}}};
     for (int i = 0; i < options->measure_count; i++) {
-        if (!is_wish(&options->measures[i])) { continue; }
-        wish t = wish_of(&options->measures[i], n);
-        plan.measures++;
-        plan.k[t.metric] = csim__max64(plan.k[t.metric], t.k);
-        plan.longest = csim__max64(plan.longest, t.k);
-        if (t.measure->needs & CSIM_NEEDS_LINKS) { plan.links[t.metric] = true; }
-        if (t.measure->needs & CSIM_NEEDS_ACROSS) { plan.across = t.k; }
+        const csim_sweep_measure *m = &options->measures[i];
+        const csim_neighbour_options *o = m->options;
+        int count = list_of(m, n, list), v;
+        if (count == 0 || (v = view_of(&plan, o)) == CSIM__NEAR_VIEWS) { continue; }
+        csim__near_view *view = &plan.view[v];
+        int64_t longest = list[count - 1];
+        plan.sums += count;
+        view->k[o->metric] = csim__max64(view->k[o->metric], longest);
+        plan.longest = csim__max64(plan.longest, longest);
+        if (m->measure->needs & CSIM_NEEDS_LINKS) { view->links[o->metric] = true; }
+        if (m->measure->needs & CSIM_NEEDS_ACROSS) { plan.across += count; }
     }
+    for (int v = 0; v < plan.views; v++) { plan.searches += has_lists(&plan.view[v]); }
     return plan;
 }
 
 csim_status csim__sweep_check_near(csim__sweep *w)
 {
     enum { LEAST = 4 }; /* fewer are refused for another reason */
-    int64_t n = csim_set_examples(w->sets[0]);
+    int64_t n = csim_set_examples(w->sets[0]), list[CSIM_NEIGHBOURS_MOST];
     for (int i = 0; i < w->options->measure_count; i++) {
         const csim_sweep_measure *m = &w->options->measures[i];
-        if (!is_wish(m) || n < LEAST || wish_of(m, n).k > 0) { continue; }
+        if (!is_wish(m) || n < LEAST || list_of(m, n, list) > 0) { continue; }
         const csim_neighbour_options *o = m->options;
         return csim__fail(w->ctx, CSIM_E_USAGE,
-                          "--%s.k: found %.15g, expected a whole number of neighbours from 1 to "
+                          "--%s.k: found '%.80s', expected a whole number of neighbours from 1 to "
                           "%lld, as there are %lld examples, or a share of them, below 1, that is "
-                          "1 neighbour or more",
-                          m->measure->name, o->k, (long long)n - 1, (long long)n);
+                          "1 neighbour or more; or up to %d of these, ascending, joined by ','",
+                          m->measure->name, o->k != NULL ? o->k : "", (long long)n - 1,
+                          (long long)n, CSIM_NEIGHBOURS_MOST);
     }
     return CSIM_OK;
 }
 
 /* ---- lists ---- */
 
-/* This rank's rows of a site as they are in its file; no digit of them is lost by centring. */
-static csim_status read_rows(lists *l, const csim__site *site)
-{
-    const csim_shard *shard = &l->w->shard;
-    csim_status st = CSIM_OK;
-    csim__phase_begin(l->w->ctx, "read");
-    for (int64_t c = shard->first; st == CSIM_OK && c < shard->first + shard->count; c++) {
-        int64_t row = csim__chunk_row(shard, c), rows = csim__chunk_rows(shard, c);
-        st = csim_set_read(site->set, site->index, row, rows,
-                           l->rows + (row - shard->row0) * site->d);
-    }
-    csim__phase_end(l->w->ctx, 0, (double)(shard->rows * site->d) * sizeof(double));
-    return csim__vote(l->w->ctx, st);
-}
-
-static csim_status search(lists *l, int s)
+/* The lists of a site of one view of its rows. */
+static csim_status search(lists *l, int s, int v)
 {
     csim__sweep *w = l->w;
     const csim__site *site = &w->site[s];
-    csim_status st = read_rows(l, site);
+    const csim__near_view *view = &l->plan->view[v];
+    int64_t lane = lane_of(l, s, v, 0);
+    csim_status st = csim__raw_rows(w->ctx, &w->shard, site, l->rows);
+    if (st == CSIM_OK && view->clamp < 1) {
+        st = csim__clamp(w->ctx, &w->shard, site->d, view->clamp, l->rows);
+    }
     if (st == CSIM_OK) {
-        st = csim__neighbours(w->ctx, &w->shard, site->d, l->rows, l->plan->k, &w->meter,
-                              l->near + s * CSIM_METRICS);
+        st = csim__neighbours(w->ctx, &w->shard, site->d, l->rows, view->k, &w->meter,
+                              l->near + lane);
     }
     for (int m = 0; st == CSIM_OK && m < CSIM_METRICS; m++) {
-        int at = s * CSIM_METRICS + m;
-        if (l->plan->links[m]) {
-            st = csim__links_make(w->ctx, &w->shard, &l->near[at], &l->links[at]);
+        if (view->links[m]) {
+            st = csim__links_make(w->ctx, &w->shard, &l->near[lane + m], &l->links[lane + m]);
         }
+    }
+    return st;
+}
+
+static csim_status search_site(lists *l, int s)
+{
+    csim_status st = CSIM_OK;
+    for (int v = 0; st == CSIM_OK && v < l->plan->views; v++) {
+        if (has_lists(&l->plan->view[v])) { st = search(l, s, v); }
     }
     return st;
 }
@@ -126,16 +161,19 @@ static csim_status cross(lists *l, int s)
         int other = c->left == s ? c->right : c->left;
         double **to = &l->across[(int64_t)s * w->count + other];
         if (w->site[other].unfit != CSIM_NOTE_NONE) { continue; }
-        CSIM_TRY(csim__alloc(w->ctx, 2 * w->shard.rows, sizeof **to, "distances", to));
-        others[count] = &l->near[other * CSIM_METRICS + CSIM_COSINE];
+        CSIM_TRY(
+            csim__alloc(w->ctx, 2 * l->plan->across * w->shard.rows, sizeof **to, "distances", to));
+        others[count] = &l->near[lane_of(l, other, 0, CSIM_COSINE)];
         sums[count++] = *to;
     }
 done:
     st = csim__vote(w->ctx, st);
-    if (st == CSIM_OK && count > 0) { st = read_rows(l, &w->site[s]); }
     if (st == CSIM_OK && count > 0) {
-        st = csim__across(w->ctx, &w->shard, w->site[s].d, l->rows, l->plan->across, others, count,
-                          sums);
+        st = csim__raw_rows(w->ctx, &w->shard, &w->site[s], l->rows);
+    }
+    if (st == CSIM_OK && count > 0) {
+        st = csim__across(w->ctx, &w->shard, w->site[s].d, l->rows, l->across_k, l->plan->across,
+                          others, count, sums);
     }
     csim__free(w->ctx, &sums);
     csim__free(w->ctx, &others);
@@ -145,10 +183,10 @@ done:
 /* ---- sums over the examples ---- */
 
 /* One side of an example, for lists as long as the longest; the caller shortens them. */
-static void take_side(const lists *l, int side, int s, int metric, int64_t row, csim_near *out)
+static void take_side(const lists *l, int side, int64_t lane, int64_t row, csim_near *out)
 {
-    const csim__near *near = &l->near[s * CSIM_METRICS + metric];
-    const csim__links *links = &l->links[s * CSIM_METRICS + metric];
+    const csim__near *near = &l->near[lane];
+    const csim__links *links = &l->links[lane];
     out->index[side] = near->index + row * near->k;
     out->distance[side] = near->distance + row * near->k;
     out->place[side] = l->place[side];
@@ -179,25 +217,25 @@ static void stamp(int32_t *place, const int32_t *index, int64_t k, bool on)
     for (int64_t m = 0; m < k; m++) { place[index[m]] = on ? (int32_t)(m + 1) : 0; }
 }
 
-/* All measures of one metric, one example of one pair. */
-static void take_example(lists *l, const csim__couple *c, int metric, int64_t row)
+/* All measures of one view and metric, one example of one pair. */
+static void take_example(lists *l, const csim__couple *c, int v, int metric, int64_t row)
 {
     csim__sweep *w = l->w;
-    int64_t k = l->plan->k[metric];
+    int64_t k = l->plan->view[v].k[metric];
     csim_near near = {.n = w->shard.n, .scratch = l->scratch};
-    take_side(l, 0, c->left, metric, row, &near);
-    take_side(l, 1, c->right, metric, row, &near);
+    take_side(l, 0, lane_of(l, c->left, v, metric), row, &near);
+    take_side(l, 1, lane_of(l, c->right, v, metric), row, &near);
     const double *over[2] = {l->across[(int64_t)c->left * w->count + c->right],
                              l->across[(int64_t)c->right * w->count + c->left]};
-    for (int side = 0; side < 2; side++) {
-        near.across[side] = over[side] != NULL ? over[side] + 2 * row : NULL;
-        stamp(l->place[side], near.index[side], k, true);
-    }
+    for (int side = 0; side < 2; side++) { stamp(l->place[side], near.index[side], k, true); }
     for (int i = 0; i < l->wishes; i++) {
         const wish *t = &l->wish[i];
         double *part = l->part + 2 * i * CSIM_NEAR_SUMS;
-        if (t->metric != metric) { continue; }
+        if (t->view != v || t->metric != metric) { continue; }
         near.k = t->k;
+        for (int side = 0; side < 2 && t->across >= 0; side++) {
+            near.across[side] = over[side] + 2 * (row * l->plan->across + t->across);
+        }
         t->measure->example(&near, t->options, part);
         if (c->left == c->right || (t->measure->props & CSIM_SYMMETRIC)) { continue; }
         swap_sides(&near);
@@ -216,9 +254,10 @@ static void sum_pair(lists *l, int64_t pair)
         int64_t at = chunk * w->shard.chunk;
         int64_t rows = csim__chunk_rows(&w->shard, w->shard.first + chunk);
         memset(l->part, 0, (size_t)many * sizeof *l->part);
-        for (int metric = 0; metric < CSIM_METRICS; metric++) {
-            for (int64_t i = 0; l->plan->k[metric] > 0 && i < rows; i++) {
-                take_example(l, c, metric, at + i);
+        for (int lane = 0; lane < l->plan->views * CSIM_METRICS; lane++) {
+            int v = lane / CSIM_METRICS, metric = lane % CSIM_METRICS;
+            for (int64_t i = 0; l->plan->view[v].k[metric] > 0 && i < rows; i++) {
+                take_example(l, c, v, metric, at + i);
             }
         }
         for (int64_t i = 0; i < many; i++) {
@@ -248,20 +287,37 @@ static csim_status sum_pairs(lists *l)
 
 /* ---- the whole ---- */
 
+static void list_wishes(lists *l)
+{
+    const csim_sweep_options *o = l->w->options;
+    csim__near_plan plan = *l->plan; /* which has all views */
+    int64_t list[CSIM_NEIGHBOURS_MOST];
+    int across = 0;
+    for (int i = 0; i < o->measure_count; i++) {
+        const csim_sweep_measure *m = &o->measures[i];
+        const csim_neighbour_options *options = m->options;
+        int count = list_of(m, l->w->shard.n, list);
+        for (int k = 0; k < count; k++) {
+            wish *t = &l->wish[l->wishes++];
+            *t = (wish){m->measure, options, view_of(&plan, options), options->metric, list[k], -1};
+            if (!(m->measure->needs & CSIM_NEEDS_ACROSS)) { continue; }
+            l->across_k[across] = list[k];
+            t->across = across++;
+        }
+    }
+}
+
 static csim_status start(lists *l)
 {
     csim__sweep *w = l->w;
     csim_context *ctx = w->ctx;
     double n = (double)w->shard.n;
-    int64_t widest = 0, lanes = (int64_t)w->count * CSIM_METRICS, sums;
+    int64_t widest = 0, lanes, sums;
     csim_status st = CSIM_OK;
-    l->plan = &w->plan.near;
+    lanes = lane_of(l, w->count, 0, 0);
     l->exponent = csim__exact_exponent(2 * n * n * n);
-    CSIM_TRY(csim__alloc(ctx, w->options->measure_count, sizeof *l->wish, "measures", &l->wish));
-    for (int i = 0; i < w->options->measure_count; i++) {
-        const csim_sweep_measure *m = &w->options->measures[i];
-        if (is_wish(m)) { l->wish[l->wishes++] = wish_of(m, w->shard.n); }
-    }
+    CSIM_TRY(csim__alloc(ctx, l->plan->sums, sizeof *l->wish, "measures", &l->wish));
+    list_wishes(l);
     sums = (int64_t)l->wishes * 2 * CSIM_NEAR_SUMS;
     for (int s = 0; s < w->count; s++) { widest = csim__max64(widest, w->site[s].d); }
     CSIM_TRY(csim__alloc(ctx, w->shard.rows * widest, sizeof(double), "rows of a site", &l->rows));
@@ -285,7 +341,7 @@ done:
 static void release(lists *l)
 {
     csim__sweep *w = l->w;
-    for (int i = 0; i < w->count * CSIM_METRICS; i++) {
+    for (int64_t i = 0; i < lane_of(l, w->count, 0, 0); i++) {
         if (l->near != NULL) { csim__near_clear(w->ctx, &l->near[i]); }
         if (l->links != NULL) { csim__links_clear(w->ctx, &l->links[i]); }
     }
@@ -306,10 +362,10 @@ static void release(lists *l)
 
 csim_status csim__sweep_neighbours(csim__sweep *w)
 {
-    lists l = {.w = w};
+    lists l = {.w = w, .plan = &w->plan.near};
     csim_status st = csim__vote(w->ctx, start(&l));
     for (int s = 0; st == CSIM_OK && s < w->count; s++) {
-        if (w->site[s].unfit == CSIM_NOTE_NONE) { st = search(&l, s); }
+        if (w->site[s].unfit == CSIM_NOTE_NONE) { st = search_site(&l, s); }
     }
     for (int s = 0; st == CSIM_OK && l.plan->across > 0 && s < w->count; s++) {
         if (w->site[s].unfit == CSIM_NOTE_NONE) { st = cross(&l, s); }

@@ -116,7 +116,7 @@ static void count_flops(const csim__problem *p, csim__plan *plan)
                q = (double)csim__min64(p->width[i], p->n);
         if (plan->basis[i]) { plan->flops += 5 * n * d * q + 25 * d * d * q; }
         if (plan->tiled[i]) { plan->flops += n * n * d; }
-        if (p->near.measures > 0) { plan->flops += n * n * d; }
+        if (p->near.sums > 0) { plan->flops += n * n * d * p->near.searches; }
         plan->flops += csim__plan_kernel_flops(p, d);
     }
     plan->flops += csim__plan_spectra(p, plan) * 4.0 / 3 * pow((double)p->n, 3);

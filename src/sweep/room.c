@@ -217,7 +217,7 @@ static void put_rows(const csim__problem *p, const csim__plan *plan, const csim_
     put(room, CSIM__ROOM_PAIRS,
         sites * sites * (int64_t)sizeof(csim__planned) +
             plan->count * (int64_t)(sizeof(csim__row_sums) + sizeof(double)) +
-            plan->count * plan->near.measures * 2 * CSIM_NEAR_SUMS * WORD + under_way +
+            plan->count * plan->near.sums * 2 * CSIM_NEAR_SUMS * WORD + under_way +
             (plan->kernels.measures > 0
                  ? plan->count * plan->kernels.columns * (int64_t)sizeof(csim__matrices)
                  : 0),
@@ -253,15 +253,23 @@ static void put_neighbours(const csim__problem *p, const csim__plan *plan,
 {
     const csim__stage NEIGHBOURS = CSIM__STAGE_NEIGHBOURS;
     const csim__near_plan *near = &plan->near;
-    int64_t rows = shard->rows, sums = (int64_t)near->measures * 2 * CSIM_NEAR_SUMS, links = 0;
-    if (near->measures == 0) { return; }
-    for (int m = 0; m < CSIM_METRICS; m++) { links += near->links[m] ? rows * near->k[m] : 0; }
-    int64_t search = csim__neighbours_bytes(shard, s->widest, near->k);
-    /* links on their way and as they came, with whom they are of */
-    search = csim__max64(search, links * 2 * ((int64_t)sizeof(csim__link) + 4));
-    int64_t lists =
-        csim__near_bytes(shard, near->k) + WORD * rows + links * (int64_t)sizeof(csim__link);
-    int64_t pairs = near->across > 0 ? 2 * plan->count : 0;
+    int64_t rows = shard->rows, sums = (int64_t)near->sums * 2 * CSIM_NEAR_SUMS;
+    int64_t search = 0, lists = 0;
+    if (near->sums == 0) { return; }
+    for (int v = 0; v < near->views; v++) {
+        const csim__near_view *view = &near->view[v];
+        int64_t turned = 0;
+        for (int m = 0; m < CSIM_METRICS; m++) { turned += view->links[m] ? rows * view->k[m] : 0; }
+        search = csim__max64(search, csim__neighbours_bytes(shard, s->widest, view->k));
+        /* links on their way and as they came, with whom they are of */
+        search = csim__max64(search, turned * 2 * ((int64_t)sizeof(csim__link) + 4));
+        lists += csim__near_bytes(shard, view->k) + (turned > 0 ? WORD * rows : 0) +
+                 turned * (int64_t)sizeof(csim__link);
+    }
+    if (near->across > 0) { /* a chunk that all ranks are shown */
+        search = csim__max64(search, WORD * (shard->chunk * (s->widest + 1) + rows));
+    }
+    int64_t pairs = 2 * (int64_t)near->across * plan->count;
     put(room, CSIM__ROOM_SEARCH, WORD * rows * s->widest + search, NEIGHBOURS, NEIGHBOURS);
     put(room, CSIM__ROOM_LISTS,
         p->sites * lists + pairs * 2 * WORD * rows + 8 * p->n + 2 * WORD * sums * plan->count,

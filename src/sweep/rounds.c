@@ -90,7 +90,7 @@ static void finish_pair(csim__sweep *w, const csim__planned *p, csim_pair *pair)
 static const double *near_of(const csim__sweep *w, int64_t pair)
 {
     if (w->near_sums == NULL) { return NULL; }
-    return w->near_sums + pair * w->plan.near.measures * 2 * CSIM_NEAR_SUMS;
+    return w->near_sums + pair * w->plan.near.sums * 2 * CSIM_NEAR_SUMS;
 }
 
 /* What kernels of a pair came to, NULL if no measure takes any. */

@@ -43,7 +43,7 @@ static csim_status make_plan(csim__sweep *w)
                        .sites = w->count,
                        .width = width,
                        .wanted = wanted,
-                       .values = (int64_t)w->cells.rows * w->cells.cols * w->cells.measures,
+                       .values = (int64_t)w->cells.rows * w->cells.cols * w->cells.planes,
                        .needs = w->needs,
                        .heavy = heavy,
                        .single = w->options->precision == CSIM_SINGLE_PRECISION,
