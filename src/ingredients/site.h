@@ -45,7 +45,6 @@ typedef struct csim__site {
     double self_hollow;    /* the same of K̂ (gram.h), once known */
     bool tiled;            /* self_hollow comes from tiles and has lost no digits */
     double spread;         /* mean cosine of the rows, as read, with their mean; NaN: it is 0 */
-    double median[2];      /* of distances, by bandwidth-diagonal; NaN: not computed */
     csim_note unfit;       /* too large or too small for double precision: held as zeros */
     int64_t rank;          /* directions kept in basis; −1 = not computed */
     csim__basis basis;     /* centred */

@@ -1,5 +1,4 @@
 /* The sweep: what is asked for, what was saved of it, tile after tile of the rest, the results. */
-#include <math.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -57,7 +56,6 @@ static csim_status list_sites(csim__sweep *w)
                                       .layer = info->name,
                                       .n = csim_set_examples(w->sets[s]),
                                       .d = info->d,
-                                      .median = {NAN, NAN},
                                       .rank = -1};
         }
     }
