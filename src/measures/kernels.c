@@ -310,7 +310,7 @@ static csim_status conc_diff(csim_pair *pair, const void *options, csim_value *o
 #define DISTANCE_PROPS                                                                             \
     (CSIM_SYMMETRIC | CSIM_INVARIANT_ROTATION | CSIM_INVARIANT_TRANSLATION |                       \
      CSIM_INVARIANT_PERMUTATION)
-#define WANG "Wang et al. 2022, Understanding Failures of Measures of Representational Similarity"
+#define WANG "Wang et al. 2022, Towards Understanding the Instability of Network Embedding"
 
 const csim_measure csim__measure_cka_rbf = {
     .name = "cka_rbf",
@@ -378,7 +378,7 @@ const csim_measure csim__measure_distcorr = {
 const csim_measure csim__measure_rsm_diff = {
     .name = "rsm_diff",
     .doc = "spectral norm of the difference of the matrices of Euclidean distances",
-    .cite = "Klabunde et al. 2025, Similarity of Neural Network Models",
+    .cite = "Klabunde et al. 2025, Similarity of Neural Network Models: A Survey",
     .needs = CSIM_NEEDS_KERNELS,
     .props = CSIM_DISTANCE | DISTANCE_PROPS,
     .finish = rsm_diff,
@@ -406,7 +406,9 @@ const csim_measure csim__measure_conc_diff = {
 const csim_measure csim__measure_unif_diff = {
     .name = "unif_diff",
     .doc = "difference of the logarithms of the mean exp(-2 |x_i - x_j|^2) over all pairs",
-    .cite = WANG,
+    .cite =
+        "Wang and Isola 2020, Understanding Contrastive Representation Learning through Alignment "
+        "and Uniformity on the Hypersphere",
     .needs = CSIM_NEEDS_KERNELS,
     .props = CSIM_DISTANCE | DISTANCE_PROPS,
     .finish = unif_diff,
