@@ -74,8 +74,8 @@ class Kernels(unittest.TestCase):
         x, y = layers(90, 9, 7, 2)
         for inner in ("correlation", "euclidean", "cosine"):
             for outer in ("spearman", "pearson", "cosine", "kendall"):
-                self.agree(x, y, ["rsa"], "--rsa.inner", inner, "--rsa.outer", outer, ranks=2,
-                           inner=inner, outer=outer)
+                self.agree(x, y, ["rsa"], "--rsa.inner", inner, "--rsa.outer", outer,
+                           ranks=2 if outer == "kendall" else None, inner=inner, outer=outer)
         kernels = ["cka_rbf", "cka_rbf_debiased"]
         self.agree(x, y, kernels, "--bandwidth", "0.3", "--bandwidth-diagonal", "include",
                    bandwidth=0.3, diagonal="include")
@@ -146,6 +146,11 @@ class Kernels(unittest.TestCase):
         self.assertEqual((self.note["rsa"], self.note["rsm_diff"]), ("over_memory_limit",) * 2)
         self.assertEqual((self.status["rsa"], self.status["rsm_diff"]), (UNDEFINED,) * 2)
         self.assertEqual([small[m] for m in measures[2:]], [whole[m] for m in measures[2:]])
+        found = self.sweep(x, y, measures, "--memory", "12M", "--rsa.sample", "301")["rsa"]
+        self.assertEqual(self.note["rsa"], "sampled")
+        step = np.arange(301) * 900 // 301
+        self.assertLess(abs(found - reference.rsa(x[step], y[step], "correlation", "spearman")), 1e-10)
+        self.assertEqual(self.sweep(x, y, ["rsa"], "--rsa.sample", "301", ranks=3)["rsa"], found)
         done = run("plan", "sweep", "x.npy", "y.npy", "--measures", "rsa", "--memory", "200M")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("distances of all pairs of examples", done.stdout)
@@ -156,6 +161,7 @@ class Kernels(unittest.TestCase):
         np.save("y.npy", y)
         for words, part in ((["--precision", "single"], "needs double precision"),
                             (["--cka_rbf.bandwidth", "0"], "bandwidth"),
+                            (["--rsa.outer", "pearson", "--rsa.sample", "9"], "--rsa.sample"),
                             (["--rsa.outer", "tau"], "kendall")):
             done = run("sweep", "x.npy", "y.npy", "--measures", "cka_rbf,rsa", "-o", "no.nc", *words)
             self.assertNotEqual(done.returncode, 0)

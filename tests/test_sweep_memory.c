@@ -45,7 +45,7 @@ static bool fail_at(csim_context *ctx, const sweep_case *c, const char *folder, 
 
 static void every_allocation(csim_context *ctx, const char *measures, int n, int d)
 {
-    enum { BEFORE = 60, STRIDE = 7 }; /* what the options of a case take; coprime to most loops */
+    enum { BEFORE = 90, STRIDE = 7 }; /* what the options of a case take; coprime to most loops */
     double *x[3];
     sweep_case c = {.measures = measures, .pairs = "all"};
     char folder[CASE_PATH];

@@ -69,7 +69,8 @@ enum csim_props {
     X(ALIKE, "all_alike", "all pairs of examples are equally far: nothing to compare")             \
     X(NO_ROOM, "over_memory_limit", "n x n distances do not fit the memory limit")                 \
     X(FEW, "no_full_batch", "fewer examples than one batch")                                       \
-    X(ZERO_MEAN, "zero_mean", "the mean of the examples is 0: it has no direction")
+    X(ZERO_MEAN, "zero_mean", "the mean of the examples is 0: it has no direction")                \
+    X(SAMPLED, "sampled", "of a sample of the examples")
 
 #define CSIM_NOTE_ENUM(name, flag, text) CSIM_NOTE_##name,
 typedef enum csim_note { CSIM_NOTE_LIST(CSIM_NOTE_ENUM) CSIM_NOTE_COUNT } csim_note;
@@ -140,6 +141,7 @@ typedef struct csim_kernel {
     double sigma;     /**< σ itself; 0: by bandwidth */
     int diagonal;     /**< 1: the median is over all n² entries, the zeros of the diagonal too */
     int64_t batch;    /**< examples of a batch */
+    int64_t sample; /**< so many examples at even steps stand for all; 0: all. By ranks or order */
 } csim_kernel;
 
 /** Numbers of neighbours in one list at most. */

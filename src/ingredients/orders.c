@@ -83,7 +83,7 @@ typedef struct counting {
 static csim_status gather(counting *w, const double *value, int side, int owner)
 {
     csim__triangles *t = w->t;
-    bool here = t->shard->rank == owner;
+    bool here = t->shard.rank == owner;
     double *all = (double *)(void *)w->other;
     int code = MPI_Gatherv(value, (int)t->length, MPI_DOUBLE, here ? all : NULL, w->count, w->start,
                            MPI_DOUBLE, owner, csim_context_comm(t->ctx));
@@ -101,12 +101,12 @@ static csim_status gather(counting *w, const double *value, int side, int owner)
 static csim_status start(counting *w, int64_t count)
 {
     csim__triangles *t = w->t;
-    int size = t->shard->size, length, ignore;
+    int size = t->shard.size, length, ignore;
     csim_status st = CSIM_OK;
     CSIM_TRY(csim__int(t->ctx, t->all, "distances of all examples", &ignore));
     CSIM_TRY(csim__alloc(t->ctx, size, sizeof *w->count, "counts", &w->count));
     CSIM_TRY(csim__alloc(t->ctx, size, sizeof *w->start, "counts", &w->start));
-    if (t->shard->rank < count) {
+    if (t->shard.rank < count) {
         CSIM_TRY(csim__alloc(t->ctx, t->all, sizeof *w->list, "ranks", &w->list));
         CSIM_TRY(csim__alloc(t->ctx, t->all, sizeof *w->other, "ranks", &w->other));
     }
@@ -125,7 +125,7 @@ csim_status csim__triangles_orders(csim__triangles *t, const double *const *valu
                                    const csim__twosome *pairs, int64_t count, int64_t *out)
 {
     counting w = {.t = t};
-    int size = t->shard->size, rank = t->shard->rank;
+    int size = t->shard.size, rank = t->shard.rank;
     csim_status st = csim__vote(t->ctx, start(&w, count));
     memset(out, 0, (size_t)(3 * count) * sizeof *out);
     csim__phase_begin(t->ctx, "orders");

@@ -7,8 +7,10 @@
 
 csim__keyed *csim__sort_keyed(csim__keyed *list, csim__keyed *other, int64_t count)
 {
-    enum { BITS = 11, DIGITS = 1 << BITS };
-    int64_t start[DIGITS + 1];
+    enum { BITS = 8, DIGITS = 1 << BITS };
+    int64_t start[DIGITS + 1], rising = 1;
+    while (rising < count && list[rising - 1].key <= list[rising].key) { rising++; }
+    if (rising >= count) { return list; }
     for (int shift = 0; shift < 64; shift += BITS) {
         memset(start, 0, sizeof start);
         for (int64_t i = 0; i < count; i++) { start[(list[i].key >> shift) % DIGITS + 1]++; }
@@ -79,7 +81,7 @@ static void find_runs(ranking *w)
 /* Borders of the ranges: the same number of samples lie in each. */
 static csim_status split_keys(ranking *w)
 {
-    int size = w->t->shard->size, many = SAMPLES * size;
+    int size = w->t->shard.size, many = SAMPLES * size;
     uint64_t sample[SAMPLES], *all = NULL;
     csim__keyed *list = NULL, *other = NULL;
     csim_status st = CSIM_OK;
@@ -111,7 +113,7 @@ done:
 /* Who gets how many of whose runs. */
 static csim_status count_runs(ranking *w)
 {
-    int size = w->t->shard->size;
+    int size = w->t->shard.size;
     csim_status st = csim__int(w->t->ctx, w->runs, "distances of a rank", &w->out[0]);
     memset(w->out, 0, (size_t)size * sizeof *w->out);
     for (int64_t i = 0, r = 0; st == CSIM_OK && i < w->runs; i++) {
@@ -143,7 +145,7 @@ static csim_status count_before(ranking *w, int64_t *before)
     csim_status st = csim__mpi(
         w->t->ctx, MPI_Exscan(&mine, before, 1, MPI_INT64_T, MPI_SUM, csim_context_comm(w->t->ctx)),
         "counts of distances");
-    if (w->t->shard->rank == 0) { *before = 0; } /* what it has received is undefined */
+    if (w->t->shard.rank == 0) { *before = 0; } /* what it has received is undefined */
     return st;
 }
 
@@ -201,7 +203,7 @@ static csim_status start(ranking *w)
 {
     csim_context *ctx = w->t->ctx;
     int64_t length = w->t->length;
-    int size = w->t->shard->size;
+    int size = w->t->shard.size;
     csim_status st = CSIM_OK;
     for (int i = 0; i < 2; i++) {
         CSIM_TRY(csim__alloc(ctx, length, sizeof *w->work[i], "distances", &w->work[i]));

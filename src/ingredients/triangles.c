@@ -31,14 +31,15 @@ static int64_t most_patches(const csim_shard *shard)
     return shard->count * shard->chunks * side * side;
 }
 
-csim_status csim__triangles_start(csim_context *ctx, const csim_shard *shard, csim__triangles *t)
+csim_status csim__triangles_start(csim_context *ctx, int64_t examples, csim__triangles *t)
 {
-    *t = (csim__triangles){.ctx = ctx, .shard = shard, .all = shard->n * (shard->n - 1) / 2};
+    *t = (csim__triangles){.ctx = ctx, .all = examples * (examples - 1) / 2};
     csim__ring_task task = {.user = t, .tile = note_tile};
-    t->room = most_patches(shard);
+    t->shard = csim__shard(examples, csim_context_rank(ctx), csim_context_size(ctx));
+    t->room = most_patches(&t->shard);
     csim_status st = csim__alloc(ctx, t->room, sizeof *t->patch, "tiles of a rank", &t->patch);
     st = csim__vote(ctx, st);
-    return st == CSIM_OK ? csim__vote(ctx, csim__ring(ctx, shard, &task)) : st;
+    return st == CSIM_OK ? csim__vote(ctx, csim__ring(ctx, &t->shard, &task)) : st;
 }
 
 void csim__triangles_clear(csim__triangles *t)
@@ -83,10 +84,24 @@ static void take_tile(void *user, const csim__tile *tile)
     csim__meter_add(f->meter, "distances", 2.0 * (double)f->d * p->m * p->n);
 }
 
+/* Rows of this rank's share of the examples, or of a sample at even steps. */
+static csim_status read_rows(const csim__triangles *t, const csim__site *site, double *rows)
+{
+    const csim_shard *me = &t->shard;
+    int64_t whole = site->n / me->n, rest = site->n % me->n;
+    csim_status st = CSIM_OK;
+    if (me->n == site->n) { return csim__read_rows(t->ctx, me, site, rows); }
+    for (int64_t i = 0; st == CSIM_OK && i < me->rows; i++) {
+        int64_t at = me->row0 + i, row = at * whole + at * rest / me->n; /* ⌊at·n/sample⌋ */
+        st = csim_set_read(site->set, site->index, row, 1, rows + i * site->d);
+    }
+    return csim__vote(t->ctx, st);
+}
+
 csim_status csim__triangles_fill(csim__triangles *t, const csim__site *site, csim_matrix matrix,
                                  double *rows, double *value, csim__meter *meter)
 {
-    const csim_shard *me = t->shard;
+    const csim_shard *me = &t->shard;
     const void *const list[1] = {rows};
     double *square = NULL;
     filling f = {.t = t, .d = site->d, .matrix = matrix, .value = value, .meter = meter};
@@ -95,7 +110,7 @@ csim_status csim__triangles_fill(csim__triangles *t, const csim__site *site, csi
     CSIM_TRY(csim__calloc(t->ctx, me->count * me->chunk, sizeof *square, "row norms", &square));
 done:
     st = csim__vote(t->ctx, st);
-    if (st == CSIM_OK) { st = csim__read_rows(t->ctx, me, site, rows); }
+    if (st == CSIM_OK) { st = read_rows(t, site, rows); }
     if (st == CSIM_OK) {
         csim__phase_begin(t->ctx, "distances");
         if (matrix != CSIM_FAR) {
@@ -162,7 +177,7 @@ static int64_t strip_rows(const csim_shard *shard)
 static csim_status gather(csim__triangles *t, const double *a, const double *b, int owner,
                           double *strip, double *matrix)
 {
-    int64_t n = t->shard->n, step = strip_rows(t->shard);
+    int64_t n = t->shard.n, step = strip_rows(&t->shard);
     int code = MPI_SUCCESS;
     for (int64_t first = 0; code == MPI_SUCCESS && first < n; first += step) {
         int64_t rows = csim__min64(step, n - first);
@@ -177,7 +192,7 @@ static csim_status gather(csim__triangles *t, const double *a, const double *b, 
                 }
             }
         }
-        bool here = t->shard->rank == owner; /* every entry is one rank's: the others add 0 */
+        bool here = t->shard.rank == owner; /* every entry is one rank's: the others add 0 */
         code = MPI_Reduce(strip, here ? matrix + first * n : NULL, (int)(rows * n), MPI_DOUBLE,
                           MPI_SUM, owner, csim_context_comm(t->ctx));
     }
@@ -195,13 +210,13 @@ csim_status csim__triangles_spectra(csim__triangles *t, const double *const *val
                                     const csim__twosome *pairs, int64_t count, double *out,
                                     csim__meter *meter)
 {
-    int64_t n = t->shard->n;
-    int size = t->shard->size, rank = t->shard->rank, order;
+    int64_t n = t->shard.n;
+    int size = t->shard.size, rank = t->shard.rank, order;
     double *strip = NULL, *matrix = NULL, *w = NULL, cube = (double)n * (double)n * (double)n;
     csim_status st = CSIM_OK;
-    CSIM_TRY(csim__int(t->ctx, strip_rows(t->shard) * n, "rows of distances", &order));
+    CSIM_TRY(csim__int(t->ctx, strip_rows(&t->shard) * n, "rows of distances", &order));
     order = (int)n;
-    CSIM_TRY(csim__alloc(t->ctx, strip_rows(t->shard) * n, sizeof *strip, "distances", &strip));
+    CSIM_TRY(csim__alloc(t->ctx, strip_rows(&t->shard) * n, sizeof *strip, "distances", &strip));
     if (rank < count) {
         CSIM_TRY(csim__alloc(t->ctx, n * n, sizeof *matrix, "an n x n matrix", &matrix));
         CSIM_TRY(csim__alloc(t->ctx, n, sizeof *w, "eigenvalues", &w));

@@ -19,7 +19,7 @@ typedef struct csim__patch {
 /** What all triangles have in common. */
 typedef struct csim__triangles {
     csim_context *ctx;
-    const csim_shard *shard;
+    csim_shard shard;   /* of the sample, whose rows are dealt to the ranks anew */
     csim__patch *patch; /* [patches] */
     int64_t patches, room;
     int64_t length; /* entries of this rank */
@@ -27,14 +27,15 @@ typedef struct csim__triangles {
 } csim__triangles;
 
 /** Find out which tiles are this rank's. Collective; free with csim__triangles_clear(), also on error.
- *  CSIM_OK, CSIM_E_MEM, CSIM_E_MPI. */
-csim_status csim__triangles_start(csim_context *ctx, const csim_shard *shard, csim__triangles *t);
+ *  @param[in] examples  how many are compared
+ *  @return CSIM_OK, CSIM_E_MEM, CSIM_E_MPI; the same on every rank */
+csim_status csim__triangles_start(csim_context *ctx, int64_t examples, csim__triangles *t);
 void csim__triangles_clear(csim__triangles *t);
 
-/** The dissimilarities of a site, of rows as they are read: CSIM_FAR, CSIM_FAR_COSINE or
+/** The dissimilarities of a site, of rows as they are read, at even steps where fewer than all: CSIM_FAR, CSIM_FAR_COSINE or
  *  CSIM_FAR_CENTRED. One depends on its two rows alone, so pairs of equal rows tie exactly.
  *  Collective.
- *  @param[out] rows   [rows, d] scratch
+ *  @param[out] rows   [rows of the shard, d] scratch
  *  @param[out] value  [length]
  *  @return CSIM_OK, CSIM_E_IO, CSIM_E_MEM, CSIM_E_MPI; the same on every rank
  *  @note   n²d/P flops, at about a third of the speed of GEMM */

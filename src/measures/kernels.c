@@ -15,6 +15,7 @@ typedef struct rbf_options {
 
 typedef struct rsa_options {
     int inner, outer;
+    int64_t sample;
 } rsa_options;
 
 enum { SPEARMAN, PEARSON, COSINE, KENDALL }; /* outer */
@@ -46,6 +47,14 @@ static const csim_option rbf_table[] = {
     {.name = NULL}};
 
 static const csim_option rsa_table[] = {
+    {.name = "sample",
+     .kind = CSIM_OPTION_INT,
+     .offset = offsetof(rsa_options, sample),
+     .fallback = "0",
+     .min = 0,
+     .max = 1e15,
+     .metavar = "COUNT",
+     .help = "rank the dissimilarities of as many examples only, at even steps; 0: of all"},
     {.name = "inner",
      .kind = CSIM_OPTION_CHOICE,
      .offset = offsetof(rsa_options, inner),
@@ -100,7 +109,8 @@ static csim_kernel rsa_kernel(const void *options)
                                          [COSINE] = CSIM_BY_SUMS,
                                          [KENDALL] = CSIM_BY_ORDER};
     const rsa_options *o = options;
-    return (csim_kernel){.matrix = inner[o->inner], .compare = outer[o->outer]};
+    return (csim_kernel){
+        .matrix = inner[o->inner], .compare = outer[o->outer], .sample = o->sample};
 }
 
 static csim_kernel spectrum_kernel(const void *options)
@@ -245,6 +255,8 @@ static csim_status rsa(csim_pair *pair, const void *options, csim_value *out)
     bool zero_rows = pair->site[0]->zero_rows + pair->site[1]->zero_rows > 0;
     bool cosines = rsa_kernel(options).matrix == CSIM_FAR_COSINE;
     if (out->cell == CSIM_CELL_DONE && cosines && zero_rows) { out->note = CSIM_NOTE_ZERO_ROW; }
+    bool sampled = o->sample > 0 && o->sample < pair->site[0]->n;
+    if (out->cell == CSIM_CELL_DONE && sampled) { out->note = CSIM_NOTE_SAMPLED; }
     return st;
 }
 

@@ -176,11 +176,15 @@ static void kernels(const model *w)
     double n = (double)w->p->n, side = (double)csim__min64(w->shard.chunk, 512), busy = 0;
     double half = w->rows * n / 2, pairs = (double)w->plan->count, stored = 0, passes;
     double others = (w->p->size - 1) / 2.0, cube = n * n * n, bytes = 0;
-    double forms = 0;
+    double forms = 0, ranked = 0, ordered = 0;
     if (k->measures == 0) { return; }
-    for (int i = 0; i < CSIM_MATRICES; i++) {
-        stored += k->stored[i] && !k->no_room;
-        forms += k->forms[i];
+    for (int i = 0; i < CSIM_MATRICES; i++) { forms += k->forms[i]; }
+    for (int i = 0; i < k->stores && !k->no_room; i++) {
+        const csim__store *one = &k->store[i];
+        double share = pow((double)one->examples / n, 2); /* of what all examples would take */
+        stored += share;
+        ranked += one->ranked ? share : 0;
+        ordered += one->ordered ? share : 0;
     }
     passes = csim__kernel_views(k->forms) + (k->median[0] || k->median[1] ? 2 : 0);
     for (int i = 0; i < w->p->sites; i++) {
@@ -191,12 +195,12 @@ static void kernels(const model *w)
         busy += stored * w->rows * n * d / m->inner[0];
         /* a number of a tile: its square, its form and two sums, or a bin */
         busy += half * (passes * 16 + forms * 48) / m->memory;
-        /* ranks: six passes of a sort, there and back */
-        busy += half * stored * (k->ranked ? 6 * 32 + 64 : 8) / m->memory;
+        /* seven passes of a sort, there and back */
+        busy += half * ranked * (7 * 32 + 64) / m->memory;
         bytes += 8 * d * (passes + stored);
     }
-    busy += pairs * half * 2 * (forms + (k->ranked && !k->no_room)) / m->inner[0];
-    if (k->ordered && !k->no_room) { busy += pairs * half * log2(n * n / 2) * 32 / m->memory; }
+    busy += pairs * half * 2 * (forms + ranked) / m->inner[0];
+    busy += pairs * half * ordered * log2(n * n / 2) * 32 / m->memory;
     busy += ceil(csim__plan_spectra(w->p, w->plan) / w->p->size) * 4.0 / 3 * cube / m->eigen_values;
     double on_way = w->rows * others * bytes / w->bandwidth +
                     others * (double)w->shard.count * w->p->sites * (passes + stored) * w->latency;

@@ -52,6 +52,41 @@ static int first_with(const csim_sweep_options *o, int m, const csim_kernel *ker
     return m;
 }
 
+/* Distances of a measure that stores them, with others of the same examples. */
+static void add_store(csim__kernel_plan *plan, const csim_kernel *k, int64_t n)
+{
+    int64_t examples = k->sample > 0 && k->sample < n ? k->sample : n;
+    int i = 0, most = (int)(sizeof plan->store / sizeof *plan->store);
+    while (i < plan->stores &&
+           (plan->store[i].matrix != k->matrix || plan->store[i].examples != examples)) {
+        i++;
+    }
+    if (i == most) { return; }
+    csim__store *s = &plan->store[i];
+    plan->stores += i == plan->stores;
+    s->matrix = k->matrix;
+    s->examples = examples;
+    s->spectrum = s->spectrum || k->compare == CSIM_BY_SPECTRUM;
+    s->ordered = s->ordered || k->compare == CSIM_BY_ORDER;
+    s->ranked = s->ranked || k->compare != CSIM_BY_SPECTRUM;
+}
+
+csim_status csim__sweep_check_kernels(csim__sweep *w)
+{
+    enum { LEAST = 4 };
+    csim_kernel k;
+    for (int i = 0; i < w->options->measure_count; i++) {
+        const csim_sweep_measure *m = &w->options->measures[i];
+        if (!csim__sweep_takes(m, &k) || k.sample == 0) { continue; }
+        if (k.compare != CSIM_BY_SUMS && k.sample >= LEAST) { continue; }
+        return csim__fail(w->ctx, CSIM_E_USAGE,
+                          "--%s.sample: found %lld, expected %d or more, and ranks: nothing else "
+                          "takes a sample",
+                          m->measure->name, (long long)k.sample, LEAST);
+    }
+    return CSIM_OK;
+}
+
 csim__kernel_plan csim__sweep_kernel_plan(const csim_sweep_options *o, int64_t n)
 {
     csim__kernel_plan plan = {.columns = o->measure_count};
@@ -63,10 +98,7 @@ csim__kernel_plan csim__sweep_kernel_plan(const csim_sweep_options *o, int64_t n
         if (by_tiles(&k) && first_with(o, m, &k) == m) { plan.forms[k.matrix]++; }
         if (k.matrix == CSIM_RBF && !(k.sigma > 0)) { plan.median[k.diagonal] = true; }
         if (k.matrix == CSIM_LINEAR && k.batch <= n) { plan.batch = k.batch; }
-        if (k.compare != CSIM_BY_SUMS) { plan.stored[k.matrix] = true; }
-        plan.spectrum = plan.spectrum || k.compare == CSIM_BY_SPECTRUM;
-        plan.ordered = plan.ordered || k.compare == CSIM_BY_ORDER;
-        plan.ranked = plan.ranked || k.compare == CSIM_BY_RANKS || k.compare == CSIM_BY_ORDER;
+        if (k.compare != CSIM_BY_SUMS) { add_store(&plan, &k, n); }
     }
     return plan;
 }

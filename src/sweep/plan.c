@@ -96,14 +96,20 @@ double csim__plan_kernel_flops(const csim__problem *p, double d)
     const csim__kernel_plan *k = &p->kernels;
     double n = (double)p->n, passes = csim__kernel_views(k->forms);
     if (k->median[0] || k->median[1]) { passes += 2; }
-    for (int m = 0; m < CSIM_MATRICES && !k->no_room; m++) { passes += k->stored[m]; }
-    return n * d * (n * passes + (double)k->batch);
+    double flops = n * d * (n * passes + (double)k->batch);
+    for (int i = 0; i < k->stores && !k->no_room; i++) {
+        flops += d * pow((double)k->store[i].examples, 2);
+    }
+    return flops;
 }
 
 double csim__plan_spectra(const csim__problem *p, const csim__plan *plan)
 {
-    bool any = p->kernels.spectrum && !p->kernels.no_room;
+    bool any = false;
     double pairs = 0;
+    for (int i = 0; i < p->kernels.stores && !p->kernels.no_room; i++) {
+        any = any || p->kernels.store[i].spectrum;
+    }
     for (int64_t i = plan->selves; any && i < plan->count; i++) { pairs += plan->pairs[i].cell; }
     return pairs;
 }

@@ -26,16 +26,23 @@ typedef struct csim__near_plan {
     int across; /* of the sums those that take distances in the other site */
 } csim__near_plan;
 
+/** Distances that are stored after all. */
+typedef struct csim__store {
+    csim_matrix matrix;
+    int64_t examples;               /* all, or a sample */
+    bool ranked, spectrum, ordered; /* what for */
+} csim__store;
+
 /** Matrices of the examples that the measures of a sweep take together. */
 typedef struct csim__kernel_plan {
-    int measures, columns;          /* that take some; all measures of the sweep */
-    int forms[CSIM_MATRICES];       /* of each, those whose sums are made tile by tile */
-    bool median[2];                 /* of distances, by bandwidth-diagonal */
-    bool spread;                    /* of rows around their mean */
-    bool stored[CSIM_MATRICES];     /* distances that are stored after all */
-    bool ranked, spectrum, ordered; /* what for */
-    bool no_room;                   /* they do not fit the memory limit: nothing is stored */
-    int64_t batch;                  /* examples of a batch, 0: none */
+    int measures, columns;                /* that take some; all measures of the sweep */
+    int forms[CSIM_MATRICES];             /* of each, those whose sums are made tile by tile */
+    bool median[2];                       /* of distances, by bandwidth-diagonal */
+    bool spread;                          /* of rows around their mean */
+    csim__store store[2 * CSIM_MATRICES]; /* one after the other */
+    int stores;
+    bool no_room;  /* they do not fit the memory limit: nothing is stored */
+    int64_t batch; /* examples of a batch, 0: none */
 } csim__kernel_plan;
 
 /** What the planner is told. */

@@ -282,7 +282,7 @@ static void put_kernels(const csim__problem *p, const csim__plan *plan, const cs
 {
     const csim__stage KERNELS = CSIM__STAGE_KERNELS, DISTANCES = CSIM__STAGE_DISTANCES;
     const csim__kernel_plan *k = &plan->kernels;
-    int64_t sites = p->sites, cells = sites * sites;
+    int64_t sites = p->sites, cells = sites * sites, stored = 0;
     int64_t pass = csim__kernel_bytes(shard, p->sites, s->widths, s->widest, k->forms), forms = 0;
     for (int m = 0; m < CSIM_MATRICES; m++) { forms += k->forms[m]; }
     if (forms > 0) {
@@ -294,15 +294,17 @@ static void put_kernels(const csim__problem *p, const csim__plan *plan, const cs
         put(room, CSIM__ROOM_KERNELS, csim__max64(most, pass) + lists + 13 * sites + cells, KERNELS,
             KERNELS);
     }
-    if ((k->ranked || k->spectrum) && !k->no_room) {
-        csim__triangle_room t = csim__triangle_bytes(shard, s->widest);
-        int64_t most = csim__max64(
-            t.fill, csim__max64(k->spectrum ? t.spectra : 0,
-                                csim__max64(k->ranked ? t.rank : 0, k->ordered ? t.orders : 0)));
-        put(room, CSIM__ROOM_DISTANCES,
-            sites * t.each + WORD * shard->rows * s->widest + t.patches + most + 49 * cells,
-            DISTANCES, DISTANCES);
+    for (int i = 0; i < k->stores && !k->no_room; i++) {
+        const csim__store *one = &k->store[i];
+        csim_shard part = csim__shard(one->examples, shard->rank, shard->size);
+        csim__triangle_room t = csim__triangle_bytes(&part, s->widest);
+        int64_t most = csim__max64(t.fill, one->spectrum ? t.spectra : 0);
+        most = csim__max64(most, one->ranked ? t.rank : 0);
+        most = csim__max64(most, one->ordered ? t.orders : 0);
+        stored = csim__max64(stored, sites * t.each + WORD * part.rows * s->widest + t.patches +
+                                         most + 49 * cells);
     }
+    put(room, CSIM__ROOM_DISTANCES, stored, DISTANCES, DISTANCES);
     if (k->batch > 0) {
         put(room, CSIM__ROOM_BATCHES,
             csim__batch_bytes(p->sites, s->widest, k->batch) + (WORD + 1) * cells,

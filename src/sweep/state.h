@@ -154,6 +154,9 @@ csim_status csim__sweep_neighbours(csim__sweep *w);
 csim__kernel_plan csim__sweep_kernel_plan(const csim_sweep_options *options, int64_t n);
 bool csim__sweep_takes(const csim_sweep_measure *measure, csim_kernel *kernel);
 
+/** Check that samples are large enough, and of use. Local. CSIM_OK, CSIM_E_USAGE. */
+csim_status csim__sweep_check_kernels(csim__sweep *w);
+
 /** Sites that take part in the passes of a tile, and pairs whose cells are wanted, with every site of a
  *  pair itself. Local; csim__partners_clear(), also on error. CSIM_OK, CSIM_E_MEM. */
 typedef struct csim__partners {

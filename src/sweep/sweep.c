@@ -83,6 +83,7 @@ static csim_status prepare(csim__sweep *w)
     CSIM_TRY(list_sites(w));
     CSIM_TRY(csim__sweep_check_encoders(w));
     CSIM_TRY(csim__sweep_check_near(w));
+    CSIM_TRY(csim__sweep_check_kernels(w));
     CSIM_TRY(csim__cells_make(w->ctx, w->sets, w->set_count, w->options, &w->cells));
     CSIM_TRY(take_part(w));
     w->shard = csim__shard(csim_set_examples(w->sets[0]), csim_context_rank(w->ctx),
@@ -117,7 +118,7 @@ static void announce(csim__sweep *w)
             w->ctx, CSIM_LOG_WARNING,
             "the distances of all pairs of %lld examples, in two layers at a time, do not fit "
             "the memory limit: rsm_diff, and rsa by spearman or kendall, are undefined (more "
-            "ranks, a higher --memory, or --rsa.outer pearson)",
+            "ranks, a higher --memory, --rsa.sample, or --rsa.outer pearson)",
             (long long)w->shard.n);
     }
     if (w->shard.chunks < w->shard.size) {

@@ -142,8 +142,7 @@ static csim_status try_blocks(csim__sweep *w)
 /* Does any measure store distances? */
 static bool stores(const csim__sweep *w)
 {
-    csim__kernel_plan plan = csim__sweep_kernel_plan(w->options, w->shard.n);
-    return plan.ranked || plan.spectrum;
+    return csim__sweep_kernel_plan(w->options, w->shard.n).stores > 0;
 }
 
 /* The fewest blocks, of @p least or more, with which every tile fits. Distances are stored as long as

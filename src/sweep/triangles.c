@@ -11,7 +11,7 @@ typedef struct stored {
     csim__sweep *w;
     const csim__partners *p;
     csim__triangles t;
-    csim_matrix matrix;
+    const csim__store *store;
     double *rows;        /* [rows, widest] */
     double **value;      /* [count] of [t.length] */
     csim__twosome *pair; /* [pairs] wanted */
@@ -27,7 +27,8 @@ static csim_status start(stored *l)
     int64_t cells = (int64_t)l->p->count * l->p->count, widest = 0;
     csim_status st = CSIM_OK;
     for (int s = 0; s < l->p->count; s++) { widest = csim__max64(widest, l->p->site[s]->d); }
-    CSIM_TRY(csim__alloc(ctx, w->shard.rows * widest, sizeof(double), "rows of a site", &l->rows));
+    CSIM_TRY(
+        csim__alloc(ctx, l->t.shard.rows * widest, sizeof(double), "rows of a site", &l->rows));
     CSIM_TRY(csim__calloc(ctx, l->p->count, sizeof *l->value, "distances", &l->value));
     for (int s = 0; s < l->p->count; s++) {
         CSIM_TRY(csim__alloc(ctx, l->t.length, sizeof(double), "distances", &l->value[s]));
@@ -50,19 +51,6 @@ static void release(stored *l)
     csim__free(ctx, &l->product);
     csim__free(ctx, &l->norm);
     csim__free(ctx, &l->order);
-}
-
-/* Is there a measure that compares these distances so? */
-static bool wanted(const stored *l, csim_compare compare)
-{
-    csim_kernel k;
-    for (int m = 0; m < l->w->options->measure_count; m++) {
-        if (csim__sweep_takes(&l->w->options->measures[m], &k) && k.matrix == l->matrix &&
-            k.compare == compare) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* Pairs of different sites, or of all. */
@@ -94,9 +82,11 @@ static void hand_out(stored *l, csim_compare compare)
         int a = l->p->place[c->left], b = l->p->place[c->right];
         csim_kernel k;
         if (!csim__sweep_takes(&w->options->measures[i % measures], &k) || a < 0 || b < 0 ||
-            k.matrix != l->matrix || k.compare != compare || !l->p->wanted[a * count + b]) {
+            k.matrix != l->store->matrix || k.compare != compare || !l->p->wanted[a * count + b]) {
             continue;
         }
+        bool all = k.sample == 0 || k.sample >= w->shard.n;
+        if ((all ? w->shard.n : k.sample) != l->store->examples) { continue; }
         csim__matrices *out = &w->matrices[i];
         if (compare == CSIM_BY_RANKS) {
             out->both.product = l->product[a * count + b];
@@ -118,25 +108,24 @@ static csim_status one_kind(stored *l)
 {
     csim__sweep *w = l->w;
     const double *const *value = (const double *const *)l->value;
-    bool ranks = wanted(l, CSIM_BY_RANKS), order = wanted(l, CSIM_BY_ORDER);
     csim_status st = CSIM_OK;
     for (int s = 0; s < l->p->count; s++) {
-        CSIM_TRY(
-            csim__triangles_fill(&l->t, l->p->site[s], l->matrix, l->rows, l->value[s], &w->meter));
+        CSIM_TRY(csim__triangles_fill(&l->t, l->p->site[s], l->store->matrix, l->rows, l->value[s],
+                                      &w->meter));
     }
-    if (wanted(l, CSIM_BY_SPECTRUM)) {
+    if (l->store->spectrum) {
         list_pairs(l, false);
         CSIM_TRY(csim__triangles_spectra(&l->t, value, l->pair, l->pairs, l->norm, &w->meter));
         hand_out(l, CSIM_BY_SPECTRUM);
     }
-    for (int s = 0; (ranks || order) && s < l->p->count; s++) {
+    for (int s = 0; l->store->ranked && s < l->p->count; s++) {
         CSIM_TRY(csim__triangles_rank(&l->t, l->value[s]));
     }
-    if (ranks) {
+    if (l->store->ranked) {
         CSIM_TRY(csim__triangles_products(&l->t, value, l->p->count, l->p->wanted, l->product));
         hand_out(l, CSIM_BY_RANKS);
     }
-    if (order) {
+    if (l->store->ordered) {
         list_pairs(l, true);
         CSIM_TRY(csim__triangles_orders(&l->t, value, l->pair, l->pairs, l->order));
         hand_out(l, CSIM_BY_ORDER);
@@ -161,18 +150,16 @@ static void excuse(csim__sweep *w)
 csim_status csim__sweep_triangles(csim__sweep *w, const csim__partners *p)
 {
     const csim__kernel_plan *plan = &w->plan.kernels;
-    stored l = {.w = w, .p = p};
     csim_status st = CSIM_OK;
     if (plan->no_room) { excuse(w); }
-    if (plan->no_room || !(plan->ranked || plan->spectrum)) { return CSIM_OK; }
-    st = csim__triangles_start(w->ctx, &w->shard, &l.t);
-    if (st == CSIM_OK) { st = csim__vote(w->ctx, start(&l)); }
-    for (int m = 0; st == CSIM_OK && m < CSIM_MATRICES; m++) {
-        l.matrix = (csim_matrix)m;
-        if (plan->stored[m]) { st = one_kind(&l); }
+    for (int i = 0; st == CSIM_OK && !plan->no_room && i < plan->stores; i++) {
+        stored l = {.w = w, .p = p, .store = &plan->store[i]};
+        st = csim__triangles_start(w->ctx, l.store->examples, &l.t);
+        if (st == CSIM_OK) { st = csim__vote(w->ctx, start(&l)); }
+        if (st == CSIM_OK) { st = one_kind(&l); }
+        release(&l);
+        csim__triangles_clear(&l.t);
     }
-    release(&l);
-    csim__triangles_clear(&l.t);
     return st;
 }
 
