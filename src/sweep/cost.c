@@ -179,8 +179,9 @@ static void kernels(const model *w)
     double forms = 0, ranked = 0, ordered = 0;
     if (k->measures == 0) { return; }
     for (int i = 0; i < CSIM_MATRICES; i++) { forms += k->forms[i]; }
-    for (int i = 0; i < k->stores && !k->no_room; i++) {
+    for (int i = 0; i < k->stores; i++) {
         const csim__store *one = &k->store[i];
+        if (one->left_out) { continue; }
         double share = pow((double)one->examples / n, 2); /* of what all examples would take */
         stored += share;
         ranked += one->ranked ? share : 0;

@@ -87,7 +87,7 @@ csim_status csim__sweep_check_kernels(csim__sweep *w)
     return CSIM_OK;
 }
 
-csim__kernel_plan csim__sweep_kernel_plan(const csim_sweep_options *o, int64_t n)
+csim__kernel_plan csim__sweep_kernel_plan(const csim_sweep_options *o, int64_t n, int no_room)
 {
     csim__kernel_plan plan = {.columns = o->measure_count};
     csim_kernel k;
@@ -99,6 +99,9 @@ csim__kernel_plan csim__sweep_kernel_plan(const csim_sweep_options *o, int64_t n
         if (k.matrix == CSIM_RBF && !(k.sigma > 0)) { plan.median[k.diagonal] = true; }
         if (k.matrix == CSIM_LINEAR && k.batch <= n) { plan.batch = k.batch; }
         if (k.compare != CSIM_BY_SUMS) { add_store(&plan, &k, n); }
+    }
+    for (int i = 0; i < plan.stores; i++) {
+        plan.store[i].left_out = no_room > (plan.store[i].examples < n);
     }
     return plan;
 }

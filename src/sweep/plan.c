@@ -97,7 +97,8 @@ double csim__plan_kernel_flops(const csim__problem *p, double d)
     double n = (double)p->n, passes = csim__kernel_views(k->forms);
     if (k->median[0] || k->median[1]) { passes += 2; }
     double flops = n * d * (n * passes + (double)k->batch);
-    for (int i = 0; i < k->stores && !k->no_room; i++) {
+    for (int i = 0; i < k->stores; i++) {
+        if (k->store[i].left_out) { continue; }
         flops += d * pow((double)k->store[i].examples, 2);
     }
     return flops;
@@ -107,8 +108,8 @@ double csim__plan_spectra(const csim__problem *p, const csim__plan *plan)
 {
     bool any = false;
     double pairs = 0;
-    for (int i = 0; i < p->kernels.stores && !p->kernels.no_room; i++) {
-        any = any || p->kernels.store[i].spectrum;
+    for (int i = 0; i < p->kernels.stores; i++) {
+        any = any || (p->kernels.store[i].spectrum && !p->kernels.store[i].left_out);
     }
     for (int64_t i = plan->selves; any && i < plan->count; i++) { pairs += plan->pairs[i].cell; }
     return pairs;

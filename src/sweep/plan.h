@@ -31,6 +31,7 @@ typedef struct csim__store {
     csim_matrix matrix;
     int64_t examples;               /* all, or a sample */
     bool ranked, spectrum, ordered; /* what for */
+    bool left_out;                  /* it does not fit the memory limit */
 } csim__store;
 
 /** Matrices of the examples that the measures of a sweep take together. */
@@ -41,7 +42,6 @@ typedef struct csim__kernel_plan {
     bool spread;                          /* of rows around their mean */
     csim__store store[2 * CSIM_MATRICES]; /* one after the other */
     int stores;
-    bool no_room;  /* they do not fit the memory limit: nothing is stored */
     int64_t batch; /* examples of a batch, 0: none */
 } csim__kernel_plan;
 

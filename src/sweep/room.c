@@ -294,8 +294,9 @@ static void put_kernels(const csim__problem *p, const csim__plan *plan, const cs
         put(room, CSIM__ROOM_KERNELS, csim__max64(most, pass) + lists + 13 * sites + cells, KERNELS,
             KERNELS);
     }
-    for (int i = 0; i < k->stores && !k->no_room; i++) {
+    for (int i = 0; i < k->stores; i++) {
         const csim__store *one = &k->store[i];
+        if (one->left_out) { continue; }
         csim_shard part = csim__shard(one->examples, shard->rank, shard->size);
         csim__triangle_room t = csim__triangle_bytes(&part, s->widest);
         int64_t most = csim__max64(t.fill, one->spectrum ? t.spectra : 0);

@@ -35,7 +35,8 @@ typedef struct csim__sweep {
     /* [all_count] sites in which few examples outweigh all others, as far as they were read: their
      * pairs have Gram tiles, which take memory */
     unsigned char *heavy;
-    bool no_room; /* n×n distances of two sites are more than the memory limit */
+    int no_room; /* what is left out, as even with two sites it is more than the memory limit: 1,
+                    distances of all examples, 2, of samples too */
     csim__cost cost;
     csim__forecast *forecast;   /* takes in every plan of the tiling; NULL: not asked for */
     const csim__target *target; /* of it */
@@ -149,9 +150,10 @@ csim_status csim__sweep_check_near(csim__sweep *w);
  *  @return CSIM_OK, CSIM_E_IO, CSIM_E_MEM, CSIM_E_LIMIT, CSIM_E_MPI; the same on every rank */
 csim_status csim__sweep_neighbours(csim__sweep *w);
 
-/** The matrices that measures take of n examples; those of one measure: false if it takes none. Local,
- *  pure. */
-csim__kernel_plan csim__sweep_kernel_plan(const csim_sweep_options *options, int64_t n);
+/** The matrices that measures take of n examples, @p no_room as in csim__sweep; those of one measure:
+ *  false if it takes none. Local, pure. */
+csim__kernel_plan csim__sweep_kernel_plan(const csim_sweep_options *options, int64_t n,
+                                          int no_room);
 bool csim__sweep_takes(const csim_sweep_measure *measure, csim_kernel *kernel);
 
 /** Check that samples are large enough, and of use. Local. CSIM_OK, CSIM_E_USAGE. */

@@ -48,12 +48,11 @@ static csim_status make_plan(csim__sweep *w)
                        .heavy = heavy,
                        .single = w->options->precision == CSIM_SINGLE_PRECISION,
                        .near = csim__sweep_near(w->options, w->shard.n),
-                       .kernels = csim__sweep_kernel_plan(w->options, w->shard.n),
+                       .kernels = csim__sweep_kernel_plan(w->options, w->shard.n, w->no_room),
                        .encoders = w->options->encoders,
                        .encoder_count = w->options->encoder_count,
                        .size = w->shard.size,
                        .memory = w->options->memory};
-    p.kernels.no_room = w->no_room;
     csim__plan_clear(w->ctx, &w->plan);
     st = csim__plan_make(w->ctx, &p, &w->plan);
     /* a plan above the limit is whole all the same */
@@ -139,10 +138,10 @@ static csim_status try_blocks(csim__sweep *w)
     return st;
 }
 
-/* Does any measure store distances? */
+/* Are there distances to be stored that could be left out? */
 static bool stores(const csim__sweep *w)
 {
-    return csim__sweep_kernel_plan(w->options, w->shard.n).stores > 0;
+    return w->no_room < 2 && csim__sweep_kernel_plan(w->options, w->shard.n, 0).stores > 0;
 }
 
 /* The fewest blocks, of @p least or more, with which every tile fits. Distances are stored as long as
@@ -153,11 +152,11 @@ static csim_status find_blocks(csim__sweep *w, int least)
     for (w->blocks = least;; w->blocks += 1 + w->blocks / 8) {
         if (w->blocks > w->all_count) { w->blocks = w->all_count; }
         st = try_blocks(w);
-        bool last = w->blocks == w->all_count, less = last && !w->no_room && stores(w);
+        bool last = w->blocks == w->all_count, less = last && stores(w);
         if (st == CSIM_OK || w->options->memory == 0 || (last && !less)) { break; }
         csim__forgive(w->ctx);
         if (!less) { continue; }
-        w->no_room = true;
+        w->no_room++;
         w->blocks = least - 1;
     }
     w->count = 0;

@@ -72,6 +72,14 @@ static int64_t pair_of(const stored *l, int a, int b)
     return i;
 }
 
+/* Does a measure take these distances? */
+static bool is_of(const csim__sweep *w, const csim_kernel *k, const csim__store *store)
+{
+    bool all = k->sample == 0 || k->sample >= w->shard.n;
+    return k->compare != CSIM_BY_SUMS && k->matrix == store->matrix &&
+           (all ? w->shard.n : k->sample) == store->examples;
+}
+
 /* What the measures that compare so get. */
 static void hand_out(stored *l, csim_compare compare)
 {
@@ -82,11 +90,9 @@ static void hand_out(stored *l, csim_compare compare)
         int a = l->p->place[c->left], b = l->p->place[c->right];
         csim_kernel k;
         if (!csim__sweep_takes(&w->options->measures[i % measures], &k) || a < 0 || b < 0 ||
-            k.matrix != l->store->matrix || k.compare != compare || !l->p->wanted[a * count + b]) {
+            !is_of(w, &k, l->store) || k.compare != compare || !l->p->wanted[a * count + b]) {
             continue;
         }
-        bool all = k.sample == 0 || k.sample >= w->shard.n;
-        if ((all ? w->shard.n : k.sample) != l->store->examples) { continue; }
         csim__matrices *out = &w->matrices[i];
         if (compare == CSIM_BY_RANKS) {
             out->both.product = l->product[a * count + b];
@@ -135,13 +141,12 @@ done:
 }
 
 /* Measures that cannot be had: their cells say so. */
-static void excuse(csim__sweep *w)
+static void excuse(csim__sweep *w, const csim__store *store)
 {
     int measures = w->options->measure_count;
     for (int64_t i = 0; i < w->plan.count * measures; i++) {
         csim_kernel k;
-        if (csim__sweep_takes(&w->options->measures[i % measures], &k) &&
-            k.compare != CSIM_BY_SUMS) {
+        if (csim__sweep_takes(&w->options->measures[i % measures], &k) && is_of(w, &k, store)) {
             w->matrices[i].note = CSIM_NOTE_NO_ROOM;
         }
     }
@@ -151,9 +156,12 @@ csim_status csim__sweep_triangles(csim__sweep *w, const csim__partners *p)
 {
     const csim__kernel_plan *plan = &w->plan.kernels;
     csim_status st = CSIM_OK;
-    if (plan->no_room) { excuse(w); }
-    for (int i = 0; st == CSIM_OK && !plan->no_room && i < plan->stores; i++) {
+    for (int i = 0; st == CSIM_OK && i < plan->stores; i++) {
         stored l = {.w = w, .p = p, .store = &plan->store[i]};
+        if (l.store->left_out) {
+            excuse(w, l.store);
+            continue;
+        }
         st = csim__triangles_start(w->ctx, l.store->examples, &l.t);
         if (st == CSIM_OK) { st = csim__vote(w->ctx, start(&l)); }
         if (st == CSIM_OK) { st = one_kind(&l); }
