@@ -5,17 +5,6 @@
 
 #include "sweep/plan.h"
 
-/** Ranks of a group; groups, or ranks that each work alone: as many own the pairs of a round. */
-static inline int csim__teams_size(const csim__teams *teams)
-{
-    return teams->p * teams->q;
-}
-
-static inline int csim__teams_lanes(const csim__teams *teams, int size)
-{
-    return size / csim__teams_size(teams);
-}
-
 /** The two parts of a plan by the length of its rounds. */
 void csim__plan_parts(const csim__problem *problem, csim__plan *plan);
 

@@ -12,6 +12,17 @@ typedef struct csim__teams {
     int64_t least; /* the smaller side of a matrix from which it is for a group */
 } csim__teams;
 
+/** Ranks of a group; groups, or ranks that each work alone: as many own the pairs of a round. */
+static inline int csim__teams_size(const csim__teams *teams)
+{
+    return teams->p * teams->q;
+}
+
+static inline int csim__teams_lanes(const csim__teams *teams, int size)
+{
+    return size / csim__teams_size(teams);
+}
+
 /** What the planner is told. */
 typedef struct csim__problem {
     int64_t n; /* examples */
