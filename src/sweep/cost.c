@@ -26,6 +26,7 @@ const csim__machine csim__machine_typical = {
     .bandwidth = 4e9,
     .net_latency = 3e-6,
     .net_bandwidth = 10e9,
+    .beside = 36 << 20,
 };
 
 const char *csim__term_key(csim__term term)
