@@ -71,13 +71,37 @@ static double gemm(const model *w, bool single, double flops, double m, double n
     return flops / exp(log(rate[i]) + fmin(t, 1) * (log(rate[i + 1]) - log(rate[i])));
 }
 
-/* Bytes that go from one rank to all, or from all to one: short ones along a tree, of long ones every
- * rank passes on its part, which takes the time of two messages on any number of ranks. */
-static void spread(const model *w, csim__term term, double bytes, double times)
+/* Seconds of bytes that go from one rank to all, or from all to one: short ones along a tree, of long
+ * ones every rank passes on its part, which takes the time of two messages on any number of ranks. */
+static void pass_on(const model *w, csim__term term, double bytes, double times)
 {
     double copies = fmin(w->steps, 2);
     w->effort->seconds[term] += times * (w->steps * w->latency + copies * bytes / w->bandwidth);
+}
+
+/* Bytes of one rank to all. */
+static void spread(const model *w, csim__term term, double bytes, double times)
+{
+    pass_on(w, term, bytes, times);
     w->effort->moved += times * (w->p->size - 1) * bytes;
+}
+
+/* A sum over the ranks that one of them gets: halves are exchanged and added, then halves of these,
+ * and so on; the parts of the sum are gathered along a tree (Rabenseifner). Ranks beyond a power of
+ * two hand theirs to a neighbour first. */
+static void sum_up(const model *w, csim__term term, double bytes)
+{
+    double depth = floor(log2(w->p->size)), beyond = w->p->size - exp2(depth);
+    double more = w->p->size > 2 ? (depth + beyond) / 2 : 0;
+    pass_on(w, term, bytes, 1);
+    w->effort->moved += (w->p->size - 1 + more) * bytes;
+}
+
+/* A sum that all ranks get. */
+static void share_sum(const model *w, csim__term term, double bytes, double times)
+{
+    pass_on(w, term, bytes, times);
+    w->effort->moved += 2 * times * (w->p->size - 1) * bytes;
 }
 
 /* Rows of all sites come in, are checked and centred. */
@@ -94,7 +118,7 @@ static void reading(const model *w, double per_number)
         w->effort->seconds[CSIM__TERM_MOMENTS] += 8 * numbers / w->machine->fresh;
     }
     /* extremes, means and norms of every site go round */
-    spread(w, CSIM__TERM_MOMENTS, 56 * widths / w->p->sites, w->p->sites);
+    share_sum(w, CSIM__TERM_MOMENTS, 56 * widths / w->p->sites, w->p->sites);
 }
 
 static void encoding(const model *w)
@@ -107,6 +131,13 @@ static void encoding(const model *w)
         w->effort->seconds[CSIM__TERM_ENCODE] +=
             gemm(w, true, flops * share, (double)w->shard.chunk, width, width);
     }
+}
+
+/* Of how many other ranks one gets the chunks: of half of them, which of an even number includes one
+ * that it shares the work with; of these two one needs all chunks of the other, that one half. */
+static double chunks_met(int size)
+{
+    return (size - 1) / 2.0 + (size % 2 == 0 ? 0.25 : 0);
 }
 
 static void tiles(const model *w)
@@ -129,7 +160,7 @@ static void tiles(const model *w)
     double inner = w->rows * n * pairs / w->machine->inner[w->single];
     w->effort->seconds[CSIM__TERM_INNER] += inner;
     /* a chunk is used while the next one comes: only what takes longer than the work is waited for */
-    double others = (w->p->size - 1) / 2.0, bytes = widths * (w->single ? 4 : 8) + 8.0 * many;
+    double others = chunks_met(w->p->size), bytes = widths * (w->single ? 4 : 8) + 8.0 * many;
     double on_way = w->rows * others * bytes / w->bandwidth +
                     others * (double)w->shard.count * (many + 1) * w->latency;
     w->effort->moved += n * others * bytes;
@@ -143,7 +174,8 @@ static void basis_rows(const model *w, double d, bool loading)
     double chunks = (double)w->shard.count;
     seconds[CSIM__TERM_BASES] += gemm(w, false, 5 * w->rows * d * d, d, d, chunk);
     seconds[CSIM__TERM_SUMS] += chunks * d * d / w->machine->exact; /* two upper triangles */
-    spread(w, CSIM__TERM_REDUCE, 8 * d * d, loading ? 5 : 4);
+    for (int square = 0; square < 2; square++) { sum_up(w, CSIM__TERM_REDUCE, 8 * d * d); }
+    spread(w, CSIM__TERM_REDUCE, 8 * d * d, loading ? 3 : 2);
 }
 
 /* The small factors of a site with n > d, on its owner. */
@@ -199,7 +231,7 @@ static void product(const model *w, double m, double n, bool self)
     seconds[CSIM__TERM_CROSS] += gemm(w, w->single, 2 * share * w->rows * m * n, m, n, chunk);
     /* every chunk is added; the memory is cleared before and turned into numbers after */
     seconds[CSIM__TERM_SUMS] += ((double)w->shard.count * share + 1) * m * n / w->machine->exact;
-    spread(w, CSIM__TERM_REDUCE, 8 * m * n, 1);
+    sum_up(w, CSIM__TERM_REDUCE, 8 * m * n);
 }
 
 double csim__grid_messages(int p, int q, double k, int sides, double latency, double bandwidth)
