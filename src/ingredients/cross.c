@@ -3,35 +3,29 @@
 
 #include "core/exact.h"
 #include "ingredients/cross.h"
+#include "ingredients/flight.h"
 #include "linalg/dense.h"
 
-enum { FLIGHTS = 2, PIECE = 1 << 26 }; /* sums under way at once; integers in one reduction */
+enum { FLIGHTS = 2 }; /* sums under way at once */
 
-/* A sum over ranks that is under way. */
-typedef struct flight {
-    const csim__product *product;
-    int64_t *acc;     /* [wl, wr] the owner's is the memory of its output */
-    int64_t *scratch; /* the others' */
-    MPI_Request *request;
-    int pieces, started;
-} flight;
+/* A product whose sum over ranks is under way. */
+typedef struct passenger {
+    const csim__product *product; /* NULL: none */
+    int64_t *acc;                 /* [wl, wr] the owner's is the memory of its output */
+    csim__flight flight;
+} passenger;
 
 typedef struct pass {
     csim_context *ctx;
     const csim_shard *shard;
     void *part;        /* [wl, wr] a chunk's partial, double or float */
     double *factor[2]; /* [widest] scale factors of the columns */
-    flight flight[FLIGHTS];
+    passenger flight[FLIGHTS];
 } pass;
 
 static int64_t block_size(const csim__product *p)
 {
     return p->left->width * p->right->width;
-}
-
-static int pieces_of(int64_t count)
-{
-    return (int)((count + PIECE - 1) / PIECE);
 }
 
 static csim_status allocate(pass *w, const csim__product *products, int64_t count)
@@ -52,10 +46,7 @@ static csim_status allocate(pass *w, const csim__product *products, int64_t coun
         CSIM_TRY(csim__alloc(w->ctx, widest, sizeof(double), "scale factors", &w->factor[k]));
     }
     for (int k = 0; k < FLIGHTS; k++) {
-        CSIM_TRY(csim__alloc(w->ctx, foreign, sizeof(int64_t), "a block of integers",
-                             &w->flight[k].scratch));
-        CSIM_TRY(csim__alloc(w->ctx, pieces_of(largest), sizeof(MPI_Request), "requests",
-                             &w->flight[k].request));
+        CSIM_TRY(csim__flight_make(w->ctx, foreign, largest, 1, &w->flight[k].flight));
     }
 done:
     return st;
@@ -71,7 +62,7 @@ static void stored_factors(const csim__operand *o, double *factor)
 }
 
 /* This rank's chunks of one product, added into acc. */
-static void accumulate(pass *w, const csim__product *p, int64_t *acc, flight *under_way)
+static void accumulate(pass *w, const csim__product *p, int64_t *acc, csim__flight *under_way)
 {
     const csim__operand *l = p->left, *r = p->right;
     bool self = l == r;
@@ -96,39 +87,16 @@ static void accumulate(pass *w, const csim__product *p, int64_t *acc, flight *un
             csim__phase_end(w->ctx, work, 0);
             csim__exact_add_block(acc, w->part, m, n, w->factor[0], w->factor[1], self);
         }
-        if (under_way->product != NULL) { /* let the message layer make progress */
-            int done;
-            MPI_Testall(under_way->started, under_way->request, &done, MPI_STATUSES_IGNORE);
-        }
+        csim__flight_poll(under_way);
     }
 }
 
-static csim_status take_off(pass *w, flight *f, const csim__product *p)
-{
-    csim_status st = CSIM_OK;
-    bool mine = p->owner == w->shard->rank;
-    int64_t count = block_size(p);
-    f->product = p;
-    f->started = 0;
-    for (int64_t at = 0; st == CSIM_OK && at < count; at += PIECE) {
-        int piece = (int)csim__min64(PIECE, count - at);
-        st = csim__mpi(w->ctx,
-                       MPI_Ireduce(mine ? MPI_IN_PLACE : f->acc + at, mine ? f->acc + at : NULL,
-                                   piece, MPI_INT64_T, MPI_SUM, p->owner, csim_context_comm(w->ctx),
-                                   &f->request[f->started]),
-                       "sum of a block");
-        f->started += st == CSIM_OK;
-    }
-    return st;
-}
-
-static csim_status land(pass *w, flight *f)
+static csim_status land(pass *w, passenger *f)
 {
     const csim__product *p = f->product;
     if (p == NULL) { return CSIM_OK; }
     f->product = NULL;
-    csim_status st = csim__mpi(w->ctx, MPI_Waitall(f->started, f->request, MPI_STATUSES_IGNORE),
-                               "sum of a block");
+    csim_status st = csim__flight_land(&f->flight);
     if (st == CSIM_OK && p->out != NULL) {
         csim__exact_factors(p->left->norm, p->left->width, w->factor[0]);
         csim__exact_factors(p->right->norm, p->right->width, w->factor[1]);
@@ -147,11 +115,14 @@ csim_status csim__cross_pass(csim_context *ctx, const csim_shard *shard,
     csim_status st = csim__vote(ctx, allocate(&w, products, count));
     for (int64_t i = 0; st == CSIM_OK && i < count; i++) {
         const csim__product *p = &products[i];
-        flight *f = &w.flight[i % FLIGHTS], *other = &w.flight[(i + 1) % FLIGHTS];
+        passenger *f = &w.flight[i % FLIGHTS], *other = &w.flight[(i + 1) % FLIGHTS];
         st = land(&w, f);
-        f->acc = p->out != NULL ? (int64_t *)(void *)p->out : f->scratch;
-        accumulate(&w, p, f->acc, other);
-        if (st == CSIM_OK) { st = take_off(&w, f, p); }
+        f->acc = p->out != NULL ? (int64_t *)(void *)p->out : f->flight.scratch;
+        accumulate(&w, p, f->acc, &other->flight);
+        f->product = p;
+        if (st == CSIM_OK) {
+            st = csim__flight_take_off(&f->flight, f->acc, block_size(p), p->owner);
+        }
         double work = (p->left == p->right ? 1.0 : 2.0) * (double)shard->rows *
                       (double)p->left->width * (double)p->right->width;
         flops += work;
@@ -162,10 +133,7 @@ csim_status csim__cross_pass(csim_context *ctx, const csim_shard *shard,
         st = st == CSIM_OK ? landed : st;
     }
     st = csim__vote(ctx, st);
-    for (int k = 0; k < FLIGHTS; k++) {
-        csim__free(ctx, &w.flight[k].request);
-        csim__free(ctx, &w.flight[k].scratch);
-    }
+    for (int k = 0; k < FLIGHTS; k++) { csim__flight_clear(&w.flight[k].flight); }
     for (int k = 0; k < 2; k++) { csim__free(ctx, &w.factor[k]); }
     csim__free(ctx, &w.part);
     csim__phase_end(ctx, flops, 0);
