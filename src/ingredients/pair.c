@@ -315,7 +315,8 @@ csim_status csim__pair_block(csim_pair *pair, const double **out)
     } else if (pair->rebuilt == NULL) { /* L₀ᵀ M L₁ */
         CSIM_TRY(csim__alloc(pair->ctx, d0 * q1, sizeof *half, "half a product", &half));
         CSIM_TRY(csim__alloc(pair->ctx, d0 * d1, sizeof *turn, "a block", &turn));
-        csim__gemm_tn((int)d0, (int)q1, (int)q0, a->basis.loading, pair->m, half);
+        csim__gemm_tn((int)d0, (int)q1, (int)q0, a->basis.loading, (int)d0, pair->m, (int)q1, half,
+                      (int)q1);
         csim__gemm_nn((int)d0, (int)d1, (int)q1, half, (int)q1, b->basis.loading, (int)d1, turn,
                       (int)d1);
         pair->rebuilt = turn;

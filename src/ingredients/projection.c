@@ -217,7 +217,8 @@ static csim_status products(work *w, const csim__operand *operand, int64_t first
             if (owner == w->shard->rank && st == CSIM_OK) {
                 st = csim__alloc(w->ctx, size, sizeof(double), "a block", &block[many]);
             }
-            list[many] = (csim__product){&operand[a], &operand[b], owner, block[many]};
+            list[many] = (csim__product){
+                .left = &operand[a], .right = &operand[b], .owner = owner, .out = block[many]};
             place[many++] = i;
         }
         k++;

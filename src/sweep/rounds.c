@@ -42,7 +42,7 @@ static csim_status add_product(csim__sweep *w, const csim__planned *p,
     if (p->owner == w->shard.rank) {
         st = csim__alloc(w->ctx, l->width * r->width, sizeof **block, "a block", block);
     }
-    products[(*many)++] = (csim__product){l, r, p->owner, *block};
+    products[(*many)++] = (csim__product){.left = l, .right = r, .owner = p->owner, .out = *block};
     return st;
 }
 
