@@ -489,23 +489,23 @@ static void ask_team(csim__grid *g)
         int64_t asked = team.asked;
         size_t bytes = (size_t)m * (size_t)n * sizeof *copy;
         memcpy(copy, whole, bytes);
-        assert_int_equal(csim__team_svd_by_squares(g->whole, &team, CSIM__VALUES, m, n, copy, s,
-                                                   NULL, NULL, &doubt),
-                         CSIM_OK);
+        csim__matter x = {.m = m, .n = n, .a = copy};
+        assert_int_equal(
+            csim__team_svd_by_squares(g->whole, &team, CSIM__VALUES, &x, s, NULL, NULL, &doubt),
+            CSIM_OK);
         assert_memory_equal(copy, whole, bytes);
         near(k, s, expected, 1e-7 * expected[0]);
-        assert_int_equal(csim__team_svd(g->whole, &team, CSIM__VECTORS, m, n, copy, s, u, v),
-                         CSIM_OK);
+        assert_int_equal(csim__team_svd(g->whole, &team, CSIM__VECTORS, &x, s, u, v), CSIM_OK);
         near(k, s, expected, SCALE_ERROR * expected[0]);
         check_vectors(l, whole, s, u, false, v);
         memcpy(copy, whole, bytes);
         assert_int_equal(
-            csim__team_svd_by_squares(g->whole, &team, CSIM__VECTORS, m, n, copy, s, u, v, &doubt),
+            csim__team_svd_by_squares(g->whole, &team, CSIM__VECTORS, &x, s, u, v, &doubt),
             CSIM_OK);
         check_vectors(l, whole, s, u, true, v);
         assert_int_equal(team.asked - asked, k >= 20 ? 3 : 0);
         copy[0] = NAN; /* is reported, and does not end the team */
-        csim_status st = csim__team_svd(g->whole, &team, CSIM__VALUES, m, n, copy, s, NULL, NULL);
+        csim_status st = csim__team_svd(g->whole, &team, CSIM__VALUES, &x, s, NULL, NULL);
         if (k >= 20) {
             assert_int_equal(st, CSIM_E_NUMERIC);
             assert_non_null(strstr(csim_context_error(g->whole), "is not finite"));

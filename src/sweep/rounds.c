@@ -71,7 +71,9 @@ static void finish_pair(csim__sweep *w, const csim__planned *p, csim_pair *pair)
     csim__site *left = &w->site[p->couple.left];
     if (p->couple.left == p->couple.right && p->route == CSIM__ROUTE_CROSS &&
         (w->needs & CSIM_NEEDS_GRAM)) {
-        csim__site_take_gram(left, csim__pair_gram(pair));
+        double gram; /* of a site with itself nothing is dealt: it does not fail */
+        (void)csim__pair_gram(pair, &gram);
+        csim__site_take_gram(left, gram);
     }
     if (p->cell) {
         csim__cells_finish(&w->cells, pair, w->id[p->couple.left], w->id[p->couple.right],
