@@ -169,7 +169,24 @@ static int count_down(void *user)
     return --*left <= 0;
 }
 
-/* A sweep on groups that is stopped goes on with the same bits, and only on groups of that shape. */
+/* Work of groups that one rank cannot go on with stays as it is. */
+static void one_rank_is_too_few(const sweep_case *c, const char *folder)
+{
+    csim_context *alone = NULL;
+    csim_results *r = NULL;
+    int rank;
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    if (rank == 0) {
+        assert_int_equal(csim_context_create(MPI_COMM_SELF, &alone), CSIM_OK);
+        assert_int_equal(case_sweep(alone, c, folder, &r), CSIM_E_ARG);
+        assert_non_null(strstr(csim_context_error(alone), "groups of 1 x 2 ranks: found 1 rank"));
+        csim_context_free(&alone);
+    }
+    MPI_Barrier(MPI_COMM_WORLD);
+}
+
+/* A sweep on groups that is stopped goes on with the same bits on groups of that shape, also where none
+ * are asked for, and on no others. */
 static void stops_keep_the_groups(void **state)
 {
     (void)state;
@@ -192,14 +209,19 @@ static void stops_keep_the_groups(void **state)
     assert_int_equal(case_sweep(ctx, &c, folder, &r), CSIM_E_STOPPED);
     csim__forgive(ctx);
     c.stop = NULL;
-    c.grid_rows = c.grid_cols = 0;
+    c.grid_rows = c.grid_cols = 1;
     assert_int_equal(case_sweep(ctx, &c, folder, &r), CSIM_E_DATA);
     assert_non_null(
         strstr(csim_context_error(ctx), "large pairs: from 20 on grids of 1 x 2 ranks"));
     csim__forgive(ctx);
-    c.grid_rows = 1;
-    c.grid_cols = 2;
+    c.grid_rows = c.grid_cols = 0;
+    c.grid_from = 0;
+    one_rank_is_too_few(&c, folder);
     assert_int_equal(case_sweep(ctx, &c, folder, &r), CSIM_OK);
+    const csim_attribute *grid = csim_results_attribute_find(r, -1, "grid");
+    const csim_attribute *from = csim_results_attribute_find(r, -1, "grid_from");
+    assert_true(grid != NULL && grid->count == 2 && from != NULL && from->count == 1);
+    assert_true(grid->integers[0] == 1 && grid->integers[1] == 2 && from->integers[0] == FROM);
     int64_t cells = csim_results_rows(r) * csim_results_cols(r);
     for (int v = 0; v < csim_results_count(r); v++) {
         assert_memory_equal(csim_results_values(r, v), csim_results_values(whole, v),

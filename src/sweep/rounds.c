@@ -78,7 +78,7 @@ static void finish_pair(csim__sweep *w, const csim__planned *p, csim_pair *pair)
     if (p->cell) {
         csim__cells_finish(&w->cells, pair, w->id[p->couple.left], w->id[p->couple.right],
                            w->options);
-        double share = pair->team != NULL ? (double)csim__groups_lanes(w) / w->shard.size : 1;
+        double share = pair->team != NULL ? 1.0 / csim__teams_size(&w->teams) : 1;
         csim__meter_add(&w->meter, "decompositions", share * p->finish);
     }
     csim__pair_clear(pair);
@@ -97,7 +97,7 @@ static csim_status one_round(csim__sweep *w, int64_t first, int64_t last)
     csim_status st = CSIM_OK;
     CSIM_TRY(csim__alloc(w->ctx, 4 * count, sizeof *products, "products", &products));
     CSIM_TRY(csim__calloc(w->ctx, count, sizeof *pairs, "pairs", &pairs));
-    CSIM_TRY(csim__groups_deal(w, first, last));
+    CSIM_TRY(csim__groups_list(w, first, last));
     for (int64_t i = 0; i < count; i++) {
         const csim__planned *p = &w->plan.pairs[first + i];
         csim_pair *pair = &pairs[i];
@@ -179,19 +179,12 @@ done:
     return st;
 }
 
-/* Pairs [first, last) in rounds; after each its cells are saved, and it may end there. */
-static csim_status rounds(csim__sweep *w, int64_t first, int64_t last)
+/* One part of the pairs in rounds; after each its cells are saved, and it may end there. */
+static csim_status rounds(csim__sweep *w, csim__part part)
 {
-    enum { SAVES = 16 }; /* as many at least, so that little is lost */
-    int64_t lanes = csim__groups_lanes(w), step = w->plan.round * lanes;
     csim_status st = CSIM_OK;
-    if (w->options->journal != NULL) {
-        int64_t few = (last - first + SAVES - 1) / SAVES;
-        few = (few + lanes - 1) / lanes * lanes;
-        step = csim__max64(1, csim__min64(step, few));
-    }
-    for (int64_t i = first; st == CSIM_OK && i < last; i += step) {
-        int64_t end = csim__min64(i + step, last);
+    for (int64_t i = part.first; st == CSIM_OK && i < part.last; i += part.step) {
+        int64_t end = csim__min64(i + part.step, part.last);
         int64_t before = w->saved;
         st = one_round(w, i, end);
         if (st == CSIM_OK) { st = csim__saved_pairs(w, i, end); }
@@ -205,9 +198,9 @@ csim_status csim__sweep_rounds(csim__sweep *w)
 {
     csim_status st = make_operands(w);
     w->meter.stage = "pairs"; /* products and decompositions in turn */
-    if (st == CSIM_OK) { st = rounds(w, 0, w->plan.selves); }
+    if (st == CSIM_OK) { st = rounds(w, w->plan.part[0]); }
     if (st == CSIM_OK && w->plan.selves > 0) { st = share_self_terms(w); }
-    if (st == CSIM_OK) { st = rounds(w, w->plan.selves, w->plan.count); }
+    if (st == CSIM_OK) { st = rounds(w, w->plan.part[1]); }
     w->meter.stage = NULL;
     return st;
 }
