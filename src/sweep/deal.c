@@ -96,14 +96,13 @@ static int longest_first(const void *a, const void *b)
 /* What the owner of a pair holds of it, and what its ranks take to decompose it. */
 static void note(const csim__problem *p, csim__plan *plan, queue *w, const csim__planned *q)
 {
-    csim__products s = csim__plan_products(p, plan, q);
     csim__workspace work = csim__room_workspace(p, q);
     int team = q->large ? csim__teams_size(&p->teams) : 1;
-    lane *owner = &w->rank[q->owner];
-    owner->blocks += s.cross + s.basis + s.raw + s.unit;
-    plan->blocks[q->owner] = csim__max64(plan->blocks[q->owner], owner->blocks);
     for (int k = 0; k < team; k++) {
-        int64_t *most = &plan->work[q->owner + k];
+        lane *l = &w->rank[q->owner + k];
+        int64_t *most = &plan->work[q->owner + k], *blocks = &plan->blocks[q->owner + k];
+        if (k == 0 || q->dealt) { l->blocks += csim__room_pair(p, plan, q, k); }
+        *blocks = csim__max64(*blocks, l->blocks);
         *most = csim__max64(*most, k == 0 ? work.leader : work.member);
         plan->busy[q->owner + k] = 1;
     }
@@ -120,7 +119,10 @@ static void deal_round(const csim__problem *p, csim__plan *plan, queue *w, csim_
     for (; i < count && list[i]->large; i++) {
         list[i]->owner = take(w, list[i]->finish * PACE / team, plan->round);
     }
-    for (int r = 0; r < groups * team; r++) { w->rank[r].load = w->rank[r / team * team].load; }
+    for (int r = 0; r < groups * team; r++) { /* shares of dealt blocks count as blocks */
+        w->rank[r].load = w->rank[r / team * team].load;
+        w->rank[r].held = w->rank[r / team * team].held;
+    }
     line_up(w, p->size, 1, plan->round);
     for (; i < count; i++) { list[i]->owner = take(w, list[i]->finish, plan->round); }
     for (i = 0; i < count; i++) { note(p, plan, w, list[i]); }

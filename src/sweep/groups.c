@@ -1,6 +1,6 @@
 /* Large pairs: their decompositions take a group of ranks each, several groups side by side. A pair
- * belongs to the leader of a group, which asks the others for decompositions when a measure needs
- * one, and does everything else itself. */
+ * belongs to the leader of a group, which asks the others for what measures need of the blocks that lie
+ * dealt over the group, and does everything else itself. */
 #include <stdlib.h>
 
 #include "sweep/state.h"
@@ -68,18 +68,21 @@ csim_status csim__groups_finish(csim__sweep *w, int64_t first, csim_pair *pairs,
                                 csim__finish_fn finish)
 {
     if (w->grid == NULL || w->tasks == 0) { return CSIM_OK; } /* the same in a whole group */
-    if (csim_context_rank(w->grid->ctx) != 0) {
-        csim_status st = csim__team_serve(&w->team);
-        if (st == CSIM_OK) { return st; }
-        return csim__fail(w->ctx, st, "%s", csim_context_error(w->grid->ctx));
-    }
+    bool leader = csim_context_rank(w->grid->ctx) == 0;
     for (int64_t i = 0; i < w->tasks; i++) {
         csim_pair *pair = &pairs[w->task[i] - &w->plan.pairs[first]];
-        pair->team = &w->team;
-        finish(w, w->task[i], pair);
-        pair->ctx = NULL;
+        w->team.dealt = pair->share;
+        if (leader) {
+            pair->team = &w->team;
+            finish(w, w->task[i], pair);
+            pair->ctx = NULL;
+            csim__team_dismiss(&w->team);
+        } else {
+            (void)csim__team_serve(&w->team); /* what breaks a team is told below */
+            for (int k = 0; k < CSIM__SHARES; k++) { csim__dealt_clear(&pair->share[k]); }
+        }
     }
-    csim__team_dismiss(&w->team);
+    w->team.dealt = NULL;
     if (w->team.broken == CSIM_OK) { return CSIM_OK; }
     return csim__fail(w->ctx, w->team.broken, "%s", csim_context_error(w->grid->ctx));
 }

@@ -37,6 +37,7 @@ static void add(csim__plan *plan, const csim__problem *p, int a, int b, bool cel
     q->route = route_of(p, a, b);
     q->cell = cell;
     q->large = csim__pair_large(p, q);
+    q->dealt = q->large && !(p->needs & CSIM_NEEDS_BLOCK); /* matching takes whole ones */
     plan->count++;
     q->tiled = tiled(p, a, b);
     plan->any_tiles |= q->tiled;

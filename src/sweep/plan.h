@@ -48,6 +48,7 @@ typedef struct csim__planned {
     bool tiled;    /* has Gram tiles: on their route, or since a site is heavy */
     bool cell;     /* some cell wants it, not only the self-term of a site */
     bool large;    /* decomposed by a group */
+    bool dealt;    /* its blocks lie dealt over that group */
     int owner;     /* a rank, or the leader of a group */
     double finish; /* work of its decompositions, in flops of a GEMM that takes as long */
 } csim__planned;

@@ -33,12 +33,16 @@ const char *csim__stage_text(csim__stage stage)
     return texts[stage];
 }
 
-/* The overlap of a basis with itself is known without a product. */
-static int64_t largest_of(const csim__planned *q, const csim__products *s)
+/* Numbers in the largest panel of the products of a pair. The overlap of a basis with itself is known
+ * without a product. */
+static int64_t largest_of(const csim__problem *p, const csim__planned *q, const csim__products *s)
 {
-    int64_t largest = csim__max64(s->cross, s->unit);
-    bool self = q->couple.left == q->couple.right;
-    return self ? largest : csim__max64(largest, csim__max64(s->basis, s->raw));
+    int64_t da = p->width[q->couple.left], db = p->width[q->couple.right];
+    int64_t qa = csim__min64(p->n, da), qb = csim__min64(p->n, db);
+    bool whole = s->cross + s->unit > 0, self = q->couple.left == q->couple.right;
+    int64_t largest = whole ? csim__cross_panel(da, db) : 0;
+    bool bases = s->basis + s->raw > 0 && !self;
+    return bases ? csim__max64(largest, csim__cross_panel(qa, qb)) : largest;
 }
 
 /* Numbers of an m×n matrix, dealt to a group, on the rank with most. */
@@ -69,7 +73,8 @@ static csim__workspace svd_words(const csim__problem *p, const csim__planned *q,
     if (!q->large) { return (csim__workspace){a * b + (vectors ? 5 : 1) * k * k + strip, 0}; }
     int64_t each = team_words(&p->teams, a, b, vectors);
     /* vectors of a bidiagonal matrix are the leader's */
-    return (csim__workspace){a * b + each + (vectors ? k * (a + b) + 3 * k * k : 0), each};
+    int64_t alone = (q->dealt ? 0 : a * b) + (vectors ? k * (a + b) + 3 * k * k : 0);
+    return (csim__workspace){alone + each, each};
 }
 
 csim__workspace csim__room_workspace(const csim__problem *p, const csim__planned *q)
@@ -120,13 +125,14 @@ csim__room_survey csim__room_look(const csim__problem *p, const csim__plan *plan
     for (int64_t i = 0; i < plan->count; i++) {
         const csim__planned *q = &plan->pairs[i];
         csim__products sizes = csim__plan_products(p, plan, q);
-        int64_t largest = largest_of(q, &sizes);
+        int64_t largest = largest_of(p, q, &sizes);
+        int owner = q->dealt ? -1 : q->owner;
         s.work = csim__max64(s.work, csim__room_workspace(p, q).leader);
         if (largest > s.largest) {
-            s.second = q->owner != s.largest_owner ? s.largest : s.second;
+            s.second = owner != s.largest_owner ? s.largest : s.second;
             s.largest = largest;
-            s.largest_owner = q->owner;
-        } else if (q->owner != s.largest_owner) {
+            s.largest_owner = owner;
+        } else if (owner != s.largest_owner) {
             s.second = csim__max64(s.second, largest);
         }
     }
@@ -156,7 +162,7 @@ static int64_t round_factors(const csim__problem *p, bool wide, int64_t widest, 
     if (wide) { return mine == 0 ? 0 : 2 * p->n * mine + 8 * p->n * p->n + STRIP * p->n; }
     /* the factor that is sent round, a partial and two sums of the others; an owner's two squares,
      * and three more with five of workspace while the last is decomposed */
-    int64_t others = (p->size > 1 ? 3 : 1) * widest * widest;
+    int64_t others = (p->size > 1 ? 3 : 1) * csim__cross_panel(widest, widest);
     return widest * widest + csim__max64(others, mine == 0 ? 0 : 10 * mine * mine + STRIP * mine);
 }
 
@@ -184,12 +190,26 @@ static int64_t factors(const csim__problem *p, const unsigned char *marks, int r
     return most;
 }
 
+int64_t csim__room_pair(const csim__problem *p, const csim__plan *plan, const csim__planned *q,
+                        int member)
+{
+    csim__products s = csim__plan_products(p, plan, q);
+    if (!q->dealt) { return s.cross + s.basis + s.raw + s.unit; }
+    int64_t m = p->width[q->couple.left], n = p->width[q->couple.right], b = CSIM__GRID_BLOCK;
+    if (q->route == CSIM__ROUTE_BASIS) {
+        m = csim__min64(m, p->n);
+        n = csim__min64(n, p->n);
+    }
+    int64_t one = csim__grid_share(m, b, member % p->teams.q, p->teams.q) *
+                  csim__grid_share(n, b, member / p->teams.q, p->teams.p);
+    return s.raw > 0 ? 2 * one : one;
+}
+
 int64_t csim__room_blocks(const csim__problem *p, const csim__plan *plan)
 {
     int64_t most = 0;
     for (int64_t i = 0; i < plan->count; i++) {
-        csim__products s = csim__plan_products(p, plan, &plan->pairs[i]);
-        most = csim__max64(most, WORD * (s.cross + s.basis + s.raw + s.unit));
+        most = csim__max64(most, WORD * csim__room_pair(p, plan, &plan->pairs[i], 0));
     }
     return most;
 }

@@ -68,8 +68,8 @@ typedef struct csim__room_survey {
     int64_t widths, widest;            /* of all sites */
     int64_t basis_widths, loadings;    /* of sites with a basis; numbers in their loadings */
     int64_t tiled_sites, tiled_widths; /* of sites with tiles */
-    int64_t largest, second;           /* numbers in the largest product, and in that of others */
-    int largest_owner;                 /* than this rank; −1: nothing is dealt yet */
+    int64_t largest, second;           /* numbers in the largest panel of a product, and in that */
+    int largest_owner;                 /* of others than this rank; −1: no rank has a whole one */
     int64_t work;                      /* words of the largest workspace */
     int64_t encoders;                  /* bytes of the encoders and of their values */
 } csim__room_survey;
@@ -90,7 +90,12 @@ typedef struct csim__workspace {
 csim__workspace csim__room_workspace(const struct csim__problem *problem,
                                      const struct csim__planned *pair);
 
-/** Bytes of the blocks of the pair that has most. */
+/** Words of the blocks of a pair on rank @p member of those that have it: its owner, or the group over
+ *  which they are dealt. */
+int64_t csim__room_pair(const struct csim__problem *problem, const struct csim__plan *plan,
+                        const struct csim__planned *pair, int member);
+
+/** Most bytes of the blocks of one pair on one rank. */
 int64_t csim__room_blocks(const struct csim__problem *problem, const struct csim__plan *plan);
 
 /** The memory of one rank. In a plan of which nothing is dealt yet there are no blocks, and any rank

@@ -31,18 +31,33 @@ done:
     return csim__vote(w->ctx, st);
 }
 
-/* One product of a round, allocated on its owner; empty operands make none. */
+/* This rank's share of a dealt product. */
+static csim_status add_share(csim__sweep *w, const csim__planned *p, csim__product *product,
+                             csim__dealt *share)
+{
+    product->grid = w->grid;
+    if (w->grid->group != p->owner / csim__teams_size(&w->teams)) { return CSIM_OK; }
+    product->share = share;
+    csim_status st = csim__dealt_make(w->grid, product->left->width, product->right->width,
+                                      "a dealt block", share);
+    if (st == CSIM_OK) { return st; }
+    return csim__fail(w->ctx, st, "%s", csim_context_error(w->grid->ctx));
+}
+
+/* One product of a round, allocated on its owner, or on all who get a share of it; empty operands make
+ * none. */
 static csim_status add_product(csim__sweep *w, const csim__planned *p,
-                               const csim__operand *operands, double **block,
+                               const csim__operand *operands, double **block, csim__dealt *share,
                                csim__product *products, int64_t *many)
 {
     const csim__operand *l = &operands[p->couple.left], *r = &operands[p->couple.right];
     if (l->width == 0 || r->width == 0) { return CSIM_OK; }
-    csim_status st = CSIM_OK;
-    if (p->owner == w->shard.rank) {
-        st = csim__alloc(w->ctx, l->width * r->width, sizeof **block, "a block", block);
-    }
-    products[(*many)++] = (csim__product){l, r, p->owner, *block};
+    csim__product *product = &products[(*many)++];
+    *product = (csim__product){.left = l, .right = r, .owner = p->owner};
+    if (p->dealt) { return add_share(w, p, product, share); }
+    if (p->owner != w->shard.rank) { return CSIM_OK; }
+    csim_status st = csim__alloc(w->ctx, l->width * r->width, sizeof **block, "a block", block);
+    product->out = *block;
     return st;
 }
 
@@ -59,11 +74,21 @@ static csim_status add_identity(csim__sweep *w, const csim__planned *p,
 
 /* What the bases of a pair have in common. */
 static csim_status add_overlap(csim__sweep *w, const csim__planned *p,
-                               const csim__operand *operands, double **block,
+                               const csim__operand *operands, double **block, csim__dealt *share,
                                csim__product *products, int64_t *many)
 {
-    return p->couple.left == p->couple.right ? add_identity(w, p, &operands[p->couple.left], block)
-                                             : add_product(w, p, operands, block, products, many);
+    return p->couple.left == p->couple.right
+               ? add_identity(w, p, &operands[p->couple.left], block)
+               : add_product(w, p, operands, block, share, products, many);
+}
+
+static void drop_blocks(csim__sweep *w, csim_pair *pair)
+{
+    csim__free(w->ctx, &pair->block);
+    csim__free(w->ctx, &pair->m);
+    csim__free(w->ctx, &pair->raw_m);
+    csim__free(w->ctx, &pair->unit);
+    for (int k = 0; k < CSIM__SHARES; k++) { csim__dealt_clear(&pair->share[k]); }
 }
 
 static void finish_pair(csim__sweep *w, const csim__planned *p, csim_pair *pair)
@@ -71,7 +96,9 @@ static void finish_pair(csim__sweep *w, const csim__planned *p, csim_pair *pair)
     csim__site *left = &w->site[p->couple.left];
     if (p->couple.left == p->couple.right && p->route == CSIM__ROUTE_CROSS &&
         (w->needs & CSIM_NEEDS_GRAM)) {
-        csim__site_take_gram(left, csim__pair_gram(pair));
+        double gram; /* of a site with itself nothing is dealt: it does not fail */
+        (void)csim__pair_gram(pair, &gram);
+        csim__site_take_gram(left, gram);
     }
     if (p->cell) {
         csim__cells_finish(&w->cells, pair, w->id[p->couple.left], w->id[p->couple.right],
@@ -80,10 +107,7 @@ static void finish_pair(csim__sweep *w, const csim__planned *p, csim_pair *pair)
         csim__meter_add(&w->meter, "decompositions", share * p->finish);
     }
     csim__pair_clear(pair);
-    csim__free(w->ctx, &pair->block);
-    csim__free(w->ctx, &pair->m);
-    csim__free(w->ctx, &pair->raw_m);
-    csim__free(w->ctx, &pair->unit);
+    drop_blocks(w, pair);
 }
 
 /* Pairs [first, last): their blocks in one pass over the examples, then each owner's pairs. */
@@ -99,6 +123,7 @@ static csim_status one_round(csim__sweep *w, int64_t first, int64_t last)
     for (int64_t i = 0; i < count; i++) {
         const csim__planned *p = &w->plan.pairs[first + i];
         csim_pair *pair = &pairs[i];
+        csim__dealt *share = pair->share;
         *pair = (csim_pair){.ctx = w->ctx,
                             .site = {&w->site[p->couple.left], &w->site[p->couple.right]},
                             .vectors = (w->needs & CSIM_NEEDS_LOADING) != 0,
@@ -110,16 +135,19 @@ static csim_status one_round(csim__sweep *w, int64_t first, int64_t last)
                             .hollow = w->hollow[first + i],
                             .rows = w->row_sums[first + i]};
         if (p->route == CSIM__ROUTE_CROSS) {
-            CSIM_TRY(add_product(w, p, w->centred, &pair->block, products, &many));
+            CSIM_TRY(add_product(w, p, w->centred, &pair->block, &share[CSIM__SHARE_CROSS],
+                                 products, &many));
         }
         if (p->cell && p->route == CSIM__ROUTE_BASIS) {
-            CSIM_TRY(add_overlap(w, p, w->basis, &pair->m, products, &many));
+            CSIM_TRY(
+                add_overlap(w, p, w->basis, &pair->m, &share[CSIM__SHARE_CROSS], products, &many));
         }
         if (p->cell && w->plan.raw_basis) {
-            CSIM_TRY(add_overlap(w, p, w->raw, &pair->raw_m, products, &many));
+            CSIM_TRY(
+                add_overlap(w, p, w->raw, &pair->raw_m, &share[CSIM__SHARE_RAW], products, &many));
         }
         if (p->cell && w->plan.unit) {
-            CSIM_TRY(add_product(w, p, w->unity, &pair->unit, products, &many));
+            CSIM_TRY(add_product(w, p, w->unity, &pair->unit, NULL, products, &many));
         }
     }
 done:
@@ -136,10 +164,7 @@ done:
         if (st == CSIM_OK && p->owner == w->shard.rank) {
             finish_pair(w, p, &pairs[i]);
         } else {
-            csim__free(w->ctx, &pairs[i].block);
-            csim__free(w->ctx, &pairs[i].m);
-            csim__free(w->ctx, &pairs[i].raw_m);
-            csim__free(w->ctx, &pairs[i].unit);
+            drop_blocks(w, &pairs[i]);
         }
     }
     csim__phase_end(w->ctx, 0, 0);
