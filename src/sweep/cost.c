@@ -248,40 +248,45 @@ typedef struct task {
     double squares, again, alone;
 } task;
 
-/* What all ranks of a group send while they decompose an a×b matrix: the way from the owner and back,
- * and for each column a vector along the rows and columns of the grid, twice. */
-static void count_messages(const model *w, double a, double b, bool vectors)
-{
-    const csim__teams *t = &w->p->teams;
-    double k = fmin(a, b), away = 1 - 1.0 / csim__teams_size(t);
-    w->effort->moved +=
-        8 * (away * (a * b + (vectors ? k * (a + b) : 0)) + k * k * (t->p + t->q - 2));
-}
-
-/* Values, or vectors too, of an a×b matrix by one rank, or by a group. */
-static void add_svd(const model *w, double a, double b, bool vectors, bool large, task *out)
+/* Values, or vectors too, of an a×b matrix by a group: the way from the owner, unless the matrix lies
+ * dealt over the group, and that of vectors to it; for each column a vector goes along the rows and
+ * columns of the grid, twice. */
+static void add_team_svd(const model *w, const csim__planned *q, double a, double b, bool vectors,
+                         task *out)
 {
     const csim__machine *m = w->machine;
     const csim__teams *t = &w->p->teams;
     double k = fmin(a, b), longer = fmax(a, b), cube = k * k * k, unit = k * k * longer;
-    double team = large ? csim__teams_size(t) : 1, products = (vectors ? 3 : 1) * unit;
-    double values = large ? m->grid_eigen_values : m->eigen_values;
-    double turned = large ? m->grid_eigen_vectors : m->eigen_vectors;
-    double half = k / sqrt(team);
-    out->squares += gemm(w, false, products / team, half, half, longer) +
-                    (vectors ? 9 * cube / turned : 4.0 / 3 * cube / values) / team;
-    if (!large) {
-        out->again += vectors ? 20 * unit / m->svd_vectors : 8.0 / 3 * unit / m->svd_values;
+    double team = csim__teams_size(t), half = k / sqrt(team), products = (vectors ? 3 : 1) * unit;
+    double away = 8 * (1 - 1 / team), back = vectors ? away * k * (a + b) : 0;
+    double there = q->dealt ? 0 : away * a * b;
+    out->squares +=
+        gemm(w, false, products / team, half, half, longer) +
+        (vectors ? 9 * cube / m->grid_eigen_vectors : 4.0 / 3 * cube / m->grid_eigen_values) /
+            team +
+        (there + back) / w->bandwidth +
+        csim__grid_messages(t->p, t->q, k, 1, w->latency, w->bandwidth);
+    /* of the vectors of a bidiagonal matrix the owner makes a fifth of the work alone */
+    out->again += (vectors ? 16 * unit / (team * m->grid_eigen_vectors) + 4 * unit / m->svd_vectors
+                           : 8.0 / 3 * unit / (team * m->grid_svd_values)) +
+                  there / w->bandwidth +
+                  csim__grid_messages(t->p, t->q, k, 2, w->latency, w->bandwidth);
+    w->effort->moved += there + back + 8 * k * k * (t->p + t->q - 2);
+}
+
+/* The same by one rank, or by its group. */
+static void add_svd(const model *w, const csim__planned *q, double a, double b, bool vectors,
+                    task *out)
+{
+    const csim__machine *m = w->machine;
+    double k = fmin(a, b), longer = fmax(a, b), cube = k * k * k, unit = k * k * longer;
+    if (q->large) {
+        add_team_svd(w, q, a, b, vectors, out);
         return;
     }
-    double way = 8 * (1 - 1 / team) * a * b / w->bandwidth;
-    double back = vectors ? 8 * (1 - 1 / team) * k * (a + b) / w->bandwidth : 0;
-    out->squares += way + back + csim__grid_messages(t->p, t->q, k, 1, w->latency, w->bandwidth);
-    out->again += way + csim__grid_messages(t->p, t->q, k, 2, w->latency, w->bandwidth);
-    /* of the vectors of a bidiagonal matrix the owner makes a fifth of the work alone */
-    out->again += vectors ? 16 * unit / (team * m->grid_eigen_vectors) + 4 * unit / m->svd_vectors
-                          : 8.0 / 3 * unit / (team * m->grid_svd_values);
-    count_messages(w, a, b, vectors);
+    out->squares += gemm(w, false, (vectors ? 3 : 1) * unit, k, k, longer) +
+                    (vectors ? 9 * cube / m->eigen_vectors : 4.0 / 3 * cube / m->eigen_values);
+    out->again += vectors ? 20 * unit / m->svd_vectors : 8.0 / 3 * unit / m->svd_values;
 }
 
 /* What the owner of a pair makes of it, alone or with its group. */
@@ -297,8 +302,8 @@ static task decompositions(const model *w, const csim__planned *q)
     task t = {0, 0, 0};
     if (!q->cell) { return t; }
     if (q->route != CSIM__ROUTE_GRAM) { t.alone += 16 * a * b / m->memory; }
-    if ((needs & CSIM_NEEDS_NUCLEAR) && !self) { add_svd(w, a, b, false, q->large, &t); }
-    if ((needs & CSIM_NEEDS_BASIS) && !self) { add_svd(w, a, b, vectors, q->large, &t); }
+    if ((needs & CSIM_NEEDS_NUCLEAR) && !self) { add_svd(w, q, a, b, false, &t); }
+    if ((needs & CSIM_NEEDS_BASIS) && !self) { add_svd(w, q, a, b, vectors, &t); }
     if (vectors) { t.alone += gemm(w, false, 2 * k * (a * da + b * db), k, longer, longer); }
     if ((needs & CSIM_NEEDS_BLOCK) && bases) {
         t.alone += gemm(w, false, 2 * da * a * b + 2 * da * db * b, a, b, longer);
