@@ -471,6 +471,20 @@ static void groups_are_chosen(void **state)
         same_forecast(&f, &g);
         free_input(&in);
     }
+    /* one rank has no room for the pair, but 16 have; below that nothing helps */
+    const problem p = {"", 20000, 2, {8192, 8192}, {"procrustes"}, CSIM_DOUBLE, "cross", 0};
+    csim__forecast f;
+    input in;
+    make_input(ctx, &p, false, &in);
+    in.options.pairs = "all";
+    in.options.memory = INT64_C(1400) << 20;
+    assert_int_equal(foretell(ctx, &in, 16, &csim__machine_typical, &f), CSIM_OK);
+    assert_int_equal(f.why, CSIM__WHY_MEMORY);
+    assert_true(csim__teams_size(&f.teams) > 1 && f.peak <= in.options.memory);
+    in.options.memory = INT64_C(300) << 20;
+    assert_int_equal(foretell(ctx, &in, 16, &csim__machine_typical, &f), CSIM_E_MEM);
+    csim__forgive(ctx);
+    free_input(&in);
     harness_context_free(&ctx);
 }
 
