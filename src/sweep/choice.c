@@ -64,10 +64,9 @@ static int64_t largest_side(const csim__sweep *w)
     return most >= w->teams.least ? most : 0;
 }
 
-/* Try grids of up to twice as many columns as rows, from few rows to many, whose blocks are enough for
- * all their ranks; the first that fits where the sweep does not @p fit without, else the one that is
- * fastest. */
-static csim_status try_all(csim__sweep *w, int64_t side, bool fit, trial *best)
+/* Of grids of up to twice as many columns as rows, whose blocks are enough for all their ranks, the one
+ * that fits and is fastest. */
+static csim_status try_all(csim__sweep *w, int64_t side, trial *best)
 {
     csim__teams found = {1, 1, w->teams.least};
     int64_t size = w->shard.size, most = side / (BLOCKS * CSIM__GRID_BLOCK);
@@ -79,7 +78,6 @@ static csim_status try_all(csim__sweep *w, int64_t side, bool fit, trial *best)
             if (!t.fits || (best->fits && t.seconds >= best->seconds)) { continue; }
             *best = t;
             found = w->teams;
-            if (!fit) { goto done; }
         }
     }
 done:
@@ -97,7 +95,7 @@ static csim_status choose(csim__sweep *w, int64_t side)
     double least = alone.seconds - e->seconds[CSIM__TERM_DECOMPOSE] + e->tasks / w->shard.size;
     if (alone.fits && least > GOOD_DEAL * alone.seconds) { return CSIM_OK; }
     best = alone;
-    st = try_all(w, side, alone.fits, &best);
+    st = try_all(w, side, &best);
     if (st != CSIM_OK || csim__teams_size(&w->teams) == 1) { return st; }
     if (!alone.fits) {
         w->why = CSIM__WHY_MEMORY;
