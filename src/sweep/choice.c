@@ -6,7 +6,7 @@
 
 #include "sweep/state.h"
 
-enum { SMALLEST = 4096, BLOCKS = 8 }; /* neurons; blocks of the grid in each of its rows */
+enum { BLOCKS = 8 }; /* that each row and column of a grid has at least */
 
 #define GOOD_DEAL (2.0 / 3) /* of the time without groups: half as fast again */
 
@@ -114,7 +114,7 @@ csim_status csim__choose_groups(csim__sweep *w)
     int64_t cells = (int64_t)w->cells.rows * w->cells.cols, side;
     unsigned char *open = NULL;
     csim_status st = CSIM_OK;
-    w->teams = (csim__teams){1, 1, csim__max64(SMALLEST, csim__grid_from(w->options))};
+    w->teams = (csim__teams){1, 1, csim__max64(CSIM_GRID_CHOSEN_FROM, csim__grid_from(w->options))};
     w->why = CSIM__WHY_NONE;
     if (w->shard.size == 1) { return CSIM_OK; }
     CSIM_TRY(csim__alloc(w->ctx, cells, 1, "open cells", &open));
