@@ -101,7 +101,7 @@ static int list_shapes(const csim__sweep *w, const large *l, shape *list)
         for (int q = p == 1 ? 2 : p; q <= 2 * p && q <= most && p * q <= size; q++) {
             double turns = ceil((double)l->count / (size / (p * q)));
             double one = flops / (p * q * m.grid_eigen_values) +
-                         csim__grid_messages(p, q, k, 1, m.latency, m.bandwidth);
+                         csim__grid_messages(&csim__grid_values, p, q, k, m.latency, m.bandwidth);
             list[count++] = (shape){p, q, turns * one};
         }
     }
