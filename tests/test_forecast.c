@@ -385,6 +385,26 @@ static void time_by_hand(void **state)
     near(seconds(ctx, &svd, 1, &m, &f), 3 * 4.0 / 3 * 1e6 / 1e6);
     assert_int_equal(f.decomposed, 3);
     near(seconds(ctx, &svd, 3, &m, &f), 4.0 / 3 * 1e6 / 1e6);
+    /* the longest first: one rank has the pair of two wide layers, the other both of a narrow one */
+    const problem uneven = {"", 2000, 3, {100, 200, 200}, {"procrustes"}, CSIM_DOUBLE, "all", 0};
+    near(seconds(ctx, &uneven, 2, &m, &f), 4.0 / 3 * 8e6 / 1e6);
+    near(f.effort.tasks, 4.0 / 3 * 10e6 / 1e6);
+    /* a group of two shares it, and turns to the narrow ones then, each rank to one */
+    m.grid_eigen_values = 1e6;
+    input in;
+    make_input(ctx, &uneven, false, &in);
+    in.options.grid_rows = 1;
+    in.options.grid_cols = 2;
+    in.options.grid_from = 150;
+    assert_int_equal(foretell(ctx, &in, 2, &m, &f), CSIM_OK);
+    near(csim__effort_seconds(&f.effort, NULL), 4.0 / 3 * (4e6 + 1e6) / 1e6);
+    assert_int_equal(f.large, 1);
+    /* with a journal there are 16 rounds or more: here one for each pair */
+    in.options.grid_rows = in.options.grid_cols = 1;
+    in.options.journal = "journal";
+    assert_int_equal(foretell(ctx, &in, 1, &m, &f), CSIM_OK);
+    assert_int_equal(f.room.array[CSIM__ROOM_BLOCKS].bytes, 8 * 200 * 200);
+    free_input(&in);
     m = swift();
     m.read = 1e6;
     near(seconds(ctx, &cross, 1, &m, &f), 4.0 * 2000 * 300 / 1e6);
