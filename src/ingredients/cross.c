@@ -61,32 +61,53 @@ static void stored_factors(const csim__operand *o, double *factor)
     }
 }
 
-/* This rank's chunks of one product, added into acc. */
-static void accumulate(pass *w, const csim__product *p, int64_t *acc, csim__flight *under_way)
+void csim__product_factors(const csim__product *p, double *const factor[2])
+{
+    stored_factors(p->left, factor[0]);
+    stored_factors(p->right, factor[1]);
+}
+
+void csim__product_add(csim_context *ctx, const csim_shard *shard, const csim__product *p,
+                       int64_t chunk, void *part, double *const factor[2], int64_t *acc)
 {
     const csim__operand *l = p->left, *r = p->right;
     bool self = l == r;
     int m = (int)l->width, n = (int)r->width;
+    int k = (int)csim__chunk_rows(shard, shard->first + chunk);
+    int64_t at = l->passing ? 0 : chunk * shard->chunk * m;
+    int64_t to = r->passing ? 0 : chunk * shard->chunk * n;
+    double work = (self ? 1.0 : 2.0) * m * n * k;
+    csim__phase_begin(ctx, "products");
+    if (l->xf != NULL) {
+        self ? csim__syrk_tn_f(m, k, l->xf + at, part)
+             : csim__gemm_tn_f(m, n, k, l->xf + at, r->xf + to, part);
+    } else {
+        self ? csim__syrk_tn(m, k, l->x + at, part)
+             : csim__gemm_tn(m, n, k, l->x + at, r->x + to, part);
+    }
+    csim__phase_end(ctx, work, 0);
+    if (l->xf != NULL) {
+        csim__exact_add_block_f(acc, part, m, n, factor[0], factor[1], self);
+    } else {
+        csim__exact_add_block(acc, part, m, n, factor[0], factor[1], self);
+    }
+}
+
+void csim__product_value(const csim__product *p, const int64_t *acc, double *const factor[2])
+{
+    csim__exact_factors(p->left->norm, p->left->width, factor[0]);
+    csim__exact_factors(p->right->norm, p->right->width, factor[1]);
+    csim__exact_block_value(acc, p->left->width, p->right->width, factor[0], factor[1],
+                            p->left == p->right, p->out);
+}
+
+/* This rank's chunks of one product, added into acc. */
+static void accumulate(pass *w, const csim__product *p, int64_t *acc, csim__flight *under_way)
+{
     memset(acc, 0, (size_t)block_size(p) * sizeof *acc);
-    stored_factors(l, w->factor[0]);
-    stored_factors(r, w->factor[1]);
+    csim__product_factors(p, w->factor);
     for (int64_t c = 0; c < w->shard->count; c++) {
-        int64_t at = c * w->shard->chunk;
-        int k = (int)csim__chunk_rows(w->shard, w->shard->first + c);
-        double work = (self ? 1.0 : 2.0) * m * n * k;
-        if (l->xf != NULL) {
-            const float *a = l->xf + at * m, *b = r->xf + at * n;
-            csim__phase_begin(w->ctx, "products");
-            self ? csim__syrk_tn_f(m, k, a, w->part) : csim__gemm_tn_f(m, n, k, a, b, w->part);
-            csim__phase_end(w->ctx, work, 0);
-            csim__exact_add_block_f(acc, w->part, m, n, w->factor[0], w->factor[1], self);
-        } else {
-            const double *a = l->x + at * m, *b = r->x + at * n;
-            csim__phase_begin(w->ctx, "products");
-            self ? csim__syrk_tn(m, k, a, w->part) : csim__gemm_tn(m, n, k, a, b, w->part);
-            csim__phase_end(w->ctx, work, 0);
-            csim__exact_add_block(acc, w->part, m, n, w->factor[0], w->factor[1], self);
-        }
+        csim__product_add(w->ctx, w->shard, p, c, w->part, w->factor, acc);
         csim__flight_poll(under_way);
     }
 }
@@ -97,12 +118,7 @@ static csim_status land(pass *w, passenger *f)
     if (p == NULL) { return CSIM_OK; }
     f->product = NULL;
     csim_status st = csim__flight_land(&f->flight);
-    if (st == CSIM_OK && p->out != NULL) {
-        csim__exact_factors(p->left->norm, p->left->width, w->factor[0]);
-        csim__exact_factors(p->right->norm, p->right->width, w->factor[1]);
-        csim__exact_block_value(f->acc, p->left->width, p->right->width, w->factor[0], w->factor[1],
-                                p->left == p->right, p->out);
-    }
+    if (st == CSIM_OK && p->out != NULL) { csim__product_value(p, f->acc, w->factor); }
     return st;
 }
 

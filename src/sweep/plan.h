@@ -4,6 +4,7 @@
 
 #include "ingredients/pair.h"
 #include "ingredients/rows.h"
+#include "sweep/batches.h"
 #include "sweep/room.h"
 
 /** What the planner is told. */
@@ -15,7 +16,9 @@ typedef struct csim__problem {
     int64_t values;              /* cells of the result of the whole sweep times measures */
     unsigned needs;              /* union over the measures */
     const unsigned char *heavy;  /* [sites] few examples outweigh all others; NULL: not known */
+    const int *item; /* [sites] bytes of a number that is read ahead (feed.h), else 0; NULL: all 0 */
     bool single;
+    bool streamed; /* rows are read again where they are needed, and not held */
     const csim_encoder *const *encoders; /* of the learned measures */
     int encoder_count;
     int size;       /* ranks */
@@ -39,12 +42,18 @@ typedef struct csim__products {
 } csim__products;
 
 typedef struct csim__plan {
-    csim__planned *pairs; /* self-pairs first, then the others in the order of the sites */
+    bool streamed;
+    csim__planned *pairs; /* self-pairs first, then the others in the order of the sites; of a
+                             streamed plan as they come in rounds */
     int64_t count, selves;
     unsigned char *basis; /* [sites] the site's basis is built */
     unsigned char *tiled; /* [sites] the site has Gram tiles */
     bool any_tiles, any_cross, any_basis, unit, raw_basis, loading, row_sums, raw_rows;
-    int64_t round;       /* pairs whose blocks an owner holds at once */
+    int64_t round;       /* pairs whose blocks an owner holds at once, at most */
+    csim__planned_batch *batch; /* [batches + 1] the rounds; NULL unless streamed */
+    int64_t batches;
+    int64_t *reads;      /* [sites] how often the rows of each are read */
+    int64_t *turns;      /* [sites] how often rows of a basis are made anew, for rounds */
     int room_rank;       /* the rank that takes most memory */
     csim__room room;     /* its memory */
     int64_t shard_bytes; /* of it: rows, and row norms */

@@ -3,6 +3,7 @@
 #include "sweep/room.h"
 
 #include "ingredients/cross.h"
+#include "ingredients/feed.h"
 #include "ingredients/gram.h"
 #include "sweep/plan.h"
 
@@ -78,8 +79,12 @@ csim__room_survey csim__room_look(const csim__problem *p, const csim__plan *plan
     csim__room_survey s = {.largest_owner = -1};
     for (int i = 0; i < p->sites; i++) {
         int64_t d = p->width[i];
+        int bases = plan->basis[i] + plan->raw_basis;
         s.widths += d;
         s.widest = csim__max64(s.widest, d);
+        s.fetched = csim__max64(s.fetched, p->item != NULL ? d * p->item[i] : 0);
+        s.held += p->n > d ? 0 : bases * d;
+        s.turns += p->n > d ? bases * 2 * d * d : 0;
         if (plan->basis[i]) {
             s.basis_widths += d;
             s.loadings += csim__min64(d, p->n) * d;
@@ -120,9 +125,26 @@ static int64_t encoding(const csim__problem *p, const csim_shard *shard, int64_t
     return most;
 }
 
-/* Words of the small factors in one round of sites; @p mine is that of this rank, 0 = none. */
-static int64_t round_factors(const csim__problem *p, bool wide, int64_t widest, int64_t mine)
+/* Words of a chunk of the widest site, and of what is read ahead of it, while something of @p form is
+ * made of one site after the other. */
+static int64_t feed_words(const csim__problem *p, const csim__room_survey *s, unsigned form)
 {
+    int64_t chunk = csim__chunk_length(p->n);
+    return (csim__guest_bytes(chunk, s->widest, s->widest, form) +
+            csim__feed_bytes(chunk, s->widest, s->fetched, form,
+                             form != 0 && form != CSIM__FORM_CENTRED)) /
+           WORD;
+}
+
+/* Words of the small factors in one round of sites; @p mine is that of this rank, 0 = none; @p feed
+ * what streaming takes. */
+static int64_t round_factors(const csim__problem *p, bool wide, int64_t widest, int64_t mine,
+                             int64_t feed)
+{
+    if (!wide && p->streamed) {
+        int64_t squares = feed + (p->size > 1 ? 2 : 1) * widest * widest + 2 * mine * mine;
+        return csim__max64(squares, mine == 0 ? 0 : 10 * mine * mine + STRIP * mine);
+    }
     if (wide) { return mine == 0 ? 0 : 2 * p->n * mine + 8 * p->n * p->n + STRIP * p->n; }
     /* the factor that is sent round, a partial and two sums of the others; an owner's two squares,
      * and three more with five of workspace while the last is decomposed */
@@ -132,7 +154,7 @@ static int64_t round_factors(const csim__problem *p, bool wide, int64_t widest, 
 
 /* Sites are taken as many at a time as there are ranks, those with more examples than neurons first:
  * the i-th of a round belongs to rank i. */
-static int64_t factors(const csim__problem *p, const unsigned char *marks, int rank)
+static int64_t factors(const csim__problem *p, const unsigned char *marks, int rank, int64_t feed)
 {
     int64_t most = 0;
     for (int wide = 0; wide < 2; wide++) {
@@ -146,7 +168,7 @@ static int64_t factors(const csim__problem *p, const unsigned char *marks, int r
                 many++;
             }
             if (many > 0 && (many == p->size || last)) {
-                most = csim__max64(most, round_factors(p, wide == 1, widest, mine));
+                most = csim__max64(most, round_factors(p, wide == 1, widest, mine, feed));
                 widest = mine = many = 0;
             }
         }
@@ -179,6 +201,34 @@ static void pairs_of(const csim__problem *p, const csim__plan *plan, int rank, i
     }
 }
 
+/* The same of the rounds of a streamed plan, and what a rank has while products are made in the round
+ * in which that is most. */
+static void batches_of(const csim__problem *p, const csim__plan *plan, int rank, int64_t *blocks,
+                       int64_t *slots, int64_t *sums, int64_t *work)
+{
+    *blocks = *slots = *sums = *work = 0;
+    for (int64_t i = 0; plan->batch == NULL && i < plan->count; i++) { /* no owners yet */
+        *work = csim__max64(*work, workspace(p, &plan->pairs[i]));
+    }
+    for (int64_t b = 0; b < plan->batches; b++) {
+        const csim__planned_batch *batch = &plan->batch[b];
+        int64_t own = 0, made = batch->blocks;
+        int64_t lead = (rank - batch->first % p->size + p->size) % p->size;
+        for (int64_t i = batch->first + lead; i < batch[1].first; i += p->size) {
+            const csim__planned *q = &plan->pairs[i];
+            csim__products s = csim__plan_products(p, plan, q);
+            if (q->couple.left == q->couple.right) { made += WORD * (s.basis + s.raw); }
+            own += WORD * (s.cross + s.basis + s.raw + s.unit);
+            *work = csim__max64(*work, workspace(p, q));
+        }
+        *blocks = csim__max64(*blocks, own);
+        if (batch->slots + made > *slots + *sums) {
+            *slots = batch->slots;
+            *sums = made;
+        }
+    }
+}
+
 int64_t csim__room_blocks(const csim__problem *p, const csim__plan *plan)
 {
     int64_t most = 0;
@@ -204,12 +254,18 @@ static void put_rows(const csim__problem *p, const csim__plan *plan, const csim_
     const csim__stage READ = CSIM__STAGE_READ, ROWS = CSIM__STAGE_ROWS, END = CSIM__STAGE_RESULTS;
     int64_t sites = p->sites, rows = shard->rows;
     int64_t values = p->values * (WORD + 2 + (p->encoder_count > 0 ? WORD : 0));
-    int64_t under_way = csim__min64(plan->round * p->size, plan->count) *
-                        (int64_t)(sizeof(csim_pair) + 4 * sizeof(csim__product));
+    int64_t at_once = plan->streamed ? 0 : csim__min64(plan->round * p->size, plan->count);
+    int64_t under_way = at_once * (int64_t)(sizeof(csim_pair) + 4 * sizeof(csim__product));
+    int64_t examples = p->streamed ? s->tiled_widths : s->widths;
+    const csim__stage GRAM = CSIM__STAGE_GRAM;
     /* examples go once nothing is made of them any more; a basis that is all takes their place */
-    put(room, CSIM__ROOM_EXAMPLES, rows * s->widths * (p->single ? 4 : WORD), READ,
-        plan->any_cross ? END : CSIM__STAGE_BASES);
-    put(room, CSIM__ROOM_ROW_NORMS, WORD * rows * sites, READ, END);
+    put(room, CSIM__ROOM_EXAMPLES, rows * examples * (p->single ? 4 : WORD),
+        p->streamed ? GRAM : READ,
+        p->streamed       ? GRAM
+        : plan->any_cross ? END
+                          : CSIM__STAGE_BASES);
+    put(room, CSIM__ROOM_ROW_NORMS, WORD * (rows + (p->streamed ? shard->count : 0)) * sites, READ,
+        END);
     put(room, CSIM__ROOM_MOMENTS, 2 * WORD * s->widths, READ, END);
     put(room, CSIM__ROOM_PAIRS,
         sites * sites * (int64_t)sizeof(csim__planned) +
@@ -218,13 +274,23 @@ static void put_rows(const csim__problem *p, const csim__plan *plan, const csim_
     put(room, CSIM__ROOM_CELLS, values, READ, END);
     put(room, CSIM__ROOM_ENCODERS, s->encoders, READ, END);
     put(room, CSIM__ROOM_READING,
-        (p->single ? WORD * rows * s->widest : 0) + 60 * s->widest + WORD * shard->chunks, READ,
-        READ);
+        (p->streamed ? WORD * (shard->chunk * s->widest + feed_words(p, s, 0))
+         : p->single ? WORD * rows * s->widest
+                     : 0) +
+            (60 + WORD * shard->count) * s->widest + WORD * shard->chunks,
+        READ, READ);
     put(room, CSIM__ROOM_CHUNKS,
-        48 * plan->count + (plan->raw_rows ? 2 * WORD * shard->chunk * s->widest : 0), ROWS, ROWS);
-    put(room, CSIM__ROOM_UNIT_ROWS, plan->unit ? WORD * rows * s->widths : 0, ROWS, END);
-    put(room, CSIM__ROOM_ENCODED, encoding(p, shard, s->widest), CSIM__STAGE_ENCODE,
-        CSIM__STAGE_ENCODE);
+        48 * plan->count +
+            (plan->raw_rows && !p->streamed ? 2 * WORD * shard->chunk * s->widest : 0),
+        ROWS, ROWS);
+    put(room, CSIM__ROOM_UNIT_ROWS, plan->unit && !p->streamed ? WORD * rows * s->widths : 0, ROWS,
+        END);
+    put(room, CSIM__ROOM_ENCODED,
+        encoding(p, shard, s->widest) +
+            (p->streamed && p->encoder_count > 0
+                 ? WORD * feed_words(p, s, CSIM__FORM_CENTRED)
+                 : 0),
+        CSIM__STAGE_ENCODE, CSIM__STAGE_ENCODE);
     put(room, CSIM__ROOM_RESULTS, values, END, END);
 }
 
@@ -244,17 +310,22 @@ static void put_bases(const csim__problem *p, const csim__plan *plan, const csim
                       const csim_shard *shard, int rank, csim__room *room)
 {
     const csim__stage BASES = CSIM__STAGE_BASES, END = CSIM__STAGE_RESULTS;
-    int64_t small = 0;
-    if (plan->any_basis) {
-        put(room, CSIM__ROOM_BASES, WORD * shard->rows * s->basis_widths,
+    int64_t small = 0, feed = 0, raw_feed = 0;
+    if (p->streamed) {
+        feed = feed_words(p, s, CSIM__FORM_BASIS);
+        raw_feed = feed_words(p, s, CSIM__FORM_RAW_BASIS);
+        put(room, CSIM__ROOM_BASES, WORD * (s->turns + shard->rows * s->held), BASES, END);
+    } else {
+        put(room, CSIM__ROOM_BASES, plan->any_basis ? WORD * shard->rows * s->basis_widths : 0,
             plan->any_cross ? BASES : CSIM__STAGE_PRODUCTS, END);
+        put(room, CSIM__ROOM_RAW_BASES, plan->raw_basis ? WORD * shard->rows * s->widths : 0, BASES,
+            END);
+    }
+    if (plan->any_basis) {
         put(room, CSIM__ROOM_LOADINGS, plan->loading ? WORD * s->loadings : 0, BASES, END);
-        small = factors(p, plan->basis, rank);
+        small = factors(p, plan->basis, rank, feed);
     }
-    if (plan->raw_basis) {
-        put(room, CSIM__ROOM_RAW_BASES, WORD * shard->rows * s->widths, BASES, END);
-        small = csim__max64(small, factors(p, NULL, rank));
-    }
+    if (plan->raw_basis) { small = csim__max64(small, factors(p, NULL, rank, raw_feed)); }
     put(room, CSIM__ROOM_FACTORS, WORD * small, BASES, BASES);
 }
 
@@ -263,12 +334,20 @@ void csim__room_of(const csim__problem *p, const csim__plan *plan, const csim__r
 {
     const csim__stage PRODUCTS = CSIM__STAGE_PRODUCTS, FINISH = CSIM__STAGE_FINISH;
     csim_shard shard = csim__shard(p->n, rank, p->size);
-    int64_t blocks, work;
+    int64_t blocks, slots, sums, work;
     int64_t foreign = p->size == 1 ? 0 : rank == s->largest_owner ? s->second : s->largest;
     memset(room, 0, sizeof *room);
     put_rows(p, plan, s, &shard, room);
     put_tiles(p, plan, s, &shard, room);
     put_bases(p, plan, s, &shard, rank, room);
+    if (p->streamed) {
+        batches_of(p, plan, rank, &blocks, &slots, &sums, &work);
+        put(room, CSIM__ROOM_BLOCKS, blocks, PRODUCTS, FINISH);
+        put(room, CSIM__ROOM_SLOTS, slots, PRODUCTS, PRODUCTS);
+        put(room, CSIM__ROOM_PARTIALS, csim__max64(0, sums - blocks), PRODUCTS, PRODUCTS);
+        put(room, CSIM__ROOM_WORKSPACE, WORD * work, FINISH, FINISH);
+        return;
+    }
     pairs_of(p, plan, rank, &blocks, &work);
     put(room, CSIM__ROOM_BLOCKS, WORD * blocks, PRODUCTS, FINISH);
     put(room, CSIM__ROOM_PARTIALS, WORD * (s->largest + 2 * foreign), PRODUCTS, PRODUCTS);

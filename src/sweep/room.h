@@ -40,6 +40,7 @@ struct csim__plan;
     X(LOADINGS, "loadings", "loadings of the bases")                                               \
     X(FACTORS, "factors", "small factors of the bases")                                            \
     X(BLOCKS, "blocks", "blocks of a round of pairs")                                              \
+    X(SLOTS, "slots", "chunks of the layers of a round, read again")                               \
     X(PARTIALS, "partials", "partial products and sums under way")                                 \
     X(WORKSPACE, "workspace", "workspace of a decomposition")                                      \
     X(RESULTS, "results", "results")
@@ -65,6 +66,9 @@ typedef struct csim__room {
 /** What all ranks of a plan have in common. */
 typedef struct csim__room_survey {
     int64_t widths, widest;            /* of all sites */
+    int64_t fetched;                   /* bytes of a row that is read ahead, at most */
+    int64_t held, turns;               /* streamed: widths of sites whose bases are held as rows;
+                                        * numbers in what makes the other bases of their sites */
     int64_t basis_widths, loadings;    /* of sites with a basis; numbers in their loadings */
     int64_t tiled_sites, tiled_widths; /* of sites with tiles */
     int64_t largest, second;           /* numbers in the largest product, and in that of others */
