@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "ingredients/basis.h"
-#include "ingredients/batch.h"
+#include "ingredients/bundle.h"
 #include "ingredients/feed.h"
 #include "linalg/dense.h"
 
@@ -100,7 +100,7 @@ static csim_status streamed_square(work *w, job *j)
     csim__product product = {
         .left = &j->operand, .right = &j->operand, .owner = j->owner, .out = j->block};
     csim__feed feed = {.ctx = NULL};
-    csim__batch batch = {.ctx = NULL};
+    csim__bundle bundle = {.ctx = NULL};
     csim_status st = CSIM_OK;
     CSIM_TRY(csim__feed_open(w->ctx, w->shard, &guest, 1, true, w->meter, &feed));
     j->operand = (csim__operand){.width = j->k,
@@ -109,15 +109,15 @@ static csim_status streamed_square(work *w, job *j)
                                                : guest.centred,
                                  .norm = j->bound,
                                  .passing = guest.forms};
-    CSIM_TRY(csim__batch_open(w->ctx, w->shard, &product, 1, w->meter, &batch));
+    CSIM_TRY(csim__bundle_open(w->ctx, w->shard, &product, 1, w->meter, &bundle));
     for (int64_t c = 0; c < w->shard->count; c++) {
         CSIM_TRY(csim__feed_next(&feed));
-        csim__batch_add(&batch, 0, c);
+        csim__bundle_add(&bundle, 0, c);
     }
 done:
     st = csim__vote(w->ctx, st);
-    if (st == CSIM_OK) { st = csim__batch_sum(&batch); }
-    csim__batch_close(&batch);
+    if (st == CSIM_OK) { st = csim__bundle_sum(&bundle); }
+    csim__bundle_close(&bundle);
     csim__feed_close(&feed);
     return st;
 }

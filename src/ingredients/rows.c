@@ -45,13 +45,13 @@ static int gap_exponent(const csim__site *a)
     return csim__exact_exponent(4 * (double)a->n);
 }
 
-csim_status csim__row_batch_open(csim_context *ctx, const csim_shard *shard,
+csim_status csim__row_bundle_open(csim_context *ctx, const csim_shard *shard,
                                  const csim__site *sites, const csim__couple *couples,
-                                 int64_t count, csim__row_batch *b)
+                                 int64_t count, csim__row_bundle *b)
 {
     int64_t widest = 0;
     csim_status st = CSIM_OK;
-    *b = (csim__row_batch){.ctx = ctx, .site = sites, .couple = couples, .count = count};
+    *b = (csim__row_bundle){.ctx = ctx, .site = sites, .couple = couples, .count = count};
     for (int64_t p = 0; p < count; p++) {
         if (csim__couple_alike(sites, &couples[p])) {
             widest = csim__max64(widest, sites[couples[p].left].d);
@@ -68,7 +68,7 @@ done:
     return st;
 }
 
-void csim__row_batch_add(csim__row_batch *b, int64_t i, int64_t chunk, int64_t rows,
+void csim__row_bundle_add(csim__row_bundle *b, int64_t i, int64_t chunk, int64_t rows,
                          const double *x, const double *y)
 {
     const csim__couple *c = &b->couple[i];
@@ -81,7 +81,7 @@ void csim__row_batch_add(csim__row_batch *b, int64_t i, int64_t chunk, int64_t r
     csim__exact_add(&b->sum[2 * i + 1], gap, gap_exponent(left));
 }
 
-csim_status csim__row_batch_sum(csim__row_batch *b, csim__row_sums *out)
+csim_status csim__row_bundle_sum(csim__row_bundle *b, csim__row_sums *out)
 {
     csim_status st = csim__exact_reduce(b->ctx, b->sum, 2 * b->count);
     for (int64_t p = 0; st == CSIM_OK && p < b->count; p++) {
@@ -92,7 +92,7 @@ csim_status csim__row_batch_sum(csim__row_batch *b, csim__row_sums *out)
     return st;
 }
 
-void csim__row_batch_close(csim__row_batch *b)
+void csim__row_bundle_close(csim__row_bundle *b)
 {
     if (b->ctx == NULL) { return; }
     for (int k = 0; k < 2; k++) {
@@ -114,11 +114,11 @@ csim_status csim__sum_rows(csim_context *ctx, const csim_shard *shard, const csi
                            csim__row_sums *out)
 {
     csim__exact *sum = NULL;
-    csim__row_batch batch = {.ctx = NULL};
+    csim__row_bundle bundle = {.ctx = NULL};
     csim_status st = CSIM_OK;
     csim__phase_begin(ctx, "rows");
     CSIM_TRY(csim__calloc(ctx, count, sizeof *sum, "exact sums", &sum));
-    if (raw) { CSIM_TRY(csim__row_batch_open(ctx, shard, sites, couples, count, &batch)); }
+    if (raw) { CSIM_TRY(csim__row_bundle_open(ctx, shard, sites, couples, count, &bundle)); }
     for (int64_t c = 0; c < shard->count; c++) {
         int64_t at = c * shard->chunk, rows = csim__chunk_rows(shard, shard->first + c);
         for (int64_t p = 0; p < count; p++) {
@@ -126,7 +126,7 @@ csim_status csim__sum_rows(csim_context *ctx, const csim_shard *shard, const csi
             double part = csim__dot(rows, x->row_square + at, y->row_square + at);
             csim__exact_add(&sum[p], part, diagonal_exponent(x, y));
             if (raw && x->d == y->d) {
-                csim__row_batch_add(&batch, p, c, rows, x->x + at * x->d, y->x + at * y->d);
+                csim__row_bundle_add(&bundle, p, c, rows, x->x + at * x->d, y->x + at * y->d);
             }
         }
     }
@@ -138,8 +138,8 @@ done:
         out[p].diagonal = csim__exact_value(sum[p], diagonal_exponent(x, y));
         out[p].dot = out[p].gap = 0;
     }
-    if (st == CSIM_OK && raw) { st = csim__row_batch_sum(&batch, out); }
-    csim__row_batch_close(&batch);
+    if (st == CSIM_OK && raw) { st = csim__row_bundle_sum(&bundle, out); }
+    csim__row_bundle_close(&bundle);
     csim__free(ctx, &sum);
     csim__phase_end(ctx, 0, 0);
     return st;

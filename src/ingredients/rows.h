@@ -21,7 +21,7 @@ csim_status csim__sum_rows(csim_context *ctx, const csim_shard *shard, const csi
                            csim__row_sums *out);
 
 /** The part of it that is made of rows: dot and gap of pairs, added up chunk by chunk. */
-typedef struct csim__row_batch {
+typedef struct csim__row_bundle {
     csim_context *ctx;
     const csim__site *site;
     const csim__couple *couple; /* [count] */
@@ -32,13 +32,13 @@ typedef struct csim__row_batch {
         int64_t chunk;       /* whose rows these are, and of which site; −1: none */
         int site;
     } side[2];
-} csim__row_batch;
+} csim__row_bundle;
 
 /** Begin. Local; sites and couples are borrowed. Close it also on error. CSIM_OK, CSIM_E_MEM.
  *  @note two chunks of the widest site whose width another one of its pairs has */
-csim_status csim__row_batch_open(csim_context *ctx, const csim_shard *shard,
+csim_status csim__row_bundle_open(csim_context *ctx, const csim_shard *shard,
                                  const csim__site *sites, const csim__couple *couples,
-                                 int64_t count, csim__row_batch *batch);
+                                 int64_t count, csim__row_bundle *bundle);
 
 /** Do the sums of a pair need its rows? */
 static inline bool csim__couple_alike(const csim__site *sites, const csim__couple *couple)
@@ -48,14 +48,14 @@ static inline bool csim__couple_alike(const csim__site *sites, const csim__coupl
 
 /** Add the @p rows rows of a chunk of pair @p i.
  *  @param[in] x, y  centred rows of its sites */
-void csim__row_batch_add(csim__row_batch *batch, int64_t i, int64_t chunk, int64_t rows,
+void csim__row_bundle_add(csim__row_bundle *bundle, int64_t i, int64_t chunk, int64_t rows,
                          const double *x, const double *y);
 
 /** Sum over ranks into dot and gap of out[count]. Collective. CSIM_OK, CSIM_E_MPI. */
-csim_status csim__row_batch_sum(csim__row_batch *batch, csim__row_sums *out);
+csim_status csim__row_bundle_sum(csim__row_bundle *bundle, csim__row_sums *out);
 
-/** Local. Accepts a batch of zeros. */
-void csim__row_batch_close(csim__row_batch *batch);
+/** Local. Accepts a bundle of zeros. */
+void csim__row_bundle_close(csim__row_bundle *bundle);
 
 /** This rank's rows of a site as read, each divided by its length (a zero row stays zero): a new
  *  [rows, d]. Local. */

@@ -44,7 +44,7 @@ void csim__forecast_add(const csim__problem *p, const csim__plan *plan, const cs
     f->chunks = shard.chunks;
     f->size = p->size;
     f->plans++;
-    f->rounds += plan->batches;
+    f->rounds += plan->passes;
     f->streamed = plan->streamed;
     for (int s = 0; s < p->sites; s++) { f->loads += plan->reads[s]; }
     f->round = csim__max64(f->round, plan->round);

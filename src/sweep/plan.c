@@ -135,7 +135,7 @@ static void size_rounds(const csim__problem *p, const csim__room_survey *survey,
 }
 
 /* The rounds of pairs whose rows are read again for each. */
-static csim_status make_batches(csim_context *ctx, const csim__problem *p, csim__plan *plan)
+static csim_status make_passes(csim_context *ctx, const csim__problem *p, csim__plan *plan)
 {
     csim__room_survey survey = csim__room_look(p, plan);
     int64_t room = INT64_MAX, finish = INT64_MAX;
@@ -145,9 +145,9 @@ static csim_status make_batches(csim_context *ctx, const csim__problem *p, csim_
         room = p->memory - csim__room_stage(&taken, CSIM__STAGE_PRODUCTS);
         finish = p->memory - csim__room_stage(&taken, CSIM__STAGE_FINISH);
     }
-    csim_status st = csim__batches_make(ctx, p, plan, room, finish);
-    for (int64_t i = 0; st == CSIM_OK && i < plan->batches; i++) {
-        plan->round = csim__max64(plan->round, plan->batch[i + 1].first - plan->batch[i].first);
+    csim_status st = csim__passes_make(ctx, p, plan, room, finish);
+    for (int64_t i = 0; st == CSIM_OK && i < plan->passes; i++) {
+        plan->round = csim__max64(plan->round, plan->pass[i + 1].first - plan->pass[i].first);
     }
     return st;
 }
@@ -214,7 +214,7 @@ csim_status csim__plan_make(csim_context *ctx, const csim__problem *p, csim__pla
     plan->loading = plan->any_basis && (p->needs & (CSIM_NEEDS_LOADING | CSIM_NEEDS_BLOCK)) != 0;
     plan->row_sums = plan->any_tiles || (p->needs & (CSIM_NEEDS_DIAGONAL | CSIM_NEEDS_ROWS)) != 0;
     count_reads(p, plan);
-    if (plan->streamed) { CSIM_TRY(make_batches(ctx, p, plan)); }
+    if (plan->streamed) { CSIM_TRY(make_passes(ctx, p, plan)); }
     count_flops(p, plan);
     count_memory(p, plan);
     if (p->memory > 0 && plan->shard_bytes + plan->tile_bytes > p->memory) {
@@ -235,7 +235,7 @@ done:
 void csim__plan_clear(csim_context *ctx, csim__plan *plan)
 {
     csim__free(ctx, &plan->pairs);
-    csim__free(ctx, &plan->batch);
+    csim__free(ctx, &plan->pass);
     csim__free(ctx, &plan->reads);
     csim__free(ctx, &plan->turns);
     csim__free(ctx, &plan->basis);

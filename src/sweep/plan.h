@@ -4,7 +4,7 @@
 
 #include "ingredients/pair.h"
 #include "ingredients/rows.h"
-#include "sweep/batches.h"
+#include "sweep/passes.h"
 #include "sweep/room.h"
 
 /** What the planner is told. */
@@ -50,8 +50,8 @@ typedef struct csim__plan {
     unsigned char *tiled; /* [sites] the site has Gram tiles */
     bool any_tiles, any_cross, any_basis, unit, raw_basis, loading, row_sums, raw_rows;
     int64_t round;       /* pairs whose blocks an owner holds at once, at most */
-    csim__planned_batch *batch; /* [batches + 1] the rounds; NULL unless streamed */
-    int64_t batches;
+    csim__planned_pass *pass;  /* [passes + 1] the rounds; NULL unless streamed */
+    int64_t passes;
     int64_t *reads;      /* [sites] how often the rows of each are read */
     int64_t *turns;      /* [sites] how often rows of a basis are made anew, for rounds */
     int room_rank;       /* the rank that takes most memory */

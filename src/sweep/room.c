@@ -203,18 +203,18 @@ static void pairs_of(const csim__problem *p, const csim__plan *plan, int rank, i
 
 /* The same of the rounds of a streamed plan, and what a rank has while products are made in the round
  * in which that is most. */
-static void batches_of(const csim__problem *p, const csim__plan *plan, int rank, int64_t *blocks,
+static void passes_of(const csim__problem *p, const csim__plan *plan, int rank, int64_t *blocks,
                        int64_t *slots, int64_t *sums, int64_t *work)
 {
     *blocks = *slots = *sums = *work = 0;
-    for (int64_t i = 0; plan->batch == NULL && i < plan->count; i++) { /* no owners yet */
+    for (int64_t i = 0; plan->pass == NULL && i < plan->count; i++) { /* no owners yet */
         *work = csim__max64(*work, workspace(p, &plan->pairs[i]));
     }
-    for (int64_t b = 0; b < plan->batches; b++) {
-        const csim__planned_batch *batch = &plan->batch[b];
-        int64_t own = 0, made = batch->blocks;
-        int64_t lead = (rank - batch->first % p->size + p->size) % p->size;
-        for (int64_t i = batch->first + lead; i < batch[1].first; i += p->size) {
+    for (int64_t b = 0; b < plan->passes; b++) {
+        const csim__planned_pass *pass = &plan->pass[b];
+        int64_t own = 0, made = pass->blocks;
+        int64_t lead = (rank - pass->first % p->size + p->size) % p->size;
+        for (int64_t i = pass->first + lead; i < pass[1].first; i += p->size) {
             const csim__planned *q = &plan->pairs[i];
             csim__products s = csim__plan_products(p, plan, q);
             if (q->couple.left == q->couple.right) { made += WORD * (s.basis + s.raw); }
@@ -222,8 +222,8 @@ static void batches_of(const csim__problem *p, const csim__plan *plan, int rank,
             *work = csim__max64(*work, workspace(p, q));
         }
         *blocks = csim__max64(*blocks, own);
-        if (batch->slots + made > *slots + *sums) {
-            *slots = batch->slots;
+        if (pass->slots + made > *slots + *sums) {
+            *slots = pass->slots;
             *sums = made;
         }
     }
@@ -341,10 +341,12 @@ void csim__room_of(const csim__problem *p, const csim__plan *plan, const csim__r
     put_tiles(p, plan, s, &shard, room);
     put_bases(p, plan, s, &shard, rank, room);
     if (p->streamed) {
-        batches_of(p, plan, rank, &blocks, &slots, &sums, &work);
+        passes_of(p, plan, rank, &blocks, &slots, &sums, &work);
         put(room, CSIM__ROOM_BLOCKS, blocks, PRODUCTS, FINISH);
-        put(room, CSIM__ROOM_SLOTS, slots, PRODUCTS, PRODUCTS);
-        put(room, CSIM__ROOM_PARTIALS, csim__max64(0, sums - blocks), PRODUCTS, PRODUCTS);
+        /* the blocks may be those of another round, and stand for a part of this one */
+        int64_t others = csim__max64(0, sums - blocks);
+        put(room, CSIM__ROOM_SLOTS, slots + sums - blocks - others, PRODUCTS, PRODUCTS);
+        put(room, CSIM__ROOM_PARTIALS, others, PRODUCTS, PRODUCTS);
         put(room, CSIM__ROOM_WORKSPACE, WORD * work, FINISH, FINISH);
         return;
     }

@@ -249,8 +249,8 @@ csim_status csim__sweep_rounds(csim__sweep *w)
 {
     csim_status st = make_operands(w);
     w->meter.stage = "pairs"; /* products and decompositions in turn */
-    for (int64_t b = 0; st == CSIM_OK && b < w->plan.batches; b++) {
-        st = save_round(w, w->plan.batch[b].first, w->plan.batch[b + 1].first);
+    for (int64_t b = 0; st == CSIM_OK && b < w->plan.passes; b++) {
+        st = save_round(w, w->plan.pass[b].first, w->plan.pass[b + 1].first);
     }
     if (w->streamed) { goto done; }
     if (st == CSIM_OK) { st = rounds(w, 0, w->plan.selves); }

@@ -65,7 +65,7 @@ typedef struct csim__sweep {
     csim__projection learned[CSIM__LEARNED_COUNT]; /* without an encoder: empty */
 } csim__sweep;
 
-/** Find the blocks of sites, two of which fit the memory limit, with which least is read, with rows
+/** Find the blocks of sites, two of which fit the memory limit, with which least is to do, with rows
  *  that are held or read again by chunks; and what the tiles of all pairs that are open cost. Local;
  *  the same on every rank.
  *  @return CSIM_OK, CSIM_E_MEM (also when two sites are too much: says what they need) */

@@ -1,6 +1,6 @@
 /* A round of pairs whose rows are not held: each site is read once for all of them, and every product
  * gets its part of a chunk as soon as both its sides are there. */
-#include "ingredients/batch.h"
+#include "ingredients/bundle.h"
 #include "ingredients/feed.h"
 #include "sweep/state.h"
 
@@ -27,8 +27,8 @@ typedef struct stream {
     int *ready;            /* [count] the guest with which a product can be made, −1: any */
     csim__couple *couple;  /* [last − first] of the pairs */
     csim__feed feed;
-    csim__batch batch;
-    csim__row_batch rows;
+    csim__bundle bundle;
+    csim__row_bundle rows;
 } stream;
 
 /* Do the sums over the rows of pair @p i of the round need the rows? */
@@ -101,9 +101,9 @@ static csim_status begin(stream *t)
         CSIM_TRY(csim__feed_open(w->ctx, &w->shard, t->guest, t->guests, true, &w->meter, &t->feed));
     }
     point_operands(t);
-    CSIM_TRY(csim__batch_open(w->ctx, &w->shard, t->product, t->count, &w->meter, &t->batch));
+    CSIM_TRY(csim__bundle_open(w->ctx, &w->shard, t->product, t->count, &w->meter, &t->bundle));
     if (w->plan.raw_rows) {
-        st = csim__row_batch_open(w->ctx, &w->shard, w->site, t->couple, t->last - t->first,
+        st = csim__row_bundle_open(w->ctx, &w->shard, w->site, t->couple, t->last - t->first,
                                   &t->rows);
     }
 done:
@@ -119,12 +119,12 @@ static csim_status one_chunk(stream *t, int64_t chunk)
         csim_status st = g >= 0 ? csim__feed_next(&t->feed) : CSIM_OK;
         if (st != CSIM_OK) { return st; }
         for (int64_t i = 0; i < t->count; i++) {
-            if (t->ready[i] == g) { csim__batch_add(&t->batch, i, chunk); }
+            if (t->ready[i] == g) { csim__bundle_add(&t->bundle, i, chunk); }
         }
     }
     for (int64_t i = 0; i < t->last - t->first; i++) {
         if (!sums_rows(t, i)) { continue; }
-        csim__row_batch_add(&t->rows, i, chunk, rows, t->guest[t->place[t->couple[i].left]].centred,
+        csim__row_bundle_add(&t->rows, i, chunk, rows, t->guest[t->place[t->couple[i].left]].centred,
                             t->guest[t->place[t->couple[i].right]].centred);
     }
     return CSIM_OK;
@@ -138,12 +138,12 @@ csim_status csim__stream_round(csim__sweep *w, int64_t first, int64_t last,
     csim_status st = begin(&t);
     for (int64_t c = 0; st == CSIM_OK && c < w->shard.count; c++) { st = one_chunk(&t, c); }
     st = csim__vote(w->ctx, st);
-    if (st == CSIM_OK) { st = csim__batch_sum(&t.batch); }
+    if (st == CSIM_OK) { st = csim__bundle_sum(&t.bundle); }
     if (st == CSIM_OK && w->plan.raw_rows) {
-        st = csim__row_batch_sum(&t.rows, w->row_sums + first);
+        st = csim__row_bundle_sum(&t.rows, w->row_sums + first);
     }
-    csim__row_batch_close(&t.rows);
-    csim__batch_close(&t.batch);
+    csim__row_bundle_close(&t.rows);
+    csim__bundle_close(&t.bundle);
     csim__feed_close(&t.feed);
     csim__free(w->ctx, &t.couple);
     csim__free(w->ctx, &t.ready);

@@ -103,7 +103,7 @@ static void add_cost(const csim__sweep *w, csim__cost *c, const csim__plan *plan
     keep_most(c, plan->shard_bytes, plan->tile_bytes);
     c->flops += plan->flops;
     c->tiles++;
-    c->rounds += plan->batches;
+    c->rounds += plan->passes;
     for (int s = 0; s < w->count; s++) {
         c->loads += plan->reads[s];
         c->numbers += (double)plan->reads[s] * (double)w->all[w->id[s]].d;
@@ -147,6 +147,14 @@ static csim_status try_blocks(csim__sweep *w)
     return st;
 }
 
+/* What a tiling takes, in flops: a number that is read, made a double, checked and centred takes about
+ * as long as so many. */
+static double weight(const csim__sweep *w)
+{
+    enum { READING = 256 };
+    return READING * (double)w->shard.n * w->cost.numbers + w->cost.flops;
+}
+
 /* The fewest blocks, of @p least or more, with which every tile fits whose rows are held. */
 static csim_status find_held(csim__sweep *w, int least)
 {
@@ -161,8 +169,8 @@ static csim_status find_held(csim__sweep *w, int least)
     return st;
 }
 
-/* The blocks with which fewest numbers are read where rows are not held: with more blocks there is
- * more room for the rounds of each tile. */
+/* The blocks with which least is to do where rows are not held: with more blocks there is more room
+ * for the rounds of each tile. */
 static csim_status find_streamed(csim__sweep *w)
 {
     enum { PATIENCE = 3 }; /* steps without gain */
@@ -173,8 +181,8 @@ static csim_status find_streamed(csim__sweep *w)
     for (w->blocks = 1; worse < PATIENCE; w->blocks += 1 + w->blocks / 8) {
         if (w->blocks > w->all_count) { w->blocks = w->all_count; }
         st = try_blocks(w);
-        if (st == CSIM_OK && (best == 0 || w->cost.numbers < least)) {
-            least = w->cost.numbers;
+        if (st == CSIM_OK && (best == 0 || weight(w) < least)) {
+            least = weight(w);
             best = w->blocks;
             worse = 0;
         } else if (st == CSIM_OK) {
@@ -190,17 +198,17 @@ static csim_status find_streamed(csim__sweep *w)
 }
 
 /* A tiling with @p least or more blocks of sites whose rows are held, or with rows that are read again
- * by chunks: whichever reads least. */
+ * by chunks: whichever takes less reading and work. */
 static csim_status find_blocks(csim__sweep *w, int least)
 {
     csim_status st = find_held(w, least);
     bool fits = st == CSIM_OK;
     int blocks = w->blocks;
-    double numbers = w->cost.numbers;
+    double held = weight(w);
     if (w->options->memory > 0 && (!fits || blocks > 1)) {
         if (!fits) { csim__forgive(w->ctx); }
         st = find_streamed(w);
-        if (fits && (st != CSIM_OK || w->cost.numbers >= numbers)) {
+        if (fits && (st != CSIM_OK || weight(w) >= held)) {
             if (st != CSIM_OK) { csim__forgive(w->ctx); }
             w->streamed = false;
             w->blocks = blocks;

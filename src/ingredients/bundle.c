@@ -1,4 +1,4 @@
-#include "ingredients/batch.h"
+#include "ingredients/bundle.h"
 
 #include "ingredients/flight.h"
 
@@ -9,14 +9,14 @@ static int64_t block_size(const csim__product *p)
     return p->left->width * p->right->width;
 }
 
-csim_status csim__batch_open(csim_context *ctx, const csim_shard *shard,
+csim_status csim__bundle_open(csim_context *ctx, const csim_shard *shard,
                              const csim__product *products, int64_t count, csim__meter *meter,
-                             csim__batch *b)
+                             csim__bundle *b)
 {
     int64_t largest = 0, widest = 0;
     int ignore;
     csim_status st = CSIM_OK;
-    *b = (csim__batch){
+    *b = (csim__bundle){
         .ctx = ctx, .shard = shard, .meter = meter, .product = products, .count = count};
     CSIM_TRY(csim__calloc(ctx, count, sizeof *b->acc, "sums of products", &b->acc));
     for (int64_t i = 0; i < count; i++) {
@@ -40,7 +40,7 @@ done:
     return st;
 }
 
-void csim__batch_add(csim__batch *b, int64_t i, int64_t chunk)
+void csim__bundle_add(csim__bundle *b, int64_t i, int64_t chunk)
 {
     const csim__product *p = &b->product[i];
     double work = (p->left == p->right ? 1.0 : 2.0) * (double)block_size(p) *
@@ -51,7 +51,7 @@ void csim__batch_add(csim__batch *b, int64_t i, int64_t chunk)
     csim__meter_add(b->meter, "cross products", work);
 }
 
-csim_status csim__batch_sum(csim__batch *b)
+csim_status csim__bundle_sum(csim__bundle *b)
 {
     csim__flight flight[FLIGHTS] = {{.ctx = NULL}};
     int64_t largest = 0;
@@ -85,7 +85,7 @@ csim_status csim__batch_sum(csim__batch *b)
     return st;
 }
 
-void csim__batch_close(csim__batch *b)
+void csim__bundle_close(csim__bundle *b)
 {
     if (b->ctx == NULL) { return; }
     for (int k = 0; k < 2; k++) { csim__free(b->ctx, &b->factor[k]); }

@@ -1,4 +1,4 @@
-#include "sweep/batches.h"
+#include "sweep/passes.h"
 
 #include <string.h>
 
@@ -29,7 +29,7 @@ typedef struct cutting {
     double numbers;         /* that are read in all rounds */
 } cutting;
 
-void csim__batches_forms(const csim__problem *p, const csim__plan *plan, const csim__planned *q,
+void csim__passes_forms(const csim__problem *p, const csim__plan *plan, const csim__planned *q,
                          unsigned forms[2])
 {
     csim__products s = csim__plan_products(p, plan, q);
@@ -86,7 +86,7 @@ static void add_pair(cutting *w, const csim__planned *q)
     int64_t identities = self ? s.basis + s.raw : 0;
     int64_t products = s.cross + s.unit + (self ? 0 : s.basis + s.raw), largest;
     unsigned forms[2];
-    csim__batches_forms(w->p, w->plan, q, forms);
+    csim__passes_forms(w->p, w->plan, q, forms);
     add_guest(w, q->couple.left, forms[0]);
     add_guest(w, q->couple.right, forms[1]);
     largest = csim__max64(s.cross, s.unit);
@@ -109,7 +109,7 @@ static bool fits(const cutting *w)
 
 /* ---- all rounds ---- */
 
-static void end_round(cutting *w, int64_t first, csim__planned_batch *out)
+static void end_round(cutting *w, int64_t first, csim__planned_pass *out)
 {
     for (int s = 0; s < w->p->sites; s++) {
         unsigned forms = w->forms[s];
@@ -120,14 +120,14 @@ static void end_round(cutting *w, int64_t first, csim__planned_batch *out)
     }
     if (out != NULL) {
         *out =
-            (csim__planned_batch){.first = first, .blocks = w->blocks, .slots = beside(w)};
+            (csim__planned_pass){.first = first, .blocks = w->blocks, .slots = beside(w)};
     }
 }
 
 /* Cut the order where a round is full.
- *  @param[out] batch  [rounds + 1] if not NULL
+ *  @param[out] pass  [rounds + 1] if not NULL
  *  @return rounds */
-static int64_t cut(cutting *w, csim__planned_batch *batch)
+static int64_t cut(cutting *w, csim__planned_pass *pass)
 {
     const csim__planned *pairs = w->plan->pairs;
     int64_t first = 0, rounds = 0;
@@ -143,11 +143,11 @@ static int64_t cut(cutting *w, csim__planned_batch *batch)
             end--;
             for (int64_t i = first; i < end; i++) { add_pair(w, &pairs[w->order[i]]); }
         }
-        end_round(w, first, batch != NULL ? &batch[rounds] : NULL);
+        end_round(w, first, pass != NULL ? &pass[rounds] : NULL);
         rounds++;
         first = end;
     }
-    if (batch != NULL) { batch[rounds] = (csim__planned_batch){.first = w->ordered}; }
+    if (pass != NULL) { pass[rounds] = (csim__planned_pass){.first = w->ordered}; }
     return rounds;
 }
 
@@ -207,10 +207,10 @@ static csim_status settle(cutting *w)
     csim__planned *pairs = NULL;
     csim_status st = CSIM_OK;
     int64_t rounds = cut(w, NULL);
-    csim__free(w->ctx, &plan->batch);
-    CSIM_TRY(csim__alloc(w->ctx, rounds + 1, sizeof *plan->batch, "rounds", &plan->batch));
+    csim__free(w->ctx, &plan->pass);
+    CSIM_TRY(csim__alloc(w->ctx, rounds + 1, sizeof *plan->pass, "rounds", &plan->pass));
     CSIM_TRY(csim__alloc(w->ctx, csim__max64(plan->count, 1), sizeof *pairs, "pairs", &pairs));
-    plan->batches = cut(w, plan->batch);
+    plan->passes = cut(w, plan->pass);
     for (int64_t i = 0; i < plan->count; i++) {
         pairs[i] = plan->pairs[w->order[i]];
         pairs[i].owner = (int)(i % w->p->size);
@@ -225,7 +225,7 @@ done:
     return st;
 }
 
-csim_status csim__batches_make(csim_context *ctx, const csim__problem *p, csim__plan *plan,
+csim_status csim__passes_make(csim_context *ctx, const csim__problem *p, csim__plan *plan,
                                int64_t room, int64_t finish)
 {
     cutting w = {.ctx = ctx,

@@ -1,11 +1,11 @@
 /* Products of which every one is added up while the rows of their operands pass by, chunk by chunk:
- * rows that are not held are read once for all products of a batch. */
-#ifndef CSIM_BATCH_H
-#define CSIM_BATCH_H
+ * rows that are not held are read once for all products of a bundle. */
+#ifndef CSIM_BUNDLE_H
+#define CSIM_BUNDLE_H
 
 #include "ingredients/cross.h"
 
-typedef struct csim__batch {
+typedef struct csim__bundle {
     csim_context *ctx;
     const csim_shard *shard;
     csim__meter *meter;
@@ -15,24 +15,24 @@ typedef struct csim__batch {
     void *part;
     double *factor[2];
     double flops;
-} csim__batch;
+} csim__bundle;
 
 /** Room for the sums of some products. Local; takes on every rank the blocks of all products, those it
  *  owns apart, and a partial of the largest.
- *  @param[out] batch  close it also on error
+ *  @param[out] bundle  close it also on error
  *  @return CSIM_OK, CSIM_E_MEM, CSIM_E_LIMIT */
-csim_status csim__batch_open(csim_context *ctx, const csim_shard *shard,
+csim_status csim__bundle_open(csim_context *ctx, const csim_shard *shard,
                              const csim__product *products, int64_t count, csim__meter *meter,
-                             csim__batch *batch);
+                             csim__bundle *bundle);
 
 /** Add a chunk, counted from the first of this rank, to product @p i. Local. */
-void csim__batch_add(csim__batch *batch, int64_t i, int64_t chunk);
+void csim__bundle_add(csim__bundle *bundle, int64_t i, int64_t chunk);
 
 /** Sum over ranks; the products are in their outputs then. Collective. CSIM_OK, CSIM_E_MEM,
  *  CSIM_E_MPI; the same on every rank. */
-csim_status csim__batch_sum(csim__batch *batch);
+csim_status csim__bundle_sum(csim__bundle *bundle);
 
-/** Local. Accepts a batch of zeros. */
-void csim__batch_close(csim__batch *batch);
+/** Local. Accepts a bundle of zeros. */
+void csim__bundle_close(csim__bundle *bundle);
 
 #endif
