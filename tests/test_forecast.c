@@ -202,6 +202,41 @@ static void memory_is_as_foretold(void **state)
     assert_int_equal(wrong, 0);
 }
 
+/* With groups: pairs of several widths, values and vectors, on every grid of this job. */
+static void memory_of_groups(void **state)
+{
+    (void)state;
+    const problem list[] = {
+        {"values", 900, 4, {400, 300, 350, 50}, {"procrustes"}, CSIM_DOUBLE, "all", 0},
+        {"vectors", 900, 3, {320, 300, 320}, {"linreg", "cca_mean"}, CSIM_DOUBLE, "all", 0}};
+    int size, wrong = 0;
+    MPI_Comm_size(MPI_COMM_WORLD, &size);
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        for (int grid = 0; grid < 9; grid++) {
+            int p = grid / 3 + 1, q = grid % 3 + 1;
+            if (p * q == 1 || p * q > size) { continue; }
+            csim_context *ctx = harness_context();
+            csim__forecast f;
+            input in;
+            make_input(ctx, &list[i], true, &in);
+            in.options.grid_rows = p;
+            in.options.grid_cols = q;
+            in.options.grid_from = 200;
+            assert_int_equal(foretell(ctx, &in, size, &csim__machine_typical, &f), CSIM_OK);
+            assert_int_equal(f.large, 3);
+            double ratio = (double)f.peak / (double)sweep_peak(ctx, &in);
+            if (!(ratio > 0.9 && ratio < 1.1)) {
+                print_error("%s on groups of %d x %d of %d ranks: foretold / counted = %.3f\n",
+                            list[i].name, p, q, size, ratio);
+                wrong++;
+            }
+            free_input(&in);
+            harness_context_free(&ctx);
+        }
+    }
+    assert_int_equal(wrong, 0);
+}
+
 /* Under a limit rounds get shorter, then fewer layers are held at a time, and the sweep keeps to it. */
 static void limits_are_kept(void **state)
 {
@@ -383,9 +418,9 @@ int main(int argc, char **argv)
 {
     MPI_Init(&argc, &argv);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(memory_is_as_foretold), cmocka_unit_test(limits_are_kept),
-        cmocka_unit_test(one_planner),           cmocka_unit_test(time_by_hand),
-        cmocka_unit_test(ranks_without_work),
+        cmocka_unit_test(memory_is_as_foretold), cmocka_unit_test(memory_of_groups),
+        cmocka_unit_test(limits_are_kept),       cmocka_unit_test(one_planner),
+        cmocka_unit_test(time_by_hand),          cmocka_unit_test(ranks_without_work),
     };
     return harness_finish(cmocka_run_group_tests_name("forecast", tests, NULL, NULL));
 }

@@ -57,7 +57,8 @@ enum csim_props {
     X(MEMORY, "out_of_memory", "a decomposition did not fit in memory")                            \
     X(FAULT, "injected_fault", "a fault was injected")                                             \
     X(PRECISION, "precision_lost", "rounding leaves too few digits of a self-term")                \
-    X(UNDERFLOW, "underflow", "values too small for double precision")
+    X(UNDERFLOW, "underflow", "values too small for double precision")                             \
+    X(LIMIT, "too_large", "a decomposition is too large for LAPACK's or ScaLAPACK's integers")
 
 #define CSIM_NOTE_ENUM(name, flag, text) CSIM_NOTE_##name,
 typedef enum csim_note { CSIM_NOTE_LIST(CSIM_NOTE_ENUM) CSIM_NOTE_COUNT } csim_note;

@@ -133,7 +133,7 @@ static csim_status run_svd(bench *w)
 
 static csim_status run_exact(bench *w)
 {
-    csim__exact_add_block((int64_t *)(void *)w->b, w->a, w->n, w->n, w->c, w->d, false);
+    csim__exact_add_block((int64_t *)(void *)w->b, w->n, w->a, w->n, w->n, w->n, w->c, w->d, false);
     return CSIM_OK;
 }
 

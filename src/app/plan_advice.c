@@ -53,10 +53,12 @@ static csim_status foretell_under(csim_context *ctx, const csim__outlook *w, int
 }
 
 /* Under the limit that holds there. Where the sweep fits at all, another shape is only good if it
- * holds all layers at once. */
+ * holds all layers at once; none is with fewer ranks than the groups have that are asked for. */
 static csim_status foretell(csim_context *ctx, const csim__outlook *w, int ranks, int nodes,
                             csim__forecast *f, bool *good)
 {
+    *good = false;
+    if (ranks < w->sweep.grid_rows * w->sweep.grid_cols) { return CSIM_OK; }
     csim_status st =
         foretell_under(ctx, w, ranks, nodes, csim__outlook_limit(w, ranks, nodes), f, good);
     *good = *good && (!w->fits || holds_all(f));
@@ -71,7 +73,8 @@ static void add_shape(csim__outlook *w, int ranks, int nodes, const char *key, c
     }
     if (w->shapes == CSIM__SHAPES) { return; }
     csim__shape *s = &w->shape[w->shapes++];
-    *s = (csim__shape){.ranks = ranks, .nodes = nodes, .key = key, .why = why, .peak = f->peak};
+    *s = (csim__shape){
+        .ranks = ranks, .nodes = nodes, .key = key, .why = why, .peak = f->peak, .teams = f->teams};
     csim__outlook_range(w, f, &s->low, &s->high);
 }
 

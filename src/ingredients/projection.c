@@ -264,7 +264,8 @@ static csim_status products(work *w, const csim__operand *operand, int64_t first
             if (owner == w->shard->rank && st == CSIM_OK) {
                 st = csim__alloc(w->ctx, size, sizeof(double), "a block", &block[many]);
             }
-            list[many] = (csim__product){&operand[a], &operand[b], owner, block[many]};
+            list[many] = (csim__product){
+                .left = &operand[a], .right = &operand[b], .owner = owner, .out = block[many]};
             place[many++] = i;
         }
         k++;
@@ -345,7 +346,9 @@ int64_t csim__projection_bytes(const csim_encoder *encoder, const csim_shard *sh
     int64_t bytes = 8 * sites * width * rows + 4 * shard->chunk * (widest + width) + 8 * widest;
     bytes += sites * 16 + cells + csim_encoder_bytes(encoder, shard->chunk);
     /* products and their sums; or bounds, sums of columns, products, and blocks under way */
-    return bytes + (aligned ? 24 * cells : 24 * sites * width + 8 * cells + 8 * block * (own + 3));
+    return bytes + (aligned ? 24 * cells
+                            : 24 * sites * width + 8 * cells +
+                                  8 * (block * own + 3 * csim__cross_panel(width, width)));
 }
 
 int64_t csim__projection_kept(const csim_encoder *encoder, int64_t sites)

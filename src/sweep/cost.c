@@ -1,6 +1,9 @@
 #include "sweep/cost.h"
 
 #include <math.h>
+#include <string.h>
+
+#include "sweep/deal.h"
 
 const int csim__gemm_size[CSIM__GEMM_SIZES] = {64, 256, 1024};
 
@@ -11,6 +14,9 @@ const csim__machine csim__machine_typical = {
     .eigen_vectors = 12e9,
     .svd_values = 4e9,
     .svd_vectors = 12e9,
+    .grid_eigen_values = 3e9,
+    .grid_eigen_vectors = 8e9,
+    .grid_svd_values = 3e9,
     .exact = 0.6e9,
     .moments = 0.25e9,
     .memory = 8e9,
@@ -201,73 +207,139 @@ static void product(const model *w, double m, double n, bool self)
     spread(w, CSIM__TERM_REDUCE, 8 * m * n, 1);
 }
 
-/* What the owner of a pair makes of it, and what it costs more when squares are too inexact. */
-static double decompositions(const model *w, const csim__planned *q, double *again)
+double csim__grid_messages(int p, int q, double k, int sides, double latency, double bandwidth)
+{
+    double down = ceil(log2(p)), across = ceil(log2(q));
+    /* a vector is dealt out, turned and summed again for each column; half as long on average */
+    double words = k / 2 * (across / p + down / q);
+    return sides * k * (4 * (down + across) * latency + 2 * 8 * words / bandwidth);
+}
+
+/* The parts of the time of a pair's decompositions: by squares, what it costs more where these are too
+ * inexact, and what the owner does alone. */
+typedef struct task {
+    double squares, again, alone;
+} task;
+
+/* What all ranks of a group send while they decompose an a×b matrix: the way from the owner and back,
+ * and for each column a vector along the rows and columns of the grid, twice. */
+static void count_messages(const model *w, double a, double b, bool vectors)
+{
+    const csim__teams *t = &w->p->teams;
+    double k = fmin(a, b), away = 1 - 1.0 / csim__teams_size(t);
+    w->effort->moved +=
+        8 * (away * (a * b + (vectors ? k * (a + b) : 0)) + k * k * (t->p + t->q - 2));
+}
+
+/* Values, or vectors too, of an a×b matrix by one rank, or by a group. */
+static void add_svd(const model *w, double a, double b, bool vectors, bool large, task *out)
+{
+    const csim__machine *m = w->machine;
+    const csim__teams *t = &w->p->teams;
+    double k = fmin(a, b), longer = fmax(a, b), cube = k * k * k, unit = k * k * longer;
+    double team = large ? csim__teams_size(t) : 1, products = (vectors ? 3 : 1) * unit;
+    double values = large ? m->grid_eigen_values : m->eigen_values;
+    double turned = large ? m->grid_eigen_vectors : m->eigen_vectors;
+    double half = k / sqrt(team);
+    out->squares += gemm(w, false, products / team, half, half, longer) +
+                    (vectors ? 9 * cube / turned : 4.0 / 3 * cube / values) / team;
+    if (!large) {
+        out->again += vectors ? 20 * unit / m->svd_vectors : 8.0 / 3 * unit / m->svd_values;
+        return;
+    }
+    double way = 8 * (1 - 1 / team) * a * b / w->bandwidth;
+    double back = vectors ? 8 * (1 - 1 / team) * k * (a + b) / w->bandwidth : 0;
+    out->squares += way + back + csim__grid_messages(t->p, t->q, k, 1, w->latency, w->bandwidth);
+    out->again += way + csim__grid_messages(t->p, t->q, k, 2, w->latency, w->bandwidth);
+    /* of the vectors of a bidiagonal matrix the owner makes a fifth of the work alone */
+    out->again += vectors ? 16 * unit / (team * m->grid_eigen_vectors) + 4 * unit / m->svd_vectors
+                          : 8.0 / 3 * unit / (team * m->grid_svd_values);
+    count_messages(w, a, b, vectors);
+}
+
+/* What the owner of a pair makes of it, alone or with its group. */
+static task decompositions(const model *w, const csim__planned *q)
 {
     const csim__machine *m = w->machine;
     unsigned needs = w->p->needs;
     double da = (double)w->p->width[q->couple.left], db = (double)w->p->width[q->couple.right];
     bool bases = q->route == CSIM__ROUTE_BASIS, self = q->couple.left == q->couple.right;
+    bool vectors = (needs & CSIM_NEEDS_BASIS) && (needs & CSIM_NEEDS_LOADING);
     double n = (double)w->p->n, a = bases ? fmin(da, n) : da, b = bases ? fmin(db, n) : db;
-    double k = fmin(a, b), longer = fmax(a, b), cube = k * k * k, unit = k * k * longer, t = 0;
-    double values = gemm(w, false, unit, k, k, longer) + 4.0 / 3 * cube / m->eigen_values;
-    if (!q->cell) { return 0; }
-    if (q->route != CSIM__ROUTE_GRAM) { t += 16 * a * b / m->memory; }
-    if ((needs & CSIM_NEEDS_NUCLEAR) && !self) {
-        t += values;
-        *again += 8.0 / 3 * unit / m->svd_values;
-    }
-    if ((needs & CSIM_NEEDS_BASIS) && (needs & CSIM_NEEDS_LOADING)) {
-        if (!self) {
-            t += gemm(w, false, 3 * unit, k, k, longer) + 9 * cube / m->eigen_vectors;
-            *again += 20 * unit / m->svd_vectors;
-        }
-        t += gemm(w, false, 2 * k * (a * da + b * db), k, longer, longer);
-    } else if ((needs & CSIM_NEEDS_BASIS) && !self) {
-        t += values;
-        *again += 8.0 / 3 * unit / m->svd_values;
-    }
+    double k = fmin(a, b), longer = fmax(a, b);
+    task t = {0, 0, 0};
+    if (!q->cell) { return t; }
+    if (q->route != CSIM__ROUTE_GRAM) { t.alone += 16 * a * b / m->memory; }
+    if ((needs & CSIM_NEEDS_NUCLEAR) && !self) { add_svd(w, a, b, false, q->large, &t); }
+    if ((needs & CSIM_NEEDS_BASIS) && !self) { add_svd(w, a, b, vectors, q->large, &t); }
+    if (vectors) { t.alone += gemm(w, false, 2 * k * (a * da + b * db), k, longer, longer); }
     if ((needs & CSIM_NEEDS_BLOCK) && bases) {
-        t += gemm(w, false, 2 * da * a * b + 2 * da * db * b, a, b, longer);
+        t.alone += gemm(w, false, 2 * da * a * b + 2 * da * db * b, a, b, longer);
     }
     if (needs & CSIM_NEEDS_UNIT) {
         double c = fmin(da, db), far = fmax(da, db);
-        t += 20 * c * c * far / m->svd_vectors + gemm(w, false, 2 * c * da * db, c, da, db);
+        t.alone += 20 * c * c * far / m->svd_vectors + gemm(w, false, 2 * c * da * db, c, da, db);
     }
     return t;
 }
 
-/* Owners have pairs in turn: the last rank is the one whose pairs take longest together. */
-static void pairs(const model *w)
+static void products(const model *w, const csim__planned *q)
 {
+    csim__products s = csim__plan_products(w->p, w->plan, q);
+    bool self = q->couple.left == q->couple.right;
+    double da = (double)w->p->width[q->couple.left], db = (double)w->p->width[q->couple.right];
+    double qa = fmin(da, (double)w->p->n), qb = fmin(db, (double)w->p->n);
+    if (s.cross > 0) { product(w, da, db, self); }
+    if (s.unit > 0) { product(w, da, db, self); }
+    if (s.basis > 0 && !self) { product(w, qa, qb, false); }
+    if (s.raw > 0 && !self) { product(w, qa, qb, false); }
+}
+
+/* Seconds of a rank in a round. */
+typedef struct hours {
+    double squares, again;
+} hours;
+
+/* A round is done when its last rank is. A group takes its pairs together before each of its ranks
+ * turns to its own, so what its leader has to do for them holds for all. */
+static void one_round(const model *w, int64_t first, int64_t last, hours *rank)
+{
+    int team = csim__teams_size(&w->p->teams);
     double slowest = 0, again = 0;
-    for (int64_t i = 0; i < w->plan->count; i++) {
+    memset(rank, 0, (size_t)w->p->size * sizeof *rank);
+    for (int64_t i = first; i < last; i++) {
         const csim__planned *q = &w->plan->pairs[i];
-        csim__products s = csim__plan_products(w->p, w->plan, q);
-        bool self = q->couple.left == q->couple.right;
-        double da = (double)w->p->width[q->couple.left], db = (double)w->p->width[q->couple.right];
-        double qa = fmin(da, (double)w->p->n), qb = fmin(db, (double)w->p->n);
-        if (s.cross > 0) { product(w, da, db, self); }
-        if (s.unit > 0) { product(w, da, db, self); }
-        if (s.basis > 0 && !self) { product(w, qa, qb, false); }
-        if (s.raw > 0 && !self) { product(w, qa, qb, false); }
-    }
-    for (int r = 0; r < w->p->size && r < w->plan->count; r++) {
-        double sum = 0, more = 0;
-        for (int64_t i = r; i < w->plan->count; i += w->p->size) {
-            sum += decompositions(w, &w->plan->pairs[i], &more);
+        task t = decompositions(w, q);
+        products(w, q);
+        w->effort->tasks += t.squares + t.alone;
+        for (int k = 0; k < (q->large ? team : 1); k++) {
+            rank[q->owner + k].squares += t.squares + t.alone;
+            rank[q->owner + k].again += t.again;
         }
-        slowest = fmax(slowest, sum);
-        again = fmax(again, more);
+    }
+    for (int r = 0; r < w->p->size; r++) {
+        slowest = fmax(slowest, rank[r].squares);
+        again = fmax(again, rank[r].again);
     }
     w->effort->seconds[CSIM__TERM_DECOMPOSE] += slowest;
     w->effort->again += again;
 }
 
-void csim__effort_add(const csim__problem *p, const csim__plan *plan, const csim__target *target,
-                      csim__effort *effort)
+static void pairs(const model *w, hours *rank)
+{
+    for (int64_t i = 0, end; i < w->plan->count; i = end) {
+        end = csim__plan_round(w->plan, i);
+        one_round(w, i, end, rank);
+    }
+}
+
+csim_status csim__effort_add(csim_context *ctx, const csim__problem *p, const csim__plan *plan,
+                             const csim__target *target, csim__effort *effort)
 {
     const csim__machine *m = target->machine;
+    hours *rank = NULL;
+    csim_status st = csim__alloc(ctx, p->size, sizeof *rank, "hours of ranks", &rank);
+    if (st != CSIM_OK) { return st; }
     double per_node = ceil((double)p->size / target->nodes);
     bool far = target->nodes > 1;
     model w = {.p = p,
@@ -290,7 +362,9 @@ void csim__effort_add(const csim__problem *p, const csim__plan *plan, const csim
         effort->seconds[CSIM__TERM_BASES] +=
             gemm(&w, false, 3 * turns * w.rows * d * d, d, d, (double)w.shard.chunk);
     }
-    pairs(&w);
+    pairs(&w, rank);
+    csim__free(ctx, &rank);
+    return CSIM_OK;
 }
 
 void csim__effort_scan(const csim_shard *shard, int64_t width, const csim__target *target,

@@ -18,14 +18,17 @@ typedef struct csim__machine {
     double eigen_vectors;             /* the same for 9·k³ */
     double svd_values;                /* the same for 8/3·k³ */
     double svd_vectors;               /* the same for 20·k³ */
-    double exact;                     /* numbers/s that are scaled and added as integers */
-    double moments;                   /* numbers/s that are converted, checked, hashed, centred */
-    double memory;                    /* bytes/s read and written by a copy */
-    double fresh;                     /* bytes/s of memory that is used for the first time */
-    double read;                      /* bytes/s from files */
-    double latency, bandwidth;        /* s and bytes/s of a message inside a node */
-    double net_latency;               /* s of a message between nodes */
-    double net_bandwidth;             /* bytes/s of a node */
+    double grid_eigen_values;         /* the first three of a rank of a small grid, without what */
+    double grid_eigen_vectors;        /* its messages take */
+    double grid_svd_values;
+    double exact;              /* numbers/s that are scaled and added as integers */
+    double moments;            /* numbers/s that are converted, checked, hashed, centred */
+    double memory;             /* bytes/s read and written by a copy */
+    double fresh;              /* bytes/s of memory that is used for the first time */
+    double read;               /* bytes/s from files */
+    double latency, bandwidth; /* s and bytes/s of a message inside a node */
+    double net_latency;        /* s of a message between nodes */
+    double net_bandwidth;      /* bytes/s of a node */
 } csim__machine;
 
 /** Round numbers of a core of a present server and its network. */
@@ -65,15 +68,23 @@ const char *csim__term_text(csim__term term);
 typedef struct csim__effort {
     double seconds[CSIM__TERM_COUNT]; /* of the rank that is last */
     double again;                     /* s more where decompositions by squares are too inexact */
+    double tasks;                     /* s of all decompositions, one after the other */
     double read, moved;               /* bytes from files; bytes between ranks, of all ranks */
 } csim__effort;
 
 /** Add what a plan costs. Groups of sites that are held one after the other are plans of their own.
- *  @note  O(pairs + sites) */
-void csim__effort_add(const csim__problem *problem, const csim__plan *plan,
-                      const csim__target *target, csim__effort *effort);
+ *  @return CSIM_OK, CSIM_E_MEM
+ *  @note   O(pairs + sites + rounds·ranks) */
+csim_status csim__effort_add(csim_context *ctx, const csim__problem *problem,
+                             const csim__plan *plan, const csim__target *target,
+                             csim__effort *effort);
 
-/** Add one more reading of a site, which looks for values that are not finite. */
+/** Seconds that the messages of a decomposition of k rows and columns on p×q ranks take, which go
+ *  column by column; @p sides 1 of a symmetric matrix, 2 of another. Pure. */
+double csim__grid_messages(int p, int q, double k, int sides, double latency, double bandwidth);
+
+/** Add one more reading of a site, which looks for values that are not finite, or takes its
+ *  checksum. */
 void csim__effort_scan(const csim_shard *shard, int64_t width, const csim__target *target,
                        csim__effort *effort);
 

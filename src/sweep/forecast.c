@@ -1,5 +1,21 @@
 #include "sweep/forecast.h"
 
+const char *csim__why_key(csim__why why)
+{
+#define KEY(name, key, text) key,
+    static const char *const keys[] = {CSIM__WHY_LIST(KEY)};
+#undef KEY
+    return keys[why];
+}
+
+const char *csim__why_text(csim__why why)
+{
+#define TEXT(name, key, text) text,
+    static const char *const texts[] = {CSIM__WHY_LIST(TEXT)};
+#undef TEXT
+    return texts[why];
+}
+
 static void count_pairs(const csim__problem *p, const csim__plan *plan, csim__forecast *f)
 {
     const unsigned tasks =
@@ -9,6 +25,7 @@ static void count_pairs(const csim__problem *p, const csim__plan *plan, csim__fo
     for (int64_t i = 0; i < plan->count; i++) {
         const csim__planned *q = &plan->pairs[i];
         f->routes[q->route]++;
+        f->large += q->large;
         f->decomposed += q->cell && (p->needs & tasks) && q->couple.left != q->couple.right;
     }
 }
@@ -35,8 +52,16 @@ static void survey_ranks(const csim__problem *p, const csim__plan *plan, csim__f
     for (int i = 0; i < CSIM__ROOM_COUNT; i++) { f->mean[i] = mean[i]; }
 }
 
-void csim__forecast_add(const csim__problem *p, const csim__plan *plan, const csim__target *target,
-                        csim__forecast *f)
+/* Ranks that have no pair in the plan in which most of them have some. */
+static void count_idle(const csim__problem *p, const csim__plan *plan, csim__forecast *f)
+{
+    int idle = 0;
+    for (int r = 0; r < p->size; r++) { idle += !plan->busy[r]; }
+    f->idle_pairs = f->plans == 1 || idle < f->idle_pairs ? idle : f->idle_pairs;
+}
+
+csim_status csim__forecast_add(csim_context *ctx, const csim__problem *p, const csim__plan *plan,
+                               const csim__target *target, csim__forecast *f)
 {
     csim_shard shard = csim__shard(p->n, 0, p->size);
     f->n = p->n;
@@ -52,6 +77,7 @@ void csim__forecast_add(const csim__problem *p, const csim__plan *plan, const cs
     count_pairs(p, plan, f);
     survey_ranks(p, plan, f);
     f->idle_rows = (int)csim__max64(0, p->size - shard.chunks);
-    f->idle_pairs = (int)csim__max64(0, p->size - f->pairs);
-    csim__effort_add(p, plan, target, &f->effort);
+    f->teams = p->teams;
+    count_idle(p, plan, f);
+    return csim__effort_add(ctx, p, plan, target, &f->effort);
 }

@@ -84,18 +84,17 @@ static void add_pair(cutting *w, const csim__planned *q)
     csim__products s = csim__plan_products(w->p, w->plan, q);
     bool self = q->couple.left == q->couple.right;
     int64_t identities = self ? s.basis + s.raw : 0;
-    int64_t products = s.cross + s.unit + (self ? 0 : s.basis + s.raw), largest;
+    int64_t products = s.cross + s.unit + (self ? 0 : s.basis + s.raw);
+    int64_t largest = csim__room_panel(w->p, q, &s), held = csim__room_pair(w->p, w->plan, q, 0);
     unsigned forms[2];
     csim__passes_forms(w->p, w->plan, q, forms);
     add_guest(w, q->couple.left, forms[0]);
     add_guest(w, q->couple.right, forms[1]);
-    largest = csim__max64(s.cross, s.unit);
-    if (!self) { largest = csim__max64(largest, csim__max64(s.basis, s.raw)); }
     w->pairs++;
     w->blocks += WORD * products;
     w->identities += WORD * identities;
     w->largest = csim__max64(w->largest, WORD * largest);
-    w->most = csim__max64(w->most, WORD * (products + identities));
+    w->most = csim__max64(w->most, WORD * held);
     if (w->p->width[q->couple.left] == w->p->width[q->couple.right]) {
         w->alike = csim__max64(w->alike, w->p->width[q->couple.left]);
     }
@@ -103,7 +102,8 @@ static void add_pair(cutting *w, const csim__planned *q)
 
 static bool fits(const cutting *w)
 {
-    int64_t each = (w->pairs + w->p->size - 1) / w->p->size; /* pairs of an owner */
+    int64_t lanes = csim__teams_lanes(&w->p->teams, w->p->size);
+    int64_t each = (w->pairs + lanes - 1) / lanes; /* pairs of an owner */
     return beside(w) + w->blocks + w->identities <= w->room && each * w->most <= w->finish;
 }
 
@@ -120,7 +120,7 @@ static void end_round(cutting *w, int64_t first, csim__planned_pass *out)
     }
     if (out != NULL) {
         *out =
-            (csim__planned_pass){.first = first, .blocks = w->blocks, .slots = beside(w)};
+            (csim__planned_pass){first, w->blocks, w->identities, beside(w)};
     }
 }
 
@@ -200,7 +200,7 @@ done:
     return st;
 }
 
-/* Pairs into their order, owners in turn, readings to what else reads the sites. */
+/* Pairs into their order, readings to what else reads the sites. */
 static csim_status settle(cutting *w)
 {
     csim__plan *plan = w->plan;
@@ -211,10 +211,7 @@ static csim_status settle(cutting *w)
     CSIM_TRY(csim__alloc(w->ctx, rounds + 1, sizeof *plan->pass, "rounds", &plan->pass));
     CSIM_TRY(csim__alloc(w->ctx, csim__max64(plan->count, 1), sizeof *pairs, "pairs", &pairs));
     plan->passes = cut(w, plan->pass);
-    for (int64_t i = 0; i < plan->count; i++) {
-        pairs[i] = plan->pairs[w->order[i]];
-        pairs[i].owner = (int)(i % w->p->size);
-    }
+    for (int64_t i = 0; i < plan->count; i++) { pairs[i] = plan->pairs[w->order[i]]; }
     memcpy(plan->pairs, pairs, (size_t)plan->count * sizeof *pairs);
     for (int s = 0; s < w->p->sites; s++) {
         plan->reads[s] += w->reads[s];

@@ -11,8 +11,9 @@ struct csim__planned;
 /** A round: the pairs from `first` on, up to those of the next. */
 typedef struct csim__planned_pass {
     int64_t first;
-    int64_t blocks; /* bytes of the sums of its products, which every rank holds */
-    int64_t slots;  /* bytes of the chunks of its sites, and of all else while products are made */
+    int64_t blocks;     /* bytes of the sums of its products, which every rank holds */
+    int64_t identities; /* of overlaps of bases with themselves, which are their owner's alone */
+    int64_t slots;      /* bytes of the chunks of its sites, and of all else while products are made */
 } csim__planned_pass;
 
 /** In what forms (feed.h) the two sites of a pair pass by. */

@@ -1,5 +1,5 @@
 
-#include "sweep/plan.h"
+#include "sweep/deal.h"
 
 enum { ROUND_BYTES = 256 << 20 };
 
@@ -36,7 +36,8 @@ static void add(csim__plan *plan, const csim__problem *p, int a, int b, bool cel
     q->couple = (csim__couple){a, b};
     q->route = route_of(p, a, b);
     q->cell = cell;
-    q->owner = (int)(plan->count % p->size);
+    q->large = csim__pair_large(p, q);
+    q->dealt = q->large && !(p->needs & CSIM_NEEDS_BLOCK); /* matching takes whole ones */
     plan->count++;
     q->tiled = tiled(p, a, b);
     plan->any_tiles |= q->tiled;
@@ -117,14 +118,13 @@ static void count_flops(const csim__problem *p, csim__plan *plan)
 }
 
 /* Pairs at a time: as many as keep the blocks of an owner below a bound, and all that it holds then
- * within the limit. */
+ * within the limit. Nothing is dealt yet, so the fullest rank may have the largest of everything. */
 static void size_rounds(const csim__problem *p, const csim__room_survey *survey, csim__plan *plan)
 {
     int64_t largest = csim__room_blocks(p, plan), most = (plan->count + p->size - 1) / p->size;
     int64_t bytes = ROUND_BYTES;
     if (p->memory > 0) {
         csim__room room;
-        plan->round = 0;
         csim__room_of(p, plan, survey, csim__shard_fullest(p->n, p->size).rank, &room);
         int64_t taken = csim__max64(csim__room_stage(&room, CSIM__STAGE_PRODUCTS),
                                     csim__room_stage(&room, CSIM__STAGE_FINISH));
@@ -167,12 +167,18 @@ static void count_reads(const csim__problem *p, csim__plan *plan)
     }
 }
 
-/* Rounds, and the memory of the rank that has most. */
-static void count_memory(const csim__problem *p, csim__plan *plan)
+/* Rounds, who owns what in them, and the memory of the rank that has most. */
+static csim_status count_memory(csim_context *ctx, const csim__problem *p, csim__plan *plan)
 {
     csim__room_survey survey = csim__room_look(p, plan);
     int64_t most = -1;
-    if (!plan->streamed) { size_rounds(p, &survey, plan); }
+    if (!plan->streamed) {
+        size_rounds(p, &survey, plan);
+        csim__plan_parts(p, plan);
+    }
+    csim_status st = csim__deal(ctx, p, plan);
+    if (st != CSIM_OK) { return st; }
+    survey = csim__room_look(p, plan);
     for (int r = 0; r < p->size; r++) {
         csim__room room;
         csim__room_of(p, plan, &survey, r, &room);
@@ -186,6 +192,7 @@ static void count_memory(const csim__problem *p, csim__plan *plan)
     plan->shard_bytes =
         plan->room.array[CSIM__ROOM_EXAMPLES].bytes + plan->room.array[CSIM__ROOM_ROW_NORMS].bytes;
     plan->tile_bytes = most - plan->shard_bytes;
+    return CSIM_OK;
 }
 
 csim_status csim__plan_make(csim_context *ctx, const csim__problem *p, csim__plan *plan)
@@ -216,7 +223,7 @@ csim_status csim__plan_make(csim_context *ctx, const csim__problem *p, csim__pla
     count_reads(p, plan);
     if (plan->streamed) { CSIM_TRY(make_passes(ctx, p, plan)); }
     count_flops(p, plan);
-    count_memory(p, plan);
+    CSIM_TRY(count_memory(ctx, p, plan));
     if (p->memory > 0 && plan->shard_bytes + plan->tile_bytes > p->memory) {
         st = csim__fail(
             ctx, CSIM_E_MEM,
@@ -232,6 +239,18 @@ done:
     return st;
 }
 
+int64_t csim__plan_round(const csim__plan *plan, int64_t first)
+{
+    const csim__part *part = &plan->part[first >= plan->part[0].last];
+    int64_t low = 0, high = plan->passes; /* pass[low].first ≤ first < pass[high].first */
+    if (!plan->streamed) { return csim__min64(first + part->step, part->last); }
+    while (high - low > 1) {
+        int64_t middle = (low + high) / 2;
+        *(plan->pass[middle].first <= first ? &low : &high) = middle;
+    }
+    return plan->pass[high].first;
+}
+
 void csim__plan_clear(csim_context *ctx, csim__plan *plan)
 {
     csim__free(ctx, &plan->pairs);
@@ -240,4 +259,7 @@ void csim__plan_clear(csim_context *ctx, csim__plan *plan)
     csim__free(ctx, &plan->turns);
     csim__free(ctx, &plan->basis);
     csim__free(ctx, &plan->tiled);
+    csim__free(ctx, &plan->blocks);
+    csim__free(ctx, &plan->work);
+    csim__free(ctx, &plan->busy);
 }

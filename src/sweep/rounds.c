@@ -32,18 +32,33 @@ done:
     return csim__vote(w->ctx, st);
 }
 
-/* One product of a round, allocated on its owner; empty operands make none. */
+/* This rank's share of a dealt product. */
+static csim_status add_share(csim__sweep *w, const csim__planned *p, csim__product *product,
+                             csim__dealt *share)
+{
+    product->grid = w->grid;
+    if (w->grid->group != p->owner / csim__teams_size(&w->teams)) { return CSIM_OK; }
+    product->share = share;
+    csim_status st = csim__dealt_make(w->grid, product->left->width, product->right->width,
+                                      "a dealt block", share);
+    if (st == CSIM_OK) { return st; }
+    return csim__fail(w->ctx, st, "%s", csim_context_error(w->grid->ctx));
+}
+
+/* One product of a round, allocated on its owner, or on all who get a share of it; empty operands make
+ * none. */
 static csim_status add_product(csim__sweep *w, const csim__planned *p,
-                               const csim__operand *operands, double **block,
+                               const csim__operand *operands, double **block, csim__dealt *share,
                                csim__product *products, int64_t *many)
 {
     const csim__operand *l = &operands[p->couple.left], *r = &operands[p->couple.right];
     if (l->width == 0 || r->width == 0) { return CSIM_OK; }
-    csim_status st = CSIM_OK;
-    if (p->owner == w->shard.rank) {
-        st = csim__alloc(w->ctx, l->width * r->width, sizeof **block, "a block", block);
-    }
-    products[(*many)++] = (csim__product){l, r, p->owner, *block};
+    csim__product *product = &products[(*many)++];
+    *product = (csim__product){.left = l, .right = r, .owner = p->owner};
+    if (p->dealt) { return add_share(w, p, product, share); }
+    if (p->owner != w->shard.rank) { return CSIM_OK; }
+    csim_status st = csim__alloc(w->ctx, l->width * r->width, sizeof **block, "a block", block);
+    product->out = *block;
     return st;
 }
 
@@ -65,33 +80,41 @@ static bool is_self(const csim__planned *p)
 
 /* What the bases of a pair have in common. */
 static csim_status add_overlap(csim__sweep *w, const csim__planned *p,
-                               const csim__operand *operands, double **block,
+                               const csim__operand *operands, double **block, csim__dealt *share,
                                csim__product *products, int64_t *many)
 {
     return is_self(p) ? add_identity(w, p, &operands[p->couple.left], block)
-                      : add_product(w, p, operands, block, products, many);
+                      : add_product(w, p, operands, block, share, products, many);
+}
+
+static void drop_blocks(csim__sweep *w, csim_pair *pair)
+{
+    csim__free(w->ctx, &pair->block);
+    csim__free(w->ctx, &pair->m);
+    csim__free(w->ctx, &pair->raw_m);
+    csim__free(w->ctx, &pair->unit);
+    for (int k = 0; k < CSIM__SHARES; k++) { csim__dealt_clear(&pair->share[k]); }
 }
 
 static void finish_pair(csim__sweep *w, const csim__planned *p, csim_pair *pair)
 {
     csim__site *left = &w->site[p->couple.left];
     if (is_self(p) && p->route == CSIM__ROUTE_CROSS && (w->needs & CSIM_NEEDS_GRAM)) {
-        csim__site_take_gram(left, csim__pair_gram(pair));
+        double gram; /* of a site with itself nothing is dealt: it does not fail */
+        (void)csim__pair_gram(pair, &gram);
+        csim__site_take_gram(left, gram);
     }
     if (p->cell) {
         csim__cells_finish(&w->cells, pair, w->id[p->couple.left], w->id[p->couple.right],
                            w->options);
-        double share = pair->team != NULL ? (double)csim__groups_lanes(w) / w->shard.size : 1;
+        double share = pair->team != NULL ? 1.0 / csim__teams_size(&w->teams) : 1;
         csim__meter_add(&w->meter, "decompositions", share * p->finish);
     }
     csim__pair_clear(pair);
-    csim__free(w->ctx, &pair->block);
-    csim__free(w->ctx, &pair->m);
-    csim__free(w->ctx, &pair->raw_m);
-    csim__free(w->ctx, &pair->unit);
+    drop_blocks(w, pair);
 }
 
-/* Self-terms made by owners of the self-pairs of [first, last) reach every rank. */
+/* Self-terms made by owners of the self-pairs among [first, last) reach every rank. */
 static csim_status share_self_terms(csim__sweep *w, int64_t first, int64_t last)
 {
     double *terms = NULL;
@@ -128,6 +151,7 @@ static csim_status make_pairs(csim__sweep *w, int64_t first, int64_t last, csim_
     for (int64_t i = 0; i < last - first; i++) {
         const csim__planned *p = &w->plan.pairs[first + i];
         csim_pair *pair = &pairs[i];
+        csim__dealt *share = pair->share;
         *pair = (csim_pair){.ctx = w->ctx,
                             .site = {&w->site[p->couple.left], &w->site[p->couple.right]},
                             .vectors = (w->needs & CSIM_NEEDS_LOADING) != 0,
@@ -138,16 +162,19 @@ static csim_status make_pairs(csim__sweep *w, int64_t first, int64_t last, csim_
                             .at = (int64_t)p->couple.left * w->count + p->couple.right,
                             .hollow = w->hollow[first + i]};
         if (p->route == CSIM__ROUTE_CROSS) {
-            CSIM_TRY(add_product(w, p, w->centred, &pair->block, products, many));
+            CSIM_TRY(add_product(w, p, w->centred, &pair->block, &share[CSIM__SHARE_CROSS],
+                                 products, many));
         }
         if (p->cell && p->route == CSIM__ROUTE_BASIS) {
-            CSIM_TRY(add_overlap(w, p, w->basis, &pair->m, products, many));
+            CSIM_TRY(
+                add_overlap(w, p, w->basis, &pair->m, &share[CSIM__SHARE_CROSS], products, many));
         }
         if (p->cell && w->plan.raw_basis) {
-            CSIM_TRY(add_overlap(w, p, w->raw, &pair->raw_m, products, many));
+            CSIM_TRY(
+                add_overlap(w, p, w->raw, &pair->raw_m, &share[CSIM__SHARE_RAW], products, many));
         }
         if (p->cell && w->plan.unit) {
-            CSIM_TRY(add_product(w, p, w->unity, &pair->unit, products, many));
+            CSIM_TRY(add_product(w, p, w->unity, &pair->unit, NULL, products, many));
         }
     }
 done:
@@ -177,7 +204,7 @@ static csim_status finish_round(csim__sweep *w, int64_t first, int64_t last, csi
         selves = selves || is_self(&w->plan.pairs[i]);
     }
     finish_pairs(w, first, last, pairs, true);
-    if (w->streamed && selves) { st = share_self_terms(w, first, last); }
+    if (selves) { st = share_self_terms(w, first, last); }
     if (st == CSIM_OK) {
         csim_status together = csim__groups_finish(w, first, pairs, finish_pair);
         finish_pairs(w, first, last, pairs, false);
@@ -196,7 +223,7 @@ static csim_status one_round(csim__sweep *w, int64_t first, int64_t last)
     csim_status st = CSIM_OK;
     CSIM_TRY(csim__alloc(w->ctx, 4 * count, sizeof *products, "products", &products));
     CSIM_TRY(csim__calloc(w->ctx, count, sizeof *pairs, "pairs", &pairs));
-    CSIM_TRY(csim__groups_deal(w, first, last));
+    CSIM_TRY(csim__groups_list(w, first, last));
     st = make_pairs(w, first, last, pairs, products, &many);
 done:
     st = csim__vote(w->ctx, st);
@@ -206,12 +233,7 @@ done:
         st = csim__cross_pass(w->ctx, &w->shard, products, many, &w->meter);
     }
     if (st == CSIM_OK) { st = finish_round(w, first, last, pairs); }
-    for (int64_t i = 0; pairs != NULL && i < count; i++) {
-        csim__free(w->ctx, &pairs[i].block);
-        csim__free(w->ctx, &pairs[i].m);
-        csim__free(w->ctx, &pairs[i].raw_m);
-        csim__free(w->ctx, &pairs[i].unit);
-    }
+    for (int64_t i = 0; pairs != NULL && i < count; i++) { drop_blocks(w, &pairs[i]); }
     csim__free(w->ctx, &pairs);
     csim__free(w->ctx, &products);
     return st;
@@ -228,35 +250,14 @@ static csim_status save_round(csim__sweep *w, int64_t first, int64_t last)
     return st;
 }
 
-/* Pairs [first, last) in rounds. */
-static csim_status rounds(csim__sweep *w, int64_t first, int64_t last)
-{
-    enum { SAVES = 16 }; /* as many at least, so that little is lost */
-    int64_t lanes = csim__groups_lanes(w), step = w->plan.round * lanes;
-    csim_status st = CSIM_OK;
-    if (w->options->journal != NULL) {
-        int64_t few = (last - first + SAVES - 1) / SAVES;
-        few = (few + lanes - 1) / lanes * lanes;
-        step = csim__max64(1, csim__min64(step, few));
-    }
-    for (int64_t i = first; st == CSIM_OK && i < last; i += step) {
-        st = save_round(w, i, csim__min64(i + step, last));
-    }
-    return st;
-}
-
 csim_status csim__sweep_rounds(csim__sweep *w)
 {
     csim_status st = make_operands(w);
     w->meter.stage = "pairs"; /* products and decompositions in turn */
-    for (int64_t b = 0; st == CSIM_OK && b < w->plan.passes; b++) {
-        st = save_round(w, w->plan.pass[b].first, w->plan.pass[b + 1].first);
+    for (int64_t i = 0, end; st == CSIM_OK && i < w->plan.count; i = end) {
+        end = csim__plan_round(&w->plan, i);
+        st = save_round(w, i, end);
     }
-    if (w->streamed) { goto done; }
-    if (st == CSIM_OK) { st = rounds(w, 0, w->plan.selves); }
-    if (st == CSIM_OK && w->plan.selves > 0) { st = share_self_terms(w, 0, w->plan.selves); }
-    if (st == CSIM_OK) { st = rounds(w, w->plan.selves, w->plan.count); }
-done:
     w->meter.stage = NULL;
     return st;
 }

@@ -5,6 +5,7 @@
 #include "ingredients/cross.h"
 #include "io/journal.h"
 #include "sweep/cells.h"
+#include "sweep/deal.h"
 #include "sweep/forecast.h"
 
 /** What a whole sweep takes, the sum or the maximum over its tiles. */
@@ -42,9 +43,11 @@ typedef struct csim__sweep {
     csim__forecast *forecast;   /* takes in every plan of the tiling; NULL: not asked for */
     const csim__target *target; /* of it */
 
-    csim__grid *grid; /* of the group of this rank, for large pairs; NULL: every rank by itself */
+    csim__teams teams; /* that decompose large pairs */
+    csim__why why;     /* they are so */
+    csim__grid *grid;  /* of the group of this rank; NULL: every rank by itself */
     csim__team team;
-    int64_t *task; /* the large pairs of this group in the round at hand, longest first */
+    const csim__planned **task; /* the pairs of this group in the round at hand, longest first */
     int64_t tasks;
 
     csim__journal *journal; /* of finished pairs; NULL: none, or not rank 0 */
@@ -105,31 +108,39 @@ csim_status csim__saved_pairs(csim__sweep *w, int64_t first, int64_t last);
 /** End when some rank is asked to stop. Collective. CSIM_OK, CSIM_E_STOPPED. */
 csim_status csim__saved_stop(csim__sweep *w);
 
-/** Make the groups for large pairs, if they are asked for. Collective.
- *  @return CSIM_OK, CSIM_E_ARG (a group larger than the job), CSIM_E_MEM, CSIM_E_MPI; the same on
- *          every rank */
-csim_status csim__groups_begin(csim__sweep *w);
-void csim__groups_end(csim__sweep *w);
-
-/** Are there groups? Local. */
-static inline bool csim__grid_wanted(const csim_sweep_options *options)
-{
-    return options->grid_rows > 1 || options->grid_cols > 1;
-}
-
 /** The smaller side from which pairs are large. Local. */
 static inline int64_t csim__grid_from(const csim_sweep_options *options)
 {
     return options->grid_from > 0 ? options->grid_from : CSIM_GRID_FROM;
 }
 
-/** How many ranks may own pairs of one round: all, or as many as there are groups. Local. */
-int64_t csim__groups_lanes(const csim__sweep *w);
+/** Find out which groups there are to be: those that are asked for, or that csim__choose_groups()
+ *  says. Local; the same on every rank.
+ *  @return CSIM_OK, CSIM_E_ARG (a group larger than the job), CSIM_E_MEM */
+csim_status csim__groups_find(csim__sweep *w);
 
-/** Give owners to pairs [first, last) of the plan, at most plan.round × lanes, so that none has more
- *  than plan.round; the large ones to the leaders of groups. Without groups nothing changes. Local;
- *  the same on every rank. CSIM_OK, CSIM_E_MEM. */
-csim_status csim__groups_deal(csim__sweep *w, int64_t first, int64_t last);
+/** Choose the groups by the planner's cost model: none, unless a pair is too large for one rank under
+ *  the memory limit, or the sweep gets a good deal faster (docs/adr/0012). Local; the same on every
+ *  rank. CSIM_OK, CSIM_E_MEM. */
+csim_status csim__choose_groups(csim__sweep *w);
+
+/** The groups of the work that a journal holds, where a sweep is to go on with that and none are asked
+ *  for; else w->teams stays unset (p = 0). Collective.
+ *  @return CSIM_OK, CSIM_E_ARG (larger than the job), CSIM_E_FORMAT, CSIM_E_IO, CSIM_E_MEM,
+ *          CSIM_E_MPI; the same on every rank */
+csim_status csim__saved_groups(csim__sweep *w);
+
+/** Make the groups; free them. Collective.
+ *  @return CSIM_OK, CSIM_E_MEM, CSIM_E_MPI; the same on every rank */
+csim_status csim__groups_begin(csim__sweep *w);
+void csim__groups_end(csim__sweep *w);
+
+/** Say in the results which groups there were. Local. CSIM_OK, CSIM_E_MEM. */
+csim_status csim__groups_record(const csim__sweep *w, csim_results *results);
+
+/** List the large pairs of pairs [first, last) of the plan that are this group's. Local; the same on
+ *  all ranks of a group. CSIM_OK, CSIM_E_MEM. */
+csim_status csim__groups_list(csim__sweep *w, int64_t first, int64_t last);
 
 /** What a leader does with one of its pairs. */
 typedef void (*csim__finish_fn)(csim__sweep *w, const csim__planned *p, csim_pair *pair);

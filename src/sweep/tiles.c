@@ -56,12 +56,15 @@ static csim_status make_plan(csim__sweep *w)
                        .encoders = w->options->encoders,
                        .encoder_count = w->options->encoder_count,
                        .size = w->shard.size,
+                       .teams = w->teams,
+                       .saves = w->options->journal != NULL,
                        .memory = w->options->memory};
     csim__plan_clear(w->ctx, &w->plan);
     st = csim__plan_make(w->ctx, &p, &w->plan);
     /* a plan above the limit is whole all the same */
-    if (w->forecast != NULL && w->plan.round > 0) {
-        csim__forecast_add(&p, &w->plan, w->target, w->forecast);
+    if (w->forecast != NULL && w->plan.tile_bytes > 0) {
+        csim_status added = csim__forecast_add(w->ctx, &p, &w->plan, w->target, w->forecast);
+        st = st == CSIM_OK ? added : st;
     }
 done:
     csim__free(w->ctx, &heavy);
