@@ -60,10 +60,45 @@ class Pieces(unittest.TestCase):
         self.assertNotIn("tiles of pairs", errors)
         self.assertGreater(resident, held * MIB)
         self.assertEqual(contents("short.nc"), contents("whole.nc"))
-        code, errors, _ = run(*options, "none.nc", "--memory", "60M")
+        code, errors, _ = run(*options, "none.nc", "--memory", "6M")
         self.assertEqual(code, 1)
-        self.assertRegex(errors, r"needs \S+ MiB a rank for 2 layers at a time")
+        self.assertRegex(errors, r"needs \S+ MiB a rank for 2 layers at a time, read by chunks")
         self.assertFalse([name for name in os.listdir() if name.startswith("none.nc")])
+
+    def test_layers_larger_than_memory(self):
+        """Each layer takes more than what may be held, in files of every kind: rows are read again by
+        chunks."""
+        rng = np.random.default_rng(8)
+        examples, width, limit = 60000, 64, 24
+        common = rng.standard_normal((examples, width), dtype=np.float32)
+        for name in ("npy", "parts", "native"):
+            os.mkdir(name)
+        def layer(dtype=np.float64):
+            return (common + rng.standard_normal((examples, width), dtype=np.float32)).astype(dtype)
+        np.save("npy/one.npy", layer())
+        np.save("npy/two.npy", np.asfortranarray(layer(np.float32)))
+        np.savez("stored.npz", one=layer(np.float16))
+        np.savez_compressed("deflated.npz", one=np.round(layer(np.float32), 1))
+        for i, rows in enumerate(np.array_split(layer(np.float32), 13)):
+            os.mkdir(f"parts/{i:02d}")
+            np.save(f"parts/{i:02d}/layer.npy", rows)
+        np.save("native/one.npy", layer(np.float32))
+        self.assertEqual(run("import", "native", "-o", "native.nc")[0], 0)
+        self.assertGreater(examples * width * 8 / MIB, limit)
+        options = ["sweep", "npy", "stored.npz", "deflated.npz", "parts", "native.nc", "--concat",
+                   "rows", "--measures", "cka,cka_debiased,procrustes,svcca,dot", "-o"]
+        code, errors, resident = run(*options, "by_chunks.nc", "--memory", f"{limit}M")
+        self.assertEqual(code, 0, errors)
+        self.assertIn("read again by chunks", errors)
+        self.assertLess(resident, (limit + 80) * MIB)
+        peak = re.search(r"peak memory of a rank: (\S+) MiB, planned (\S+) MiB", errors)
+        self.assertLessEqual(float(peak[1]), limit)
+        self.assertLess(abs(float(peak[1]) / float(peak[2]) - 1), 0.1)
+        self.assertEqual(run(*options, "held.nc")[0], 0)
+        self.assertEqual(contents("by_chunks.nc"), contents("held.nc"))
+        code, errors, _ = run(*options, "by_three.nc", "--memory", f"{limit}M", ranks=3)
+        self.assertEqual(code, 0, errors)
+        self.assertEqual(contents("by_three.nc"), contents("held.nc"))
 
     def test_parts(self):
         rng = np.random.default_rng(4)

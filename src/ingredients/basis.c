@@ -141,9 +141,7 @@ static csim_status squares(work *w, job *jobs, int count)
         products[many++] = (csim__product){
             .left = &j->operand, .right = &j->operand, .owner = j->owner, .out = j->block};
     }
-    if (many > 0) {
-        st = csim__cross_pass(w->ctx, w->shard, products, many, w->meter);
-    }
+    if (many > 0) { st = csim__cross_pass(w->ctx, w->shard, products, many, w->meter); }
 done:
     csim__free(w->ctx, &products);
     return st;

@@ -170,8 +170,7 @@ csim_status csim__feed_read(csim__feed *f, double *x)
     csim__phase_begin(f->ctx, "read");
     st = csim__ahead_take(f->ahead, x);
     if (st == CSIM_OK) { post(f); }
-    if (st == CSIM_OK && f->again &&
-        csim__rows_hash(x, numbers) != s->hash[item / f->count]) {
+    if (st == CSIM_OK && f->again && csim__rows_hash(x, numbers) != s->hash[item / f->count]) {
         st = csim__fail(f->ctx, CSIM_E_DATA,
                         "site %s of set %s (%s) has changed while the sweep was running: rows from "
                         "%lld on are not those that were read before",
@@ -192,8 +191,8 @@ static void centre(double *restrict x, int64_t rows, int64_t d, const double *re
 }
 
 /* Rows as read, of centred ones. */
-static void restore(const double *restrict x, int64_t rows, int64_t d,
-                    const double *restrict mean, double *restrict out)
+static void restore(const double *restrict x, int64_t rows, int64_t d, const double *restrict mean,
+                    double *restrict out)
 {
     for (int64_t i = 0; i < rows; i++) {
         for (int64_t j = 0; j < d; j++) { out[i * d + j] = x[i * d + j] + mean[j]; }
@@ -253,9 +252,7 @@ csim_status csim__feed_next(csim__feed *f)
         restore(x, rows, d, s->mean, g->unit);
         make_unit(g->unit, rows, d);
     }
-    if (g->basis != NULL) {
-        make_basis(f, s, &s->basis.factors, false, x, (int)rows, g->basis);
-    }
+    if (g->basis != NULL) { make_basis(f, s, &s->basis.factors, false, x, (int)rows, g->basis); }
     if (g->raw_basis != NULL) {
         make_basis(f, s, &s->raw_basis.factors, true, x, (int)rows, g->raw_basis);
     }

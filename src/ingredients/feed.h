@@ -8,11 +8,11 @@
 
 /** What is made of the rows of a chunk. */
 enum csim__form {
-    CSIM__FORM_CENTRED = 1,  /* double */
-    CSIM__FORM_SINGLE = 2,   /* float, times 2^−shift */
-    CSIM__FORM_BASIS = 4,    /* by site->basis.factors */
+    CSIM__FORM_CENTRED = 1,   /* double */
+    CSIM__FORM_SINGLE = 2,    /* float, times 2^−shift */
+    CSIM__FORM_BASIS = 4,     /* by site->basis.factors */
     CSIM__FORM_RAW_BASIS = 8, /* of the rows as read, by site->raw_basis.factors */
-    CSIM__FORM_UNIT = 16     /* as read, each divided by its length */
+    CSIM__FORM_UNIT = 16      /* as read, each divided by its length */
 };
 
 /** A site in a feed: its rows of the chunk at hand in the forms that are wanted, others NULL. */

@@ -102,9 +102,7 @@ static csim_status read_rows(csim_context *ctx, const csim_shard *shard, csim__s
     csim__feed feed = {.ctx = NULL};
     csim_status st = CSIM_OK;
     int64_t d = site->d;
-    if (site->streamed) {
-        CSIM_TRY(csim__feed_open(ctx, shard, &guest, 1, false, NULL, &feed));
-    }
+    if (site->streamed) { CSIM_TRY(csim__feed_open(ctx, shard, &guest, 1, false, NULL, &feed)); }
     csim__phase_begin(ctx, site->streamed ? "scan" : "read");
     for (int64_t c = 0; st == CSIM_OK && c < shard->count; c++) {
         int64_t row = csim__chunk_row(shard, shard->first + c);
@@ -249,9 +247,7 @@ static csim_status take_norms(csim_context *ctx, const csim_shard *shard, csim__
     csim__guest guest = {.site = site};
     csim__feed feed = {.ctx = NULL};
     csim_status st = CSIM_OK;
-    if (site->streamed) {
-        st = csim__feed_open(ctx, shard, &guest, 1, true, NULL, &feed);
-    }
+    if (site->streamed) { st = csim__feed_open(ctx, shard, &guest, 1, true, NULL, &feed); }
     tail[0] = tail[1] = (csim__exact){0, 0};
     for (int64_t c = 0; st == CSIM_OK && c < shard->count; c++) {
         int64_t at = c * shard->chunk, rows = csim__chunk_rows(shard, shard->first + c);

@@ -137,8 +137,8 @@ double csim__panel_work(const csim__panel *l, int64_t rows)
     return m * (2 * (n - (double)l->first) - m) * (double)rows;
 }
 
-void csim__panel_add(csim_context *ctx, const csim_shard *shard, const csim__panel *l, int64_t chunk,
-                     void *part, double *const factor[2])
+void csim__panel_add(csim_context *ctx, const csim_shard *shard, const csim__panel *l,
+                     int64_t chunk, void *part, double *const factor[2])
 {
     const csim__product *p = l->product;
     bool single = p->left->xf != NULL;

@@ -46,8 +46,8 @@ static int gap_exponent(const csim__site *a)
 }
 
 csim_status csim__row_bundle_open(csim_context *ctx, const csim_shard *shard,
-                                 const csim__site *sites, const csim__couple *couples,
-                                 int64_t count, csim__row_bundle *b)
+                                  const csim__site *sites, const csim__couple *couples,
+                                  int64_t count, csim__row_bundle *b)
 {
     int64_t widest = 0;
     csim_status st = CSIM_OK;
@@ -69,7 +69,7 @@ done:
 }
 
 void csim__row_bundle_add(csim__row_bundle *b, int64_t i, int64_t chunk, int64_t rows,
-                         const double *x, const double *y)
+                          const double *x, const double *y)
 {
     const csim__couple *c = &b->couple[i];
     const csim__site *left = &b->site[c->left], *right = &b->site[c->right];

@@ -37,8 +37,8 @@ typedef struct csim__row_bundle {
 /** Begin. Local; sites and couples are borrowed. Close it also on error. CSIM_OK, CSIM_E_MEM.
  *  @note two chunks of the widest site whose width another one of its pairs has */
 csim_status csim__row_bundle_open(csim_context *ctx, const csim_shard *shard,
-                                 const csim__site *sites, const csim__couple *couples,
-                                 int64_t count, csim__row_bundle *bundle);
+                                  const csim__site *sites, const csim__couple *couples,
+                                  int64_t count, csim__row_bundle *bundle);
 
 /** Do the sums of a pair need its rows? */
 static inline bool csim__couple_alike(const csim__site *sites, const csim__couple *couple)
@@ -49,7 +49,7 @@ static inline bool csim__couple_alike(const csim__site *sites, const csim__coupl
 /** Add the @p rows rows of a chunk of pair @p i.
  *  @param[in] x, y  centred rows of its sites */
 void csim__row_bundle_add(csim__row_bundle *bundle, int64_t i, int64_t chunk, int64_t rows,
-                         const double *x, const double *y);
+                          const double *x, const double *y);
 
 /** Sum over ranks into dot and gap of out[count]. Collective. CSIM_OK, CSIM_E_MPI. */
 csim_status csim__row_bundle_sum(csim__row_bundle *bundle, csim__row_sums *out);

@@ -56,9 +56,9 @@ typedef struct csim__site {
     /* rows of this rank; of a streamed site they are read where they are needed (feed.h) */
     bool streamed;
     int64_t *hash; /* [chunks of this rank] of the values as read; streamed only */
-    double *x; /* [rows, d] centred; NULL in single precision or once the basis has it */
-    float *xf; /* [rows, d] centred, times 2^−shift; single precision only */
-    int shift; /* brings the rows of xf near 1, where squares neither over- nor underflow */
+    double *x;     /* [rows, d] centred; NULL in single precision or once the basis has it */
+    float *xf;     /* [rows, d] centred, times 2^−shift; single precision only */
+    int shift;     /* brings the rows of xf near 1, where squares neither over- nor underflow */
     double *row_square; /* [rows] ‖x̃_i‖² */
 
     double self_gram;      /* ‖X̃ᵀX̃‖_F², once known */

@@ -11,7 +11,10 @@
 #include "io/raw.h"
 #include "io/set.h"
 
-enum { PIECES = 8, STACK = 1 << 18 }; /* runs of bytes of one reading; bytes of the thread's stack */
+enum {
+    PIECES = 8,
+    STACK = 1 << 18
+}; /* runs of bytes of one reading; bytes of the thread's stack */
 
 typedef enum stage { IDLE, POSTED, FETCHED } stage;
 

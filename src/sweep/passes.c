@@ -20,8 +20,8 @@ typedef struct cutting {
     unsigned char *taken; /* [pairs] is in the order */
 
     /* the round at hand */
-    unsigned *forms; /* [sites] */
-    unsigned all;    /* forms of all its sites */
+    unsigned *forms;                                         /* [sites] */
+    unsigned all;                                            /* forms of all its sites */
     int64_t pairs, slots, blocks, identities, largest, most; /* bytes, but for the pairs */
     int64_t widest, fetched, alike;                          /* numbers of a row; bytes; numbers */
 
@@ -30,7 +30,7 @@ typedef struct cutting {
 } cutting;
 
 void csim__passes_forms(const csim__problem *p, const csim__plan *plan, const csim__planned *q,
-                         unsigned forms[2])
+                        unsigned forms[2])
 {
     csim__products s = csim__plan_products(p, plan, q);
     const int site[2] = {q->couple.left, q->couple.right};
@@ -71,8 +71,8 @@ static void add_guest(cutting *w, int s, unsigned forms)
     int64_t d = w->p->width[s], q = csim__min64(d, w->p->n);
     unsigned had = w->forms[s];
     if (forms == 0) { return; }
-    w->slots += csim__guest_bytes(w->chunk, d, q, had | forms) -
-                csim__guest_bytes(w->chunk, d, q, had);
+    w->slots +=
+        csim__guest_bytes(w->chunk, d, q, had | forms) - csim__guest_bytes(w->chunk, d, q, had);
     w->forms[s] |= forms;
     w->all |= forms;
     w->widest = csim__max64(w->widest, d);
@@ -118,10 +118,7 @@ static void end_round(cutting *w, int64_t first, csim__planned_pass *out)
         w->numbers += (double)w->p->width[s];
         w->turns[s] += !!(forms & CSIM__FORM_BASIS) + !!(forms & CSIM__FORM_RAW_BASIS);
     }
-    if (out != NULL) {
-        *out =
-            (csim__planned_pass){first, w->blocks, w->identities, beside(w)};
-    }
+    if (out != NULL) { *out = (csim__planned_pass){first, w->blocks, w->identities, beside(w)}; }
 }
 
 /* Cut the order where a round is full.
@@ -137,7 +134,9 @@ static int64_t cut(cutting *w, csim__planned_pass *pass)
     while (first < w->ordered) {
         int64_t end = first;
         begin_round(w);
-        do { add_pair(w, &pairs[w->order[end++]]); } while (end < w->ordered && fits(w));
+        do {
+            add_pair(w, &pairs[w->order[end++]]);
+        } while (end < w->ordered && fits(w));
         if (!fits(w) && end - first > 1) { /* without the last one, which was too much */
             begin_round(w);
             end--;
@@ -223,7 +222,7 @@ done:
 }
 
 csim_status csim__passes_make(csim_context *ctx, const csim__problem *p, csim__plan *plan,
-                               int64_t room, int64_t finish)
+                              int64_t room, int64_t finish)
 {
     cutting w = {.ctx = ctx,
                  .p = p,

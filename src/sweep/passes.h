@@ -13,12 +13,12 @@ typedef struct csim__planned_pass {
     int64_t first;
     int64_t blocks;     /* bytes of the sums of its products, which every rank holds */
     int64_t identities; /* of overlaps of bases with themselves, which are their owner's alone */
-    int64_t slots;      /* bytes of the chunks of its sites, and of all else while products are made */
+    int64_t slots; /* bytes of the chunks of its sites, and of all else while products are made */
 } csim__planned_pass;
 
 /** In what forms (feed.h) the two sites of a pair pass by. */
 void csim__passes_forms(const struct csim__problem *problem, const struct csim__plan *plan,
-                         const struct csim__planned *pair, unsigned forms[2]);
+                        const struct csim__planned *pair, unsigned forms[2]);
 
 /** Put the pairs of a plan into an order, and that into rounds, so that few rows are read again and
  *  each round fits; the self-pair of a site comes no later than its other pairs. Every round reads
@@ -29,6 +29,6 @@ void csim__passes_forms(const struct csim__problem *problem, const struct csim__
  *  @return CSIM_OK, CSIM_E_MEM
  *  @note   O(pairs · log(sites)) */
 csim_status csim__passes_make(csim_context *ctx, const struct csim__problem *problem,
-                               struct csim__plan *plan, int64_t room, int64_t finish);
+                              struct csim__plan *plan, int64_t room, int64_t finish);
 
 #endif

@@ -231,9 +231,8 @@ csim_status csim__plan_make(csim_context *ctx, const csim__problem *p, csim__pla
             "%.1f MiB tiles) on %d ranks, the limit is %.1f MiB: use more ranks or "
             "raise --memory",
             (double)(plan->shard_bytes + plan->tile_bytes) / 1048576, p->sites,
-            p->streamed ? ", read by chunks" : "",
-            (double)plan->shard_bytes / 1048576, (double)plan->tile_bytes / 1048576, p->size,
-            (double)p->memory / 1048576);
+            p->streamed ? ", read by chunks" : "", (double)plan->shard_bytes / 1048576,
+            (double)plan->tile_bytes / 1048576, p->size, (double)p->memory / 1048576);
     }
 done:
     return st;

@@ -33,7 +33,8 @@ typedef struct csim__problem {
     int64_t values;              /* cells of the result of the whole sweep times measures */
     unsigned needs;              /* union over the measures */
     const unsigned char *heavy;  /* [sites] few examples outweigh all others; NULL: not known */
-    const int *item; /* [sites] bytes of a number that is read ahead (feed.h), else 0; NULL: all 0 */
+    const int
+        *item; /* [sites] bytes of a number that is read ahead (feed.h), else 0; NULL: all 0 */
     bool single;
     bool streamed; /* rows are read again where they are needed, and not held */
     const csim_encoder *const *encoders; /* of the learned measures */
@@ -75,8 +76,8 @@ typedef struct csim__plan {
     unsigned char *basis; /* [sites] the site's basis is built */
     unsigned char *tiled; /* [sites] the site has Gram tiles */
     bool any_tiles, any_cross, any_basis, unit, raw_basis, loading, row_sums, raw_rows;
-    int64_t round;       /* pairs whose blocks an owner holds at once, at most */
-    csim__part part[2];  /* self-pairs, all others; of a streamed plan neither */
+    int64_t round;            /* pairs whose blocks an owner holds at once, at most */
+    csim__part part[2];       /* self-pairs, all others; of a streamed plan neither */
     csim__planned_pass *pass; /* [passes + 1] the rounds of a streamed plan, else NULL */
     int64_t passes;
     int64_t *reads;      /* [sites] how often the rows of each are read */

@@ -171,13 +171,24 @@ static int64_t feed_words(const csim__problem *p, const csim__room_survey *s, un
            WORD;
 }
 
+/* Bytes while one layer after the other is read. */
+static int64_t reading(const csim__problem *p, const csim__room_survey *s, const csim_shard *shard)
+{
+    enum { BUFFER = 1 << 20 }; /* of csim__raw_read() */
+    int64_t each = (60 + WORD * shard->count) * s->widest + WORD * shard->chunks;
+    if (p->streamed) { return each + WORD * (shard->chunk * s->widest + feed_words(p, s, 0)); }
+    if (s->fetched > 0) { each += BUFFER; }
+    return each + (p->single ? WORD * shard->rows * s->widest : 0);
+}
+
 /* Words of the small factors in one round of sites; @p mine is that of this rank, 0 = none; @p feed
  * what streaming takes. */
 static int64_t round_factors(const csim__problem *p, bool wide, int64_t widest, int64_t mine,
                              int64_t feed)
 {
     if (!wide && p->streamed) {
-        int64_t foreign = p->size > 1 ? widest * widest : 0, part = csim__cross_panel(widest, widest);
+        int64_t foreign = p->size > 1 ? widest * widest : 0,
+                part = csim__cross_panel(widest, widest);
         int64_t squares = feed + foreign + part + 2 * mine * mine;
         return csim__max64(squares, mine == 0 ? 0 : 10 * mine * mine + STRIP * mine);
     }
@@ -274,12 +285,7 @@ static void put_rows(const csim__problem *p, const csim__plan *plan, const csim_
         READ, END);
     put(room, CSIM__ROOM_CELLS, values, READ, END);
     put(room, CSIM__ROOM_ENCODERS, s->encoders, READ, END);
-    put(room, CSIM__ROOM_READING,
-        (p->streamed ? WORD * (shard->chunk * s->widest + feed_words(p, s, 0))
-         : p->single ? WORD * rows * s->widest
-                     : 0) +
-            (60 + WORD * shard->count) * s->widest + WORD * shard->chunks,
-        READ, READ);
+    put(room, CSIM__ROOM_READING, reading(p, s, shard), READ, READ);
     put(room, CSIM__ROOM_CHUNKS,
         48 * plan->count +
             (plan->raw_rows && !p->streamed ? 2 * WORD * shard->chunk * s->widest : 0),
@@ -288,9 +294,7 @@ static void put_rows(const csim__problem *p, const csim__plan *plan, const csim_
         END);
     put(room, CSIM__ROOM_ENCODED,
         encoding(p, shard, s->widest) +
-            (p->streamed && p->encoder_count > 0
-                 ? WORD * feed_words(p, s, CSIM__FORM_CENTRED)
-                 : 0),
+            (p->streamed && p->encoder_count > 0 ? WORD * feed_words(p, s, CSIM__FORM_CENTRED) : 0),
         CSIM__STAGE_ENCODE, CSIM__STAGE_ENCODE);
     put(room, CSIM__ROOM_RESULTS, values, END, END);
 }

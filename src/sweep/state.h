@@ -33,7 +33,7 @@ typedef struct csim__sweep {
 
     /* sites that are held together: a tile is two blocks of them and the pairs still open there */
     int blocks;
-    bool streamed; /* rows are not held, but read again by chunks where they are needed */
+    bool streamed;       /* rows are not held, but read again by chunks where they are needed */
     int *block;          /* [blocks + 1] first site of each */
     unsigned char *here; /* [all_count] marks of sites */
     /* [all_count] sites in which few examples outweigh all others, as far as they were read: their

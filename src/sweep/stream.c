@@ -23,9 +23,9 @@ typedef struct stream {
     int64_t count;
     csim__guest *guest; /* sites in the order in which they come */
     int guests;
-    int *place;            /* [sites] in that order, −1: does not come */
-    int *ready;            /* [count] the guest with which a product can be made, −1: any */
-    csim__couple *couple;  /* [last − first] of the pairs */
+    int *place;           /* [sites] in that order, −1: does not come */
+    int *ready;           /* [count] the guest with which a product can be made, −1: any */
+    csim__couple *couple; /* [last − first] of the pairs */
     csim__feed feed;
     csim__bundle bundle;
     csim__row_bundle rows;
@@ -98,13 +98,14 @@ static csim_status begin(stream *t)
     csim_status st = CSIM_OK;
     CSIM_TRY(make_list(t));
     if (t->guests > 0) {
-        CSIM_TRY(csim__feed_open(w->ctx, &w->shard, t->guest, t->guests, true, &w->meter, &t->feed));
+        CSIM_TRY(
+            csim__feed_open(w->ctx, &w->shard, t->guest, t->guests, true, &w->meter, &t->feed));
     }
     point_operands(t);
     CSIM_TRY(csim__bundle_open(w->ctx, &w->shard, t->product, t->count, &w->meter, &t->bundle));
     if (w->plan.raw_rows) {
         st = csim__row_bundle_open(w->ctx, &w->shard, w->site, t->couple, t->last - t->first,
-                                  &t->rows);
+                                   &t->rows);
     }
 done:
     return st;
@@ -124,8 +125,9 @@ static csim_status one_chunk(stream *t, int64_t chunk)
     }
     for (int64_t i = 0; i < t->last - t->first; i++) {
         if (!sums_rows(t, i)) { continue; }
-        csim__row_bundle_add(&t->rows, i, chunk, rows, t->guest[t->place[t->couple[i].left]].centred,
-                            t->guest[t->place[t->couple[i].right]].centred);
+        csim__row_bundle_add(&t->rows, i, chunk, rows,
+                             t->guest[t->place[t->couple[i].left]].centred,
+                             t->guest[t->place[t->couple[i].right]].centred);
     }
     return CSIM_OK;
 }
