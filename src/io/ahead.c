@@ -10,6 +10,7 @@
 
 #include "io/raw.h"
 #include "io/set.h"
+#include "io/shapes.h"
 
 enum {
     PIECES = 8,
@@ -70,6 +71,7 @@ int csim__ahead_direct(const csim_set *set, int site)
 {
     const csim__site *s = &set->site[site];
     int most = 0;
+    if (csim__set_is_shapes(set)) { return csim__dtype_bytes(s->info.dtype); }
     for (int64_t i = 0; i < s->parts; i++) {
         const csim__part *p = &s->part[i];
         int64_t first, numbers;

@@ -12,7 +12,8 @@ typedef struct csim__ahead csim__ahead;
 
 /** Bytes of a number of a site whose rows lie in files one behind the other, as they are: .npy,
  *  safetensors and what an .npz stores, in C order. 0: the rows are not read ahead, since they are
- *  deflated, pooled, lie apart, or are in a netCDF file. From the headers alone. */
+ *  deflated, pooled, lie apart, or are in a netCDF file. From the headers alone; a set of shapes is
+ *  taken for such files. */
 int csim__ahead_direct(const csim_set *set, int site);
 
 /** Begin; the thread comes with the first reading that is posted.
