@@ -8,6 +8,10 @@ bash jobs/deps.sh test
 cmake --preset ci
 cmake --build --preset ci --parallel "$(nproc)"
 
+# Programs of the tests compute with the kernels that the program takes.
+core=$(build/ci/bin/contrasim --version | sed -n 's/^BLAS *OpenBLAS .*, core //p')
+[ -z "$core" ] || export OPENBLAS_CORETYPE="$core"
+
 log=build/ci/ctest.log
 ctest --preset ci --no-label-summary "$@" 2>&1 | tee "$log"
 status=${PIPESTATUS[0]}

@@ -55,6 +55,25 @@ static csim__chain make_chain(csim_activation kind, int depth, const int *width,
     return chain;
 }
 
+/* Values that an activation gets, none of which rounding could take over the kink of ReLU. */
+static void draw_row(problem *p, csim__rng *rng, int64_t row)
+{
+    reference_row before, after;
+    double nearest;
+    do {
+        for (int64_t i = row * p->in; i < (row + 1) * p->in; i++) {
+            p->x_d[i] = p->x[i] = (float)(2 * csim__rng_normal(rng));
+        }
+        reference_forward(&p->chain, p->params_d, p->x_d + row * p->in, before, after);
+        nearest = 1;
+        for (int l = 0; l < p->chain.depth - 1; l++) {
+            for (int64_t j = 0; j < p->chain.layer[l].out; j++) {
+                nearest = fmin(nearest, fabs(before[l][j]));
+            }
+        }
+    } while (nearest < 1e-4);
+}
+
 static problem make_problem(csim_activation kind, int depth, const int *width, int64_t rows)
 {
     problem p = {.ctx = harness_context(), .rows = rows, .in = width[0], .e = width[depth]};
@@ -67,12 +86,10 @@ static problem make_problem(csim_activation kind, int depth, const int *width, i
     p.grad_d = doubles(p.ctx, p.parameters);
     p.dx_d = doubles(p.ctx, rows * p.in);
     p.goal = doubles(p.ctx, rows * p.e);
-    for (int64_t i = 0; i < rows * p.in; i++) {
-        p.x_d[i] = p.x[i] = (float)(2 * csim__rng_normal(&rng));
-    }
     for (int64_t i = 0; i < p.parameters; i++) {
         p.params_d[i] = p.params[i] = (float)csim__rng_normal(&rng) * 0.4F;
     }
+    for (int64_t i = 0; i < rows; i++) { draw_row(&p, &rng, i); }
     for (int64_t i = 0; i < rows * p.e; i++) { p.goal[i] = csim__rng_normal(&rng); }
     int64_t scratch = csim__chain_scratch(&p.chain);
     p.scratch = floats(p.ctx, scratch + GUARD, NAN);

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import unittest
+import unittest.mock
 
 import netCDF4
 import numpy as np
@@ -432,6 +433,17 @@ class Program(unittest.TestCase):
         self.expect(run("sweep", "-c", "long.ini", "-o", "long2.nc", ranks=2), 0)
         with netCDF4.Dataset("long2.nc") as data:
             self.assertEqual((data.configuration, data.checksum), (config, checksum))
+
+    def test_kernels(self):
+        """A processor that OpenBLAS does not know is no reason to compute as in 2004; a user is."""
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            modern = " avx2 " in file.read()
+        if not modern or "OpenBLAS" not in run("--version").stdout:
+            self.skipTest("for OpenBLAS on a processor with AVX2")
+        with unittest.mock.patch.dict(os.environ):
+            os.environ.pop("OPENBLAS_CORETYPE", None)
+            self.assertNotIn("core Prescott", run("--version").stdout)
+        self.assertIn("core Prescott", run("--version", env={"OPENBLAS_CORETYPE": "Prescott"}).stdout)
 
     def test_provenance(self):
         self.expect(self.sweep("-m", "cca_mean", "-o", "prov.nc", "--rank-floor", "0.1",

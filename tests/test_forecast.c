@@ -394,9 +394,97 @@ static void time_by_hand(void **state)
     m = swift();
     m.exact = 1e6; /* 8 chunks of 256, half blocks of selves; one clearing each */
     near(seconds(ctx, &cross, 1, &m, &f), (3 * (8 + 1) + 3 * (4 + 1)) * 1e4 / 1e6);
-    /* six blocks go from three ranks to one each; little else moves */
+    /* of six blocks halves and quarters are exchanged by four ranks, then gathered; little else moves */
     seconds(ctx, &cross, 4, &m, &f);
-    assert_true(f.effort.moved >= 3 * 6 * 8e4 && f.effort.moved < 1.1 * 3 * 6 * 8e4);
+    assert_true(f.effort.moved >= 4 * 6 * 8e4 && f.effort.moved < 1.1 * 4 * 6 * 8e4);
+    harness_context_free(&ctx);
+}
+
+/* Groups are chosen where few large pairs meet many ranks, and nowhere else; what a machine was measured
+ * to do has no say in it. */
+static void groups_are_chosen(void **state)
+{
+    (void)state;
+    static const struct {
+        problem p;
+        int size, grid; /* that is asked for, 0: none */
+        csim__why why;
+    } cases[] = {
+        {{"two giants", 100000, 2, {16384, 16384}, {"procrustes"}, 0, "all", 0},
+         64,
+         0,
+         CSIM__WHY_TIME},
+        {{"two giants", 100000, 2, {16384, 16384}, {"procrustes"}, 0, "all", 0},
+         64,
+         1,
+         CSIM__WHY_ASKED},
+        {{"two giants", 100000, 2, {16384, 16384}, {"procrustes"}, 0, "all", 0},
+         1,
+         0,
+         CSIM__WHY_NONE},
+        {{"one giant", 100000, 2, {16384, 2048}, {"procrustes"}, 0, "all", 0},
+         64,
+         0,
+         CSIM__WHY_NONE},
+        {{"below the floor", 100000, 2, {4095, 4095}, {"procrustes"}, 0, "all", 0},
+         64,
+         0,
+         CSIM__WHY_NONE},
+        {{"few examples", 4000, 2, {16384, 16384}, {"cca_mean"}, 0, "all", 0},
+         64,
+         0,
+         CSIM__WHY_NONE},
+        {{"no decomposition", 100000, 2, {16384, 16384}, {"cka"}, 0, "all", 0},
+         64,
+         0,
+         CSIM__WHY_NONE},
+        {{"pairs for all",
+          9000,
+          8,
+          {8192, 8192, 8192, 8192, 8192, 8192, 8192, 8192},
+          {"procrustes"},
+          0,
+          "all",
+          0},
+         14,
+         0,
+         CSIM__WHY_NONE},
+    };
+    csim_context *ctx = harness_context();
+    csim__machine m = csim__machine_typical;
+    m.grid_eigen_values = m.grid_svd_values = 1e6;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        csim__forecast f, g;
+        input in;
+        make_input(ctx, &cases[i].p, false, &in);
+        in.options.grid_rows = in.options.grid_cols = cases[i].grid;
+        assert_int_equal(foretell(ctx, &in, cases[i].size, &csim__machine_typical, &f), CSIM_OK);
+        assert_int_equal(foretell(ctx, &in, cases[i].size, &m, &g), CSIM_OK);
+        bool chosen = cases[i].why == CSIM__WHY_TIME;
+        if (f.why != cases[i].why || (csim__teams_size(&f.teams) > 1) != chosen) {
+            print_error("%s: found %s, groups of %d x %d\n", cases[i].p.name, csim__why_key(f.why),
+                        f.teams.p, f.teams.q);
+            assert_true(false);
+        }
+        assert_int_equal(f.large, chosen);
+        assert_true(f.why == g.why && f.teams.p == g.teams.p && f.teams.q == g.teams.q);
+        same_forecast(&f, &g);
+        free_input(&in);
+    }
+    /* one rank has no room for the pair, but 16 have; below that nothing helps */
+    const problem p = {"", 20000, 2, {8192, 8192}, {"procrustes"}, CSIM_DOUBLE, "cross", 0};
+    csim__forecast f;
+    input in;
+    make_input(ctx, &p, false, &in);
+    in.options.pairs = "all";
+    in.options.memory = INT64_C(1400) << 20;
+    assert_int_equal(foretell(ctx, &in, 16, &csim__machine_typical, &f), CSIM_OK);
+    assert_int_equal(f.why, CSIM__WHY_MEMORY);
+    assert_true(csim__teams_size(&f.teams) > 1 && f.peak <= in.options.memory);
+    in.options.memory = INT64_C(300) << 20;
+    assert_int_equal(foretell(ctx, &in, 16, &csim__machine_typical, &f), CSIM_E_MEM);
+    csim__forgive(ctx);
+    free_input(&in);
     harness_context_free(&ctx);
 }
 
@@ -411,6 +499,19 @@ static void ranks_without_work(void **state)
     assert_int_equal(f.idle_rows, 3);
     assert_int_equal(f.idle_pairs, 7);
     assert_int_equal(f.loads, 2);
+
+    /* three groups of 1×3 for one large pair; the tenth rank has the pair with the small layer */
+    const problem q = {"", 900, 3, {300, 300, 20}, {"procrustes"}, CSIM_DOUBLE, "all", 0};
+    input in;
+    make_input(ctx, &q, false, &in);
+    in.options.grid_rows = 1;
+    in.options.grid_cols = 3;
+    in.options.grid_from = 200;
+    assert_int_equal(foretell(ctx, &in, 10, &csim__machine_typical, &f), CSIM_OK);
+    assert_int_equal(f.large, 1);
+    assert_int_equal(f.decomposed, 3);
+    assert_int_equal(f.idle_pairs, 10 - 3 - 5); /* three self-pairs have no work: they are spread */
+    free_input(&in);
     harness_context_free(&ctx);
 }
 
@@ -420,7 +521,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_is_as_foretold), cmocka_unit_test(memory_of_groups),
         cmocka_unit_test(limits_are_kept),       cmocka_unit_test(one_planner),
-        cmocka_unit_test(time_by_hand),          cmocka_unit_test(ranks_without_work),
+        cmocka_unit_test(time_by_hand),          cmocka_unit_test(groups_are_chosen),
+        cmocka_unit_test(ranks_without_work),
     };
     return harness_finish(cmocka_run_group_tests_name("forecast", tests, NULL, NULL));
 }

@@ -621,7 +621,7 @@ static void no_rank_takes_a_whole_matrix(void **state)
     csim__dealt a;
     double s[D];
     csim__doubt doubt;
-    if (csim_context_size(ctx) < 4) { skip(); }
+    if (csim_context_size(ctx) != 4) { skip(); }
     assert_int_equal(csim__grid_create(ctx, 2, 2, &g), CSIM_OK);
     assert_int_equal(csim__dealt_make(g, D, D, "a matrix", &a), CSIM_OK);
     for (int64_t i = 0; i < (int64_t)a.m_loc * a.n_loc; i++) { a.x[i] = (double)(i * i % 101); }

@@ -1,13 +1,16 @@
 /* The program: MPI, a context, one command, the exit code. */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/app.h"
 #include "app/machine.h"
 #include "core/text.h"
+#include "linalg/dense.h"
 
 static const csim__command *find_command(const char *name)
 {
@@ -166,9 +169,22 @@ static void report_leaks(csim_context *ctx)
     }
 }
 
+/* OpenBLAS chooses its kernels while it is loaded. Where it does not know the processor, and nobody has
+ * chosen, the program starts anew with the choice in its environment. */
+static void choose_kernels(char **argv)
+{
+    const char *core = getenv("OPENBLAS_CORETYPE") == NULL ? csim__blas_better_core() : NULL;
+    char path[PATH_MAX];
+    ssize_t length = core != NULL ? readlink("/proc/self/exe", path, sizeof path - 1) : -1;
+    if (length < 0 || setenv("OPENBLAS_CORETYPE", core, 0) != 0) { return; }
+    path[length] = '\0';
+    execv(path, argv); /* otherwise it goes on as it is */
+}
+
 int main(int argc, char **argv)
 {
     int provided;
+    choose_kernels(argv);
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of the write, not a death */
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
     csim__app app = {.argc = argc, .argv = argv};

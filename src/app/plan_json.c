@@ -79,6 +79,8 @@ static json_t *memory_json(const csim__outlook *w)
     }
     json_object_set_new(o, "peak_bytes", whole(f->peak));
     json_object_set_new(o, "mean_bytes", real(f->mean_peak));
+    json_object_set_new(o, "beside_bytes", real(f->beside));
+    json_object_set_new(o, "resident_bytes", real((double)f->peak + f->beside));
     json_object_set_new(o, "peak_rank", whole(f->rank));
     json_object_set_new(o, "peak_while", json_string(csim__stage_text(f->when)));
     json_object_set_new(o, "limit_bytes",

@@ -132,7 +132,9 @@ static void print_memory(const csim__outlook *w)
     } else {
         printf("no limit is given (--mem-per-node, --memory)\n");
     }
-    printf("  beside that: libraries, buffers of MPI and the page cache\n");
+    printf(
+        "  beside that %s of libraries and buffers of MPI, and the page cache: a process of %s\n",
+        csim__bytes_text(f->beside).s, csim__bytes_text((double)f->peak + f->beside).s);
 }
 
 static void print_work(const csim__outlook *w)

@@ -44,3 +44,22 @@ void csim__blas_name(char *text, size_t size)
         for (size_t n = strlen(text); n > 0 && text[n - 1] == ' '; n--) { text[n - 1] = '\0'; }
     }
 }
+
+const char *csim__blas_better_core(void)
+{
+    char *(*core)(void);
+    if (!find_function("openblas_get_corename", &core, sizeof core) ||
+        strcmp(core(), "Prescott") != 0) {
+        return NULL;
+    }
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512cd") &&
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl")) {
+        return "SkylakeX";
+    }
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) { return "Haswell"; }
+    if (__builtin_cpu_supports("avx")) { return "Sandybridge"; }
+#endif
+    return NULL;
+}

@@ -97,6 +97,11 @@ csim_status csim__lq(csim_context *ctx, int m, int n, double *a, double *l);
  *  another core the last bits differ. "unknown" where the library does not tell. */
 void csim__blas_name(char *text, size_t size);
 
+/** The kernels that OpenBLAS could use here (a value of OPENBLAS_CORETYPE) but does not, as it is older
+ *  than the model of the processor and fell back to those of 2004; NULL if nothing is amiss, and for
+ *  another BLAS. Local. */
+const char *csim__blas_better_core(void);
+
 /** Dot product and sum of squares by BLAS-independent loops of fixed order. */
 double csim__dot(int64_t n, const double *x, const double *y);
 

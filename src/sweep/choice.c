@@ -6,7 +6,7 @@
 
 #include "sweep/state.h"
 
-enum { SMALLEST = 4096, BLOCKS = 8 }; /* neurons; blocks of the grid in each of its rows */
+enum { BLOCKS = 8 }; /* that each row and column of a grid has at least */
 
 #define GOOD_DEAL (2.0 / 3) /* of the time without groups: half as fast again */
 
@@ -64,10 +64,9 @@ static int64_t largest_side(const csim__sweep *w)
     return most >= w->teams.least ? most : 0;
 }
 
-/* Try grids of up to twice as many columns as rows, from few rows to many, whose blocks are enough for
- * all their ranks; the first that fits where the sweep does not @p fit without, else the one that is
- * fastest. */
-static csim_status try_all(csim__sweep *w, int64_t side, bool fit, trial *best)
+/* Of grids of up to twice as many columns as rows, whose blocks are enough for all their ranks, the one
+ * that fits and is fastest. */
+static csim_status try_all(csim__sweep *w, int64_t side, trial *best)
 {
     csim__teams found = {1, 1, w->teams.least};
     int64_t size = w->shard.size, most = side / (BLOCKS * CSIM__GRID_BLOCK);
@@ -79,7 +78,6 @@ static csim_status try_all(csim__sweep *w, int64_t side, bool fit, trial *best)
             if (!t.fits || (best->fits && t.seconds >= best->seconds)) { continue; }
             *best = t;
             found = w->teams;
-            if (!fit) { goto done; }
         }
     }
 done:
@@ -97,7 +95,7 @@ static csim_status choose(csim__sweep *w, int64_t side)
     double least = alone.seconds - e->seconds[CSIM__TERM_DECOMPOSE] + e->tasks / w->shard.size;
     if (alone.fits && least > GOOD_DEAL * alone.seconds) { return CSIM_OK; }
     best = alone;
-    st = try_all(w, side, alone.fits, &best);
+    st = try_all(w, side, &best);
     if (st != CSIM_OK || csim__teams_size(&w->teams) == 1) { return st; }
     if (!alone.fits) {
         w->why = CSIM__WHY_MEMORY;
@@ -116,7 +114,7 @@ csim_status csim__choose_groups(csim__sweep *w)
     int64_t cells = (int64_t)w->cells.rows * w->cells.cols, side;
     unsigned char *open = NULL;
     csim_status st = CSIM_OK;
-    w->teams = (csim__teams){1, 1, csim__max64(SMALLEST, csim__grid_from(w->options))};
+    w->teams = (csim__teams){1, 1, csim__max64(CSIM_GRID_CHOSEN_FROM, csim__grid_from(w->options))};
     w->why = CSIM__WHY_NONE;
     if (w->shard.size == 1) { return CSIM_OK; }
     CSIM_TRY(csim__alloc(w->ctx, cells, 1, "open cells", &open));

@@ -26,6 +26,7 @@ const csim__machine csim__machine_typical = {
     .bandwidth = 4e9,
     .net_latency = 3e-6,
     .net_bandwidth = 10e9,
+    .beside = 36 << 20,
 };
 
 const char *csim__term_key(csim__term term)
@@ -70,13 +71,37 @@ static double gemm(const model *w, bool single, double flops, double m, double n
     return flops / exp(log(rate[i]) + fmin(t, 1) * (log(rate[i + 1]) - log(rate[i])));
 }
 
-/* Bytes that go from one rank to all, or from all to one: short ones along a tree, of long ones every
- * rank passes on its part, which takes the time of two messages on any number of ranks. */
-static void spread(const model *w, csim__term term, double bytes, double times)
+/* Seconds of bytes that go from one rank to all, or from all to one: short ones along a tree, of long
+ * ones every rank passes on its part, which takes the time of two messages on any number of ranks. */
+static void pass_on(const model *w, csim__term term, double bytes, double times)
 {
     double copies = fmin(w->steps, 2);
     w->effort->seconds[term] += times * (w->steps * w->latency + copies * bytes / w->bandwidth);
+}
+
+/* Bytes of one rank to all. */
+static void spread(const model *w, csim__term term, double bytes, double times)
+{
+    pass_on(w, term, bytes, times);
     w->effort->moved += times * (w->p->size - 1) * bytes;
+}
+
+/* A sum over the ranks that one of them gets: halves are exchanged and added, then halves of these,
+ * and so on; the parts of the sum are gathered along a tree (Rabenseifner). Ranks beyond a power of
+ * two hand theirs to a neighbour first. */
+static void sum_up(const model *w, csim__term term, double bytes)
+{
+    double depth = floor(log2(w->p->size)), beyond = w->p->size - exp2(depth);
+    double more = w->p->size > 2 ? (depth + beyond) / 2 : 0;
+    pass_on(w, term, bytes, 1);
+    w->effort->moved += (w->p->size - 1 + more) * bytes;
+}
+
+/* A sum that all ranks get. */
+static void share_sum(const model *w, csim__term term, double bytes, double times)
+{
+    pass_on(w, term, bytes, times);
+    w->effort->moved += 2 * times * (w->p->size - 1) * bytes;
 }
 
 /* Rows of all sites come in, are checked and centred. */
@@ -99,7 +124,7 @@ static void reading(const model *w, double per_number)
         w->effort->seconds[CSIM__TERM_MOMENTS] += 8 * numbers / w->machine->fresh;
     }
     /* extremes, means and norms of every site go round */
-    spread(w, CSIM__TERM_MOMENTS, 56 * widths / w->p->sites, w->p->sites);
+    share_sum(w, CSIM__TERM_MOMENTS, 56 * widths / w->p->sites, w->p->sites);
 }
 
 static void encoding(const model *w)
@@ -112,6 +137,13 @@ static void encoding(const model *w)
         w->effort->seconds[CSIM__TERM_ENCODE] +=
             gemm(w, true, flops * share, (double)w->shard.chunk, width, width);
     }
+}
+
+/* Of how many other ranks one gets the chunks: of half of them, which of an even number includes one
+ * that it shares the work with; of these two one needs all chunks of the other, that one half. */
+static double chunks_met(int size)
+{
+    return (size - 1) / 2.0 + (size % 2 == 0 ? 0.25 : 0);
 }
 
 static void tiles(const model *w)
@@ -134,7 +166,7 @@ static void tiles(const model *w)
     double inner = w->rows * n * pairs / w->machine->inner[w->single];
     w->effort->seconds[CSIM__TERM_INNER] += inner;
     /* a chunk is used while the next one comes: only what takes longer than the work is waited for */
-    double others = (w->p->size - 1) / 2.0, bytes = widths * (w->single ? 4 : 8) + 8.0 * many;
+    double others = chunks_met(w->p->size), bytes = widths * (w->single ? 4 : 8) + 8.0 * many;
     double on_way = w->rows * others * bytes / w->bandwidth +
                     others * (double)w->shard.count * (many + 1) * w->latency;
     w->effort->moved += n * others * bytes;
@@ -148,7 +180,8 @@ static void basis_rows(const model *w, double d, bool loading)
     double chunks = (double)w->shard.count;
     seconds[CSIM__TERM_BASES] += gemm(w, false, 5 * w->rows * d * d, d, d, chunk);
     seconds[CSIM__TERM_SUMS] += chunks * d * d / w->machine->exact; /* two upper triangles */
-    spread(w, CSIM__TERM_REDUCE, 8 * d * d, loading ? 5 : 4);
+    for (int square = 0; square < 2; square++) { sum_up(w, CSIM__TERM_REDUCE, 8 * d * d); }
+    spread(w, CSIM__TERM_REDUCE, 8 * d * d, loading ? 3 : 2);
 }
 
 /* The small factors of a site with n > d, on its owner. */
@@ -204,7 +237,7 @@ static void product(const model *w, double m, double n, bool self)
     seconds[CSIM__TERM_CROSS] += gemm(w, w->single, 2 * share * w->rows * m * n, m, n, chunk);
     /* every chunk is added; the memory is cleared before and turned into numbers after */
     seconds[CSIM__TERM_SUMS] += ((double)w->shard.count * share + 1) * m * n / w->machine->exact;
-    spread(w, CSIM__TERM_REDUCE, 8 * m * n, 1);
+    sum_up(w, CSIM__TERM_REDUCE, 8 * m * n);
 }
 
 double csim__grid_messages(int p, int q, double k, int sides, double latency, double bandwidth)
@@ -221,40 +254,45 @@ typedef struct task {
     double squares, again, alone;
 } task;
 
-/* What all ranks of a group send while they decompose an a×b matrix: the way from the owner and back,
- * and for each column a vector along the rows and columns of the grid, twice. */
-static void count_messages(const model *w, double a, double b, bool vectors)
-{
-    const csim__teams *t = &w->p->teams;
-    double k = fmin(a, b), away = 1 - 1.0 / csim__teams_size(t);
-    w->effort->moved +=
-        8 * (away * (a * b + (vectors ? k * (a + b) : 0)) + k * k * (t->p + t->q - 2));
-}
-
-/* Values, or vectors too, of an a×b matrix by one rank, or by a group. */
-static void add_svd(const model *w, double a, double b, bool vectors, bool large, task *out)
+/* Values, or vectors too, of an a×b matrix by a group: the way from the owner, unless the matrix lies
+ * dealt over the group, and that of vectors to it; for each column a vector goes along the rows and
+ * columns of the grid, twice. */
+static void add_team_svd(const model *w, const csim__planned *q, double a, double b, bool vectors,
+                         task *out)
 {
     const csim__machine *m = w->machine;
     const csim__teams *t = &w->p->teams;
     double k = fmin(a, b), longer = fmax(a, b), cube = k * k * k, unit = k * k * longer;
-    double team = large ? csim__teams_size(t) : 1, products = (vectors ? 3 : 1) * unit;
-    double values = large ? m->grid_eigen_values : m->eigen_values;
-    double turned = large ? m->grid_eigen_vectors : m->eigen_vectors;
-    double half = k / sqrt(team);
-    out->squares += gemm(w, false, products / team, half, half, longer) +
-                    (vectors ? 9 * cube / turned : 4.0 / 3 * cube / values) / team;
-    if (!large) {
-        out->again += vectors ? 20 * unit / m->svd_vectors : 8.0 / 3 * unit / m->svd_values;
+    double team = csim__teams_size(t), half = k / sqrt(team), products = (vectors ? 3 : 1) * unit;
+    double away = 8 * (1 - 1 / team), back = vectors ? away * k * (a + b) : 0;
+    double there = q->dealt ? 0 : away * a * b;
+    out->squares +=
+        gemm(w, false, products / team, half, half, longer) +
+        (vectors ? 9 * cube / m->grid_eigen_vectors : 4.0 / 3 * cube / m->grid_eigen_values) /
+            team +
+        (there + back) / w->bandwidth +
+        csim__grid_messages(t->p, t->q, k, 1, w->latency, w->bandwidth);
+    /* of the vectors of a bidiagonal matrix the owner makes a fifth of the work alone */
+    out->again += (vectors ? 16 * unit / (team * m->grid_eigen_vectors) + 4 * unit / m->svd_vectors
+                           : 8.0 / 3 * unit / (team * m->grid_svd_values)) +
+                  there / w->bandwidth +
+                  csim__grid_messages(t->p, t->q, k, 2, w->latency, w->bandwidth);
+    w->effort->moved += there + back + 8 * k * k * (t->p + t->q - 2);
+}
+
+/* The same by one rank, or by its group. */
+static void add_svd(const model *w, const csim__planned *q, double a, double b, bool vectors,
+                    task *out)
+{
+    const csim__machine *m = w->machine;
+    double k = fmin(a, b), longer = fmax(a, b), cube = k * k * k, unit = k * k * longer;
+    if (q->large) {
+        add_team_svd(w, q, a, b, vectors, out);
         return;
     }
-    double way = 8 * (1 - 1 / team) * a * b / w->bandwidth;
-    double back = vectors ? 8 * (1 - 1 / team) * k * (a + b) / w->bandwidth : 0;
-    out->squares += way + back + csim__grid_messages(t->p, t->q, k, 1, w->latency, w->bandwidth);
-    out->again += way + csim__grid_messages(t->p, t->q, k, 2, w->latency, w->bandwidth);
-    /* of the vectors of a bidiagonal matrix the owner makes a fifth of the work alone */
-    out->again += vectors ? 16 * unit / (team * m->grid_eigen_vectors) + 4 * unit / m->svd_vectors
-                          : 8.0 / 3 * unit / (team * m->grid_svd_values);
-    count_messages(w, a, b, vectors);
+    out->squares += gemm(w, false, (vectors ? 3 : 1) * unit, k, k, longer) +
+                    (vectors ? 9 * cube / m->eigen_vectors : 4.0 / 3 * cube / m->eigen_values);
+    out->again += vectors ? 20 * unit / m->svd_vectors : 8.0 / 3 * unit / m->svd_values;
 }
 
 /* What the owner of a pair makes of it, alone or with its group. */
@@ -270,8 +308,8 @@ static task decompositions(const model *w, const csim__planned *q)
     task t = {0, 0, 0};
     if (!q->cell) { return t; }
     if (q->route != CSIM__ROUTE_GRAM) { t.alone += 16 * a * b / m->memory; }
-    if ((needs & CSIM_NEEDS_NUCLEAR) && !self) { add_svd(w, a, b, false, q->large, &t); }
-    if ((needs & CSIM_NEEDS_BASIS) && !self) { add_svd(w, a, b, vectors, q->large, &t); }
+    if ((needs & CSIM_NEEDS_NUCLEAR) && !self) { add_svd(w, q, a, b, false, &t); }
+    if ((needs & CSIM_NEEDS_BASIS) && !self) { add_svd(w, q, a, b, vectors, &t); }
     if (vectors) { t.alone += gemm(w, false, 2 * k * (a * da + b * db), k, longer, longer); }
     if ((needs & CSIM_NEEDS_BLOCK) && bases) {
         t.alone += gemm(w, false, 2 * da * a * b + 2 * da * db * b, a, b, longer);

@@ -18,17 +18,18 @@ typedef struct csim__machine {
     double eigen_vectors;             /* the same for 9·k³ */
     double svd_values;                /* the same for 8/3·k³ */
     double svd_vectors;               /* the same for 20·k³ */
-    double grid_eigen_values;         /* the first three of a rank of a small grid, without what */
-    double grid_eigen_vectors;        /* its messages take */
-    double grid_svd_values;
-    double exact;              /* numbers/s that are scaled and added as integers */
-    double moments;            /* numbers/s that are converted, checked, hashed, centred */
-    double memory;             /* bytes/s read and written by a copy */
-    double fresh;              /* bytes/s of memory that is used for the first time */
-    double read;               /* bytes/s from files */
-    double latency, bandwidth; /* s and bytes/s of a message inside a node */
-    double net_latency;        /* s of a message between nodes */
-    double net_bandwidth;      /* bytes/s of a node */
+    double grid_eigen_values;         /* the first three of a rank of a small grid */
+    double grid_eigen_vectors;        /* without what its messages take */
+    double grid_svd_values;           /* likewise */
+    double exact;                     /* numbers/s that are scaled and added as integers */
+    double moments;                   /* numbers/s that are converted, checked, hashed, centred */
+    double memory;                    /* bytes/s read and written by a copy */
+    double fresh;                     /* bytes/s of memory that is used for the first time */
+    double read;                      /* bytes/s from files */
+    double latency, bandwidth;        /* s and bytes/s of a message inside a node */
+    double net_latency;               /* s of a message between nodes */
+    double net_bandwidth;             /* bytes/s of a node */
+    double beside;                    /* bytes of a rank: libraries, buffers of messages */
 } csim__machine;
 
 /** Round numbers of a core of a present server and its network. */

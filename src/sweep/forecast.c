@@ -1,5 +1,7 @@
 #include "sweep/forecast.h"
 
+#include <math.h>
+
 const char *csim__why_key(csim__why why)
 {
 #define KEY(name, key, text) key,
@@ -78,6 +80,8 @@ csim_status csim__forecast_add(csim_context *ctx, const csim__problem *p, const 
     survey_ranks(p, plan, f);
     f->idle_rows = (int)csim__max64(0, p->size - shard.chunks);
     f->teams = p->teams;
+    /* MPI holds what comes from another rank while it adds it */
+    f->beside = fmax(f->beside, target->machine->beside + (double)csim__room_messages(p, plan));
     count_idle(p, plan, f);
     return csim__effort_add(ctx, p, plan, target, &f->effort);
 }

@@ -37,6 +37,7 @@ typedef struct csim__forecast {
     csim__stage when;              /* of the peak */
     int rank;                      /* that has it */
     csim__room room;               /* its arrays */
+    double beside;                 /* bytes of a rank beside: libraries, MPI, its copies of sums */
     double mean_peak;              /* bytes over all ranks, of each its peak */
     double mean[CSIM__ROOM_COUNT]; /* bytes of each array over all ranks */
     int idle_rows, idle_pairs;     /* ranks without examples; that own no pair */

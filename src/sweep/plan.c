@@ -121,7 +121,8 @@ static void count_flops(const csim__problem *p, csim__plan *plan)
  * within the limit. Nothing is dealt yet, so the fullest rank may have the largest of everything. */
 static void size_rounds(const csim__problem *p, const csim__room_survey *survey, csim__plan *plan)
 {
-    int64_t largest = csim__room_blocks(p, plan), most = (plan->count + p->size - 1) / p->size;
+    int64_t lanes = csim__teams_lanes(&p->teams, p->size);
+    int64_t largest = csim__room_blocks(p, plan), most = (plan->count + lanes - 1) / lanes;
     int64_t bytes = ROUND_BYTES;
     if (p->memory > 0) {
         csim__room room;

@@ -372,6 +372,11 @@ void csim__room_of(const csim__problem *p, const csim__plan *plan, const csim__r
     put(room, CSIM__ROOM_WORKSPACE, WORD * (dealt ? plan->work[rank] : s->work), FINISH, FINISH);
 }
 
+int64_t csim__room_messages(const csim__problem *p, const csim__plan *plan)
+{
+    return p->size > 1 ? 2 * WORD * csim__room_look(p, plan).largest : 0;
+}
+
 int64_t csim__room_stage(const csim__room *room, csim__stage stage)
 {
     int64_t sum = 0;

@@ -113,6 +113,10 @@ int64_t csim__room_blocks(const struct csim__problem *problem, const struct csim
 void csim__room_of(const struct csim__problem *problem, const struct csim__plan *plan,
                    const csim__room_survey *survey, int rank, csim__room *room);
 
+/** Bytes that the message layer takes beside, while sums over ranks are under way: as much as each of
+ *  them has. */
+int64_t csim__room_messages(const struct csim__problem *problem, const struct csim__plan *plan);
+
 /** Is an array there at a stage? */
 static inline bool csim__room_there(const csim__room *room, int array, csim__stage stage)
 {

@@ -94,7 +94,7 @@ class Job:
         """What SLURM does before the time limit."""
         self.cluster.run("scancel", "--batch", "--signal=USR1", self.number)
 
-    def wait(self, what, condition, seconds=90):
+    def wait(self, what, condition, seconds=150):
         try:
             wait_for(condition, seconds, f"{what} of job {self.number}")
         except TimeoutError as error:

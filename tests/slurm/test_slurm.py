@@ -3,8 +3,10 @@
 test_slurm.py Train, test_slurm.py Sweep: the jobs of one command."""
 import filecmp
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -72,6 +74,14 @@ class Train(Case):
     def train(self, epochs, output, **how):
         return slurm.submit("train.sbatch", *self.words, "--epochs", str(epochs), "-o", output, **how)
 
+    def fake_srun(self, *lines):
+        """A folder before all others on the PATH of a job."""
+        folder = tempfile.mkdtemp(prefix="fake-", dir=os.getcwd())
+        with open(f"{folder}/srun", "w", encoding="utf-8") as file:
+            file.write("\n".join(("#!/bin/sh", *lines, "")))
+        os.chmod(f"{folder}/srun", 0o755)
+        return {"PATH": f"{folder}:{slurm.env['PATH']}", "CONTRASIM_LAUNCHER": "srun"}
+
     def check(self, epochs, output):
         self.assertEqual(self.plain[epochs].wait(timeout=120), 0)
         self.assertTrue(filecmp.cmp(output, f"plain{epochs}.nc", shallow=False))
@@ -122,15 +132,22 @@ class Train(Case):
 
     def test_step_that_never_started(self):
         """srun may give 0 for it; the job does not."""
-        os.mkdir("fake")
-        with open("fake/srun", "w", encoding="utf-8") as file:
-            file.write("#!/bin/sh\necho 'srun: error: task launch failed' >&2\n")
-        os.chmod("fake/srun", 0o755)
-        path = f"{os.getcwd()}/fake:{slurm.env['PATH']}"
-        job = self.train(self.long, "never.nc", env={"PATH": path, "CONTRASIM_LAUNCHER": "srun"})
+        env = self.fake_srun("echo 'srun: error: task launch failed' >&2")
+        job = self.train(self.long, "never.nc", env=env)
         about = job.wait_end()
         self.assertEqual((about["JobState"], about["ExitCode"]), ("FAILED", "1:0"), job.log())
         self.assertIn("has not said that it wrote its output", job.log())
+
+    def test_crash(self):
+        """Once is an accident, twice is not."""
+        env = self.fake_srun(f'[ -e crashed ] && exec {shutil.which("srun")} "$@"', "touch crashed",
+                             "exit 139")
+        job = self.train(1, "crash.nc", env=env)
+        self.done(job, 0)
+        self.assertIn("a rank has died, code 139; the program is started once more", job.log())
+        job = self.train(1, "crash2.nc", env=self.fake_srun("exit 139"))
+        about = job.wait_end()
+        self.assertEqual((about["JobState"], about["ExitCode"]), ("FAILED", "139:0"), job.log())
 
     def test_failures(self):
         """The exit code of the program is that of the job."""
