@@ -71,8 +71,8 @@ class Pieces(unittest.TestCase):
         rng = np.random.default_rng(8)
         examples, width, limit = 60000, 64, 24
         common = rng.standard_normal((examples, width), dtype=np.float32)
-        for name in ("npy", "parts", "native"):
-            os.mkdir(name)
+        for name in ("npy", "parts/layer", "native"):
+            os.makedirs(name)
         def layer(dtype=np.float64):
             return (common + rng.standard_normal((examples, width), dtype=np.float32)).astype(dtype)
         np.save("npy/one.npy", layer())
@@ -80,8 +80,7 @@ class Pieces(unittest.TestCase):
         np.savez("stored.npz", one=layer(np.float16))
         np.savez_compressed("deflated.npz", one=np.round(layer(np.float32), 1))
         for i, rows in enumerate(np.array_split(layer(np.float32), 13)):
-            os.mkdir(f"parts/{i:02d}")
-            np.save(f"parts/{i:02d}/layer.npy", rows)
+            np.save(f"parts/layer/part_{i:02d}.npy", rows)
         np.save("native/one.npy", layer(np.float32))
         self.assertEqual(run("import", "native", "-o", "native.nc")[0], 0)
         self.assertGreater(examples * width * 8 / MIB, limit)

@@ -174,10 +174,9 @@ static int64_t feed_words(const csim__problem *p, const csim__room_survey *s, un
 /* Bytes while one layer after the other is read. */
 static int64_t reading(const csim__problem *p, const csim__room_survey *s, const csim_shard *shard)
 {
-    enum { BUFFER = 1 << 20 }; /* of csim__raw_read() */
     int64_t each = (60 + WORD * shard->count) * s->widest + WORD * shard->chunks;
     if (p->streamed) { return each + WORD * (shard->chunk * s->widest + feed_words(p, s, 0)); }
-    return each + BUFFER + (p->single ? WORD * shard->rows * s->widest : 0);
+    return each + (p->single ? WORD * shard->rows * s->widest : 0);
 }
 
 /* Words of the small factors in one round of sites; @p mine is that of this rank, 0 = none; @p feed
