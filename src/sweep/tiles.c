@@ -150,43 +150,59 @@ static csim_status try_blocks(csim__sweep *w)
     return st;
 }
 
-/* What a tiling takes, in flops: a number that is read, made a double, checked and centred takes about
- * as long as so many. */
+enum { READING = 256 }; /* flops that take as long as reading, checking and centring a number */
+
+/* What a tiling takes, in flops. */
 static double weight(const csim__sweep *w)
 {
-    enum { READING = 256 };
     return READING * (double)w->shard.n * w->cost.numbers + w->cost.flops;
 }
 
-/* The fewest blocks, of @p least or more, with which every tile fits whose rows are held. */
-static csim_status find_held(csim__sweep *w, int least)
+/* What the plan at hand, which is too much, takes. */
+static int64_t need(const csim__sweep *w)
 {
-    csim_status st = CSIM_OK;
+    return w->plan.shard_bytes + w->plan.tile_bytes;
+}
+
+static int next_blocks(const csim__sweep *w)
+{
+    return (int)csim__min64(w->blocks + 1 + w->blocks / 8, w->all_count);
+}
+
+/* The fewest blocks, of @p least or more, with which every tile fits whose rows are held; 0 where that
+ * is bound to take @p most or more: with b blocks a site is read b/2 times or more, and everything is
+ * computed once at least, which takes @p flops. */
+static csim_status find_held(csim__sweep *w, int least, double flops, double most, int *blocks)
+{
+    csim_status st = CSIM_E_MEM;
+    double numbers = 0;
+    for (int s = 0; s < w->all_count; s++) { numbers += (double)w->all[s].d; }
     w->streamed = false;
-    for (w->blocks = least;; w->blocks += 1 + w->blocks / 8) {
-        if (w->blocks > w->all_count) { w->blocks = w->all_count; }
+    *blocks = 0;
+    for (w->blocks = (int)csim__min64(csim__max64(least, 3), w->all_count);; w->blocks = next_blocks(w)) {
+        double bound = READING * (double)w->shard.n * numbers * w->blocks / 2 + flops;
+        if (bound >= most) { return CSIM_OK; }
         st = try_blocks(w);
-        if (st == CSIM_OK || w->options->memory == 0 || w->blocks == w->all_count) { break; }
+        if (st == CSIM_OK) { *blocks = w->blocks; }
+        if (st == CSIM_OK || w->blocks == w->all_count) { return st; }
         csim__forgive(w->ctx);
     }
-    return st;
 }
 
 /* The blocks with which least is to do where rows are not held: with more blocks there is more room
  * for the rounds of each tile. */
-static csim_status find_streamed(csim__sweep *w)
+static csim_status find_streamed(csim__sweep *w, int *blocks, double *least)
 {
     enum { PATIENCE = 3 }; /* steps without gain */
     csim_status st = CSIM_OK;
-    int best = 0, worse = 0;
-    double least = 0;
+    int worse = 0;
     w->streamed = true;
-    for (w->blocks = 1; worse < PATIENCE; w->blocks += 1 + w->blocks / 8) {
-        if (w->blocks > w->all_count) { w->blocks = w->all_count; }
+    *blocks = 0;
+    for (w->blocks = 1; worse < PATIENCE; w->blocks = next_blocks(w)) {
         st = try_blocks(w);
-        if (st == CSIM_OK && (best == 0 || weight(w) < least)) {
-            least = weight(w);
-            best = w->blocks;
+        if (st == CSIM_OK && (*blocks == 0 || weight(w) < *least)) {
+            *least = weight(w);
+            *blocks = w->blocks;
             worse = 0;
         } else if (st == CSIM_OK) {
             worse++;
@@ -194,30 +210,37 @@ static csim_status find_streamed(csim__sweep *w)
         if (w->blocks == w->all_count) { break; }
         if (st != CSIM_OK) { csim__forgive(w->ctx); }
     }
-    if (best == 0) { return st; }
-    if (st != CSIM_OK) { csim__forgive(w->ctx); }
-    w->blocks = best;
-    return try_blocks(w);
+    if (st != CSIM_OK && *blocks > 0) { csim__forgive(w->ctx); }
+    return *blocks > 0 ? CSIM_OK : st;
 }
 
 /* A tiling with @p least or more blocks of sites whose rows are held, or with rows that are read again
- * by chunks: whichever takes less reading and work. */
+ * by chunks, whichever takes less reading and work; where neither fits, what takes less memory fails. */
+static csim_status choose_blocks(csim__sweep *w, int least)
+{
+    int held, streamed;
+    double most = INFINITY, flops = 0;
+    w->streamed = false;
+    w->blocks = 1;
+    csim_status st = least > 1 ? CSIM_E_MEM : try_blocks(w);
+    if (st == CSIM_OK || w->options->memory == 0) { return st; }
+    if (least == 1) {
+        csim__forgive(w->ctx);
+        flops = w->plan.flops; /* of all pairs together */
+    }
+    bool chunks = find_streamed(w, &streamed, &most) == CSIM_OK;
+    int64_t less = need(w);
+    if (!chunks) { csim__forgive(w->ctx); }
+    bool rows = find_held(w, least, flops, most, &held) == CSIM_OK;
+    if (!rows) { csim__forgive(w->ctx); }
+    w->streamed = chunks ? held == 0 || weight(w) >= most : !rows && less <= need(w);
+    w->blocks = !chunks && !rows ? w->all_count : w->streamed ? streamed : held;
+    return try_blocks(w);
+}
+
 static csim_status find_blocks(csim__sweep *w, int least)
 {
-    csim_status st = find_held(w, least);
-    bool fits = st == CSIM_OK;
-    int blocks = w->blocks;
-    double held = weight(w);
-    if (w->options->memory > 0 && (!fits || blocks > 1)) {
-        if (!fits) { csim__forgive(w->ctx); }
-        st = find_streamed(w);
-        if (fits && (st != CSIM_OK || weight(w) >= held)) {
-            if (st != CSIM_OK) { csim__forgive(w->ctx); }
-            w->streamed = false;
-            w->blocks = blocks;
-            st = try_blocks(w);
-        }
-    }
+    csim_status st = choose_blocks(w, least);
     w->count = 0;
     csim__plan_clear(w->ctx, &w->plan);
     return st;
