@@ -29,6 +29,12 @@ void csim__outlook_range(const csim__outlook *w, const csim__forecast *f, double
     *high = (seconds + f->effort.again) * (measured ? 1.35 : 3);
 }
 
+/* Are all layers held at once? */
+static bool holds_all(const csim__forecast *f)
+{
+    return f->plans == 1 && !f->streamed;
+}
+
 /* One forecast; that it does not fit is no failure. */
 static csim_status foretell_under(csim_context *ctx, const csim__outlook *w, int ranks, int nodes,
                                   int64_t limit, csim__forecast *f, bool *fits)
@@ -55,7 +61,7 @@ static csim_status foretell(csim_context *ctx, const csim__outlook *w, int ranks
     if (ranks < w->sweep.grid_rows * w->sweep.grid_cols) { return CSIM_OK; }
     csim_status st =
         foretell_under(ctx, w, ranks, nodes, csim__outlook_limit(w, ranks, nodes), f, good);
-    *good = *good && (!w->fits || f->plans == 1);
+    *good = *good && (!w->fits || holds_all(f));
     return st;
 }
 
@@ -190,7 +196,7 @@ static csim_status advise(csim_context *ctx, csim__outlook *w)
     const char *fewest =
         w->fits ? "the fewest that hold all layers at once" : "the fewest that fit";
     csim_status st = CSIM_OK;
-    if (!w->fits || f->plans > 1) {
+    if (!w->fits || !holds_all(f)) {
         CSIM_TRY(add_fewest(ctx, w, now + 1, (int)most + 1, "more", fewest));
         CSIM_TRY(add_spread(ctx, w));
         return w->fits ? CSIM_OK : add_fewer(ctx, w);

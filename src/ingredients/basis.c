@@ -3,16 +3,18 @@
 #include <string.h>
 
 #include "ingredients/basis.h"
-#include "ingredients/cross.h"
+#include "ingredients/bundle.h"
+#include "ingredients/feed.h"
 #include "linalg/dense.h"
 
-enum { PASSES = 3, FAILED = -1 };
+enum { PASSES = CSIM__FACTORS, FAILED = -1 };
 
 /* The work on one site of a round. */
 typedef struct job {
     csim__site *site;
     csim__basis *basis;
     int owner;
+    bool streamed; /* q is not there: the basis gets its factors */
     int k;         /* columns of q now */
     double *q;     /* [rows, k] X, then its orthonormal image */
     double *bound; /* [d] norms of the columns of q */
@@ -48,7 +50,14 @@ static csim_status take_rows(work *w, job *j)
     csim__site *s = j->site;
     int64_t rows = w->shard->rows;
     csim_status st = CSIM_OK;
-    if (w->options->consume && !w->options->raw) {
+    if (s->streamed && !j->streamed) { CSIM_TRY(csim__site_hold(w->ctx, w->shard, s, false)); }
+    if (s->streamed) {
+        for (int64_t i = 0; w->options->raw && s->x != NULL && i < rows; i++) {
+            csim__site_raw_row(s, i, s->x + i * s->d);
+        }
+        j->q = s->x;
+        s->x = NULL;
+    } else if (w->options->consume && !w->options->raw) {
         j->q = s->x;
         s->x = NULL;
     } else {
@@ -80,22 +89,60 @@ static void release(work *w, job *j)
     csim__free(w->ctx, &j->q);
 }
 
+/* The same of one job whose rows are read for it. */
+static csim_status streamed_square(work *w, job *j)
+{
+    bool raw = w->options->raw, turned = j->basis->factors.r != NULL;
+    csim__guest guest = {.site = j->site,
+                         .forms = raw      ? CSIM__FORM_RAW_BASIS
+                                  : turned ? CSIM__FORM_BASIS
+                                           : CSIM__FORM_CENTRED};
+    csim__product product = {
+        .left = &j->operand, .right = &j->operand, .owner = j->owner, .out = j->block};
+    csim__feed feed = {.ctx = NULL};
+    csim__bundle bundle = {.ctx = NULL};
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__feed_open(w->ctx, w->shard, &guest, 1, true, w->meter, &feed));
+    j->operand = (csim__operand){.width = j->k,
+                                 .x = raw      ? guest.raw_basis
+                                      : turned ? guest.basis
+                                               : guest.centred,
+                                 .norm = j->bound,
+                                 .passing = guest.forms};
+    CSIM_TRY(csim__bundle_open(w->ctx, w->shard, &product, 1, w->meter, &bundle));
+    for (int64_t c = 0; c < w->shard->count; c++) {
+        CSIM_TRY(csim__feed_next(&feed));
+        csim__bundle_add(&bundle, 0, c);
+    }
+done:
+    st = csim__vote(w->ctx, st);
+    if (st == CSIM_OK) { st = csim__bundle_sum(&bundle); }
+    csim__bundle_close(&bundle);
+    csim__feed_close(&feed);
+    return st;
+}
+
 /* QᵀQ (or XᵀX) of all jobs of the round that are not done, each on its owner. */
 static csim_status squares(work *w, job *jobs, int count)
 {
     csim__product *products = NULL;
     int64_t many = 0;
     csim_status st = csim__alloc(w->ctx, count, sizeof *products, "products", &products);
-    for (int i = 0; st == CSIM_OK && i < count; i++) {
+    CSIM_TRY(csim__vote(w->ctx, st));
+    for (int i = 0; i < count; i++) {
         job *j = &jobs[i];
         if (j->done) { continue; }
+        w->flops += (double)w->shard->rows * j->k * j->k;
+        if (j->streamed) {
+            CSIM_TRY(streamed_square(w, j));
+            continue;
+        }
         j->operand = (csim__operand){.width = j->k, .x = j->q, .norm = j->bound};
         products[many++] = (csim__product){
             .left = &j->operand, .right = &j->operand, .owner = j->owner, .out = j->block};
-        w->flops += (double)w->shard->rows * j->k * j->k;
     }
-    st = csim__vote(w->ctx, st);
-    if (st == CSIM_OK) { st = csim__cross_pass(w->ctx, w->shard, products, many, w->meter); }
+    if (many > 0) { st = csim__cross_pass(w->ctx, w->shard, products, many, w->meter); }
+done:
     csim__free(w->ctx, &products);
     return st;
 }
@@ -130,15 +177,23 @@ static csim_status first_factor(work *w, job *j)
 static csim_status apply_first(work *w, job *j, double *factor)
 {
     int d = j->k;
+    if (j->streamed) {
+        double **r = &j->basis->factors.r;
+        csim_status made = csim__alloc(w->ctx, (int64_t)d * d, sizeof **r, "a factor", r);
+        made = csim__vote(w->ctx, made);
+        if (made != CSIM_OK) { return made; }
+        factor = *r;
+    }
     if (w->shard->rank == j->owner) {
         memcpy(factor, j->block, (size_t)d * (size_t)d * sizeof *factor);
     }
     csim_status st = broadcast(w->ctx, factor, (int64_t)d * d, j->owner);
+    for (int i = 0; i < d; i++) { j->bound[i] = 1; }
+    if (j->streamed) { return st; }
     for (int64_t c = 0; st == CSIM_OK && c < w->shard->count; c++) {
         int rows = (int)csim__chunk_rows(w->shard, w->shard->first + c);
         csim__trsm_right(rows, d, factor, j->q + c * w->shard->chunk * d);
     }
-    for (int i = 0; i < d; i++) { j->bound[i] = 1; }
     csim__meter_add(w->meter, "bases", (double)w->shard->rows * d * d);
     w->flops += (double)w->shard->rows * d * d;
     return st;
@@ -195,12 +250,28 @@ done:
     return st;
 }
 
+/* All ranks: one more factor, which turns k columns into m. */
+static csim_status add_factor(work *w, job *j, int m)
+{
+    csim__factors *factors = &j->basis->factors;
+    int64_t count = (int64_t)j->k * m;
+    double **f = &factors->f[factors->count];
+    csim_status st = csim__alloc(w->ctx, count, sizeof **f, "a factor", f);
+    st = csim__vote(w->ctx, st);
+    if (st != CSIM_OK) { return st; }
+    if (w->shard->rank == j->owner) { memcpy(*f, j->block, (size_t)count * sizeof **f); }
+    factors->columns[factors->count++] = m;
+    j->k = m;
+    return broadcast(w->ctx, *f, count, j->owner);
+}
+
 /* All ranks: Q ← Q F, rows packed anew from k to m columns. */
 static csim_status apply(work *w, job *j, int m, double *factor)
 {
     int k = j->k;
     int64_t chunk = w->shard->chunk;
     double *rows_out = NULL;
+    if (j->streamed) { return add_factor(w, j, m); }
     csim_status st = csim__alloc(w->ctx, chunk * m, sizeof *rows_out, "a chunk", &rows_out);
     st = csim__vote(w->ctx, st);
     if (st == CSIM_OK && w->shard->rank == j->owner) {
@@ -420,6 +491,7 @@ static csim_status one_round(work *w, csim__site *const *sites, int count, bool 
         csim__site *s = sites[i];
         int64_t least = csim__min64(s->n, s->d);
         j->site = s;
+        j->streamed = s->streamed && !wide;
         j->owner = i;
         j->basis = w->options->raw ? &s->raw_basis : &s->basis;
         widest = csim__max64(widest, s->d);
@@ -432,7 +504,7 @@ static csim_status one_round(work *w, csim__site *const *sites, int count, bool 
             CSIM_TRY(csim__alloc(w->ctx, s->d * s->d, sizeof *j->block, "a square", &j->block));
         }
     }
-    if (!wide) {
+    if (!wide && !sites[0]->streamed) { /* all are, or none */
         CSIM_TRY(csim__alloc(w->ctx, widest * widest, sizeof *factor, "a factor", &factor));
     }
 done:

@@ -15,6 +15,9 @@ typedef struct csim__operand {
     int shift;       /* 0 with x */
     const double
         *norm; /* [width] at least the Euclidean norms of the columns, the same on all ranks */
+    unsigned passing; /* x or xf are rows of one chunk after the other, in this form (feed.h) and of
+                       * this site of a list; 0: they are all there */
+    int site;
 } csim__operand;
 
 /** One product: out = leftᵀ right, whole on its owner or dealt over a group. left == right: only one

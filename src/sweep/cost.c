@@ -107,14 +107,20 @@ static void share_sum(const model *w, csim__term term, double bytes, double time
 /* Rows of all sites come in, are checked and centred. */
 static void reading(const model *w, double per_number)
 {
-    double widths = 0;
-    for (int i = 0; i < w->p->sites; i++) { widths += (double)w->p->width[i]; }
+    double widths = 0, again = 0; /* numbers of a row; with those that are read again */
+    for (int i = 0; i < w->p->sites; i++) {
+        widths += (double)w->p->width[i];
+        again += (double)w->plan->reads[i] * (double)w->p->width[i];
+    }
     double numbers = w->rows * widths;
-    w->effort->read += (double)w->p->n * widths * per_number;
-    w->effort->seconds[CSIM__TERM_READ] += numbers * per_number / w->machine->read;
-    w->effort->seconds[CSIM__TERM_MOMENTS] +=
-        numbers / w->machine->moments + numbers * (w->single ? 12 : 8) / w->machine->fresh;
-    if (w->plan->unit) {
+    w->effort->read += (double)w->p->n * again * per_number;
+    w->effort->seconds[CSIM__TERM_READ] += w->rows * again * per_number / w->machine->read;
+    w->effort->seconds[CSIM__TERM_MOMENTS] += w->rows * again / w->machine->moments;
+    if (!w->plan->streamed) {
+        w->effort->seconds[CSIM__TERM_MOMENTS] +=
+            numbers * (w->single ? 12 : 8) / w->machine->fresh;
+    }
+    if (w->plan->unit && !w->plan->streamed) {
         w->effort->seconds[CSIM__TERM_MOMENTS] += 8 * numbers / w->machine->fresh;
     }
     /* extremes, means and norms of every site go round */
@@ -362,11 +368,9 @@ static void one_round(const model *w, int64_t first, int64_t last, hours *rank)
 
 static void pairs(const model *w, hours *rank)
 {
-    for (int k = 0; k < 2; k++) {
-        const csim__part *part = &w->plan->part[k];
-        for (int64_t i = part->first; i < part->last; i += part->step) {
-            one_round(w, i, csim__min64(i + part->step, part->last), rank);
-        }
+    for (int64_t i = 0, end; i < w->plan->count; i = end) {
+        end = csim__plan_round(w->plan, i);
+        one_round(w, i, end, rank);
     }
 }
 
@@ -394,6 +398,11 @@ csim_status csim__effort_add(csim_context *ctx, const csim__problem *p, const cs
     tiles(&w);
     if (plan->any_basis) { bases(&w, plan->basis, plan->loading); }
     if (plan->raw_basis) { bases(&w, NULL, false); }
+    for (int i = 0; i < p->sites; i++) { /* rows of bases that are made anew for each round */
+        double d = (double)p->width[i], turns = (double)plan->turns[i];
+        effort->seconds[CSIM__TERM_BASES] +=
+            gemm(&w, false, 3 * turns * w.rows * d * d, d, d, (double)w.shard.chunk);
+    }
     pairs(&w, rank);
     csim__free(ctx, &rank);
     return CSIM_OK;

@@ -140,13 +140,10 @@ csim_status csim__deal(csim_context *ctx, const csim__problem *p, csim__plan *pl
     CSIM_TRY(csim__alloc(ctx, p->size, sizeof *w.heap, "ranks", &w.heap));
     CSIM_TRY(csim__alloc(ctx, plan->count, sizeof(csim__planned *), "pairs", &list));
     for (int64_t i = 0; i < plan->count; i++) { list[i] = &plan->pairs[i]; }
-    for (int k = 0; k < 2; k++) {
-        const csim__part *part = &plan->part[k];
-        for (int64_t i = part->first; i < part->last; i += part->step) {
-            int64_t count = csim__min64(part->step, part->last - i);
-            qsort(list + i, (size_t)count, sizeof *list, longest_first);
-            deal_round(p, plan, &w, list + i, count);
-        }
+    for (int64_t i = 0, end; i < plan->count; i = end) {
+        end = csim__plan_round(plan, i);
+        qsort(list + i, (size_t)(end - i), sizeof *list, longest_first);
+        deal_round(p, plan, &w, list + i, end - i);
     }
 done:
     csim__free(ctx, &list);

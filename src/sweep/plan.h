@@ -4,6 +4,7 @@
 
 #include "ingredients/pair.h"
 #include "ingredients/rows.h"
+#include "sweep/passes.h"
 #include "sweep/room.h"
 
 /** Groups of ranks that decompose large pairs together: neighbours in rank, p × q each. */
@@ -32,7 +33,10 @@ typedef struct csim__problem {
     int64_t values;              /* cells of the result of the whole sweep times measures */
     unsigned needs;              /* union over the measures */
     const unsigned char *heavy;  /* [sites] few examples outweigh all others; NULL: not known */
+    const int
+        *item; /* [sites] bytes of a number that is read ahead (feed.h), else 0; NULL: all 0 */
     bool single;
+    bool streamed; /* rows are read again where they are needed, and not held */
     const csim_encoder *const *encoders; /* of the learned measures */
     int encoder_count;
     int size;          /* ranks */
@@ -65,13 +69,19 @@ typedef struct csim__part {
 } csim__part;
 
 typedef struct csim__plan {
-    csim__planned *pairs; /* self-pairs first, then the others in the order of the sites */
+    bool streamed;
+    csim__planned *pairs; /* self-pairs first, then the others in the order of the sites; of a
+                             streamed plan as they come in rounds */
     int64_t count, selves;
     unsigned char *basis; /* [sites] the site's basis is built */
     unsigned char *tiled; /* [sites] the site has Gram tiles */
     bool any_tiles, any_cross, any_basis, unit, raw_basis, loading, row_sums, raw_rows;
-    int64_t round;       /* pairs whose blocks an owner holds at once */
-    csim__part part[2];  /* self-pairs, all others */
+    int64_t round;            /* pairs whose blocks an owner holds at once, at most */
+    csim__part part[2];       /* self-pairs, all others; of a streamed plan neither */
+    csim__planned_pass *pass; /* [passes + 1] the rounds of a streamed plan, else NULL */
+    int64_t passes;
+    int64_t *reads;      /* [sites] how often the rows of each are read */
+    int64_t *turns;      /* [sites] how often rows of a basis are made anew, for rounds */
     int64_t *blocks;     /* [size] words of the blocks in the round in which a rank has most */
     int64_t *work;       /* [size] words of the largest workspace of a rank's decompositions */
     unsigned char *busy; /* [size] a rank owns pairs, or is in a group that has some */
@@ -90,6 +100,9 @@ csim_status csim__plan_make(csim_context *ctx, const csim__problem *problem, csi
 /** The products of a pair of a plan. Local, pure. */
 csim__products csim__plan_products(const csim__problem *problem, const csim__plan *plan,
                                    const csim__planned *pair);
+
+/** The end of the round of pairs that begins at pair @p first. Local, pure. */
+int64_t csim__plan_round(const csim__plan *plan, int64_t first);
 
 void csim__plan_clear(csim_context *ctx, csim__plan *plan);
 

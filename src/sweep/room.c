@@ -3,6 +3,7 @@
 #include "sweep/room.h"
 
 #include "ingredients/cross.h"
+#include "ingredients/feed.h"
 #include "ingredients/gram.h"
 #include "linalg/grid.h"
 #include "sweep/deal.h"
@@ -33,9 +34,8 @@ const char *csim__stage_text(csim__stage stage)
     return texts[stage];
 }
 
-/* Numbers in the largest panel of the products of a pair. The overlap of a basis with itself is known
- * without a product. */
-static int64_t largest_of(const csim__problem *p, const csim__planned *q, const csim__products *s)
+/* The overlap of a basis with itself is known without a product. */
+int64_t csim__room_panel(const csim__problem *p, const csim__planned *q, const csim__products *s)
 {
     int64_t da = p->width[q->couple.left], db = p->width[q->couple.right];
     int64_t qa = csim__min64(p->n, da), qb = csim__min64(p->n, db);
@@ -111,8 +111,12 @@ csim__room_survey csim__room_look(const csim__problem *p, const csim__plan *plan
     csim__room_survey s = {.largest_owner = -1};
     for (int i = 0; i < p->sites; i++) {
         int64_t d = p->width[i];
+        int bases = plan->basis[i] + plan->raw_basis;
         s.widths += d;
         s.widest = csim__max64(s.widest, d);
+        s.fetched = csim__max64(s.fetched, p->item != NULL ? d * p->item[i] : 0);
+        s.held += p->n > d ? 0 : bases * d;
+        s.turns += p->n > d ? bases * 2 * d * d : 0;
         if (plan->basis[i]) {
             s.basis_widths += d;
             s.loadings += csim__min64(d, p->n) * d;
@@ -125,7 +129,7 @@ csim__room_survey csim__room_look(const csim__problem *p, const csim__plan *plan
     for (int64_t i = 0; i < plan->count; i++) {
         const csim__planned *q = &plan->pairs[i];
         csim__products sizes = csim__plan_products(p, plan, q);
-        int64_t largest = largest_of(p, q, &sizes);
+        int64_t largest = csim__room_panel(p, q, &sizes);
         int owner = q->dealt ? -1 : q->owner;
         s.work = csim__max64(s.work, csim__room_workspace(p, q).leader);
         if (largest > s.largest) {
@@ -156,9 +160,36 @@ static int64_t encoding(const csim__problem *p, const csim_shard *shard, int64_t
     return most;
 }
 
-/* Words of the small factors in one round of sites; @p mine is that of this rank, 0 = none. */
-static int64_t round_factors(const csim__problem *p, bool wide, int64_t widest, int64_t mine)
+/* Words of a chunk of the widest site, and of what is read ahead of it, while something of @p form is
+ * made of one site after the other. */
+static int64_t feed_words(const csim__problem *p, const csim__room_survey *s, unsigned form)
 {
+    int64_t chunk = csim__chunk_length(p->n);
+    return (csim__guest_bytes(chunk, s->widest, s->widest, form) +
+            csim__feed_bytes(chunk, s->widest, s->fetched, form,
+                             form != 0 && form != CSIM__FORM_CENTRED)) /
+           WORD;
+}
+
+/* Bytes while one layer after the other is read. */
+static int64_t reading(const csim__problem *p, const csim__room_survey *s, const csim_shard *shard)
+{
+    int64_t each = (60 + WORD * shard->count) * s->widest + WORD * shard->chunks;
+    if (p->streamed) { return each + WORD * (shard->chunk * s->widest + feed_words(p, s, 0)); }
+    return each + (p->single ? WORD * shard->rows * s->widest : 0);
+}
+
+/* Words of the small factors in one round of sites; @p mine is that of this rank, 0 = none; @p feed
+ * what streaming takes. */
+static int64_t round_factors(const csim__problem *p, bool wide, int64_t widest, int64_t mine,
+                             int64_t feed)
+{
+    if (!wide && p->streamed) {
+        int64_t foreign = p->size > 1 ? widest * widest : 0,
+                part = csim__cross_panel(widest, widest);
+        int64_t squares = feed + foreign + part + 2 * mine * mine;
+        return csim__max64(squares, mine == 0 ? 0 : 10 * mine * mine + STRIP * mine);
+    }
     if (wide) { return mine == 0 ? 0 : 2 * p->n * mine + 8 * p->n * p->n + STRIP * p->n; }
     /* the factor that is sent round, a partial and two sums of the others; an owner's two squares,
      * and three more with five of workspace while the last is decomposed */
@@ -168,7 +199,7 @@ static int64_t round_factors(const csim__problem *p, bool wide, int64_t widest, 
 
 /* Sites are taken as many at a time as there are ranks, those with more examples than neurons first:
  * the i-th of a round belongs to rank i. */
-static int64_t factors(const csim__problem *p, const unsigned char *marks, int rank)
+static int64_t factors(const csim__problem *p, const unsigned char *marks, int rank, int64_t feed)
 {
     int64_t most = 0;
     for (int wide = 0; wide < 2; wide++) {
@@ -182,7 +213,7 @@ static int64_t factors(const csim__problem *p, const unsigned char *marks, int r
                 many++;
             }
             if (many > 0 && (many == p->size || last)) {
-                most = csim__max64(most, round_factors(p, wide == 1, widest, mine));
+                most = csim__max64(most, round_factors(p, wide == 1, widest, mine, feed));
                 widest = mine = many = 0;
             }
         }
@@ -235,10 +266,16 @@ static void put_rows(const csim__problem *p, const csim__plan *plan, const csim_
         under_way = csim__max64(under_way, csim__min64(part->step, part->last - part->first));
     }
     under_way *= (int64_t)(sizeof(csim_pair) + 4 * sizeof(csim__product));
+    int64_t examples = p->streamed ? s->tiled_widths : s->widths;
+    const csim__stage GRAM = CSIM__STAGE_GRAM;
     /* examples go once nothing is made of them any more; a basis that is all takes their place */
-    put(room, CSIM__ROOM_EXAMPLES, rows * s->widths * (p->single ? 4 : WORD), READ,
-        plan->any_cross ? END : CSIM__STAGE_BASES);
-    put(room, CSIM__ROOM_ROW_NORMS, WORD * rows * sites, READ, END);
+    put(room, CSIM__ROOM_EXAMPLES, rows * examples * (p->single ? 4 : WORD),
+        p->streamed ? GRAM : READ,
+        p->streamed       ? GRAM
+        : plan->any_cross ? END
+                          : CSIM__STAGE_BASES);
+    put(room, CSIM__ROOM_ROW_NORMS, WORD * (rows + (p->streamed ? shard->count : 0)) * sites, READ,
+        END);
     put(room, CSIM__ROOM_MOMENTS, 2 * WORD * s->widths, READ, END);
     put(room, CSIM__ROOM_PAIRS,
         sites * sites * (int64_t)sizeof(csim__planned) +
@@ -246,14 +283,17 @@ static void put_rows(const csim__problem *p, const csim__plan *plan, const csim_
         READ, END);
     put(room, CSIM__ROOM_CELLS, values, READ, END);
     put(room, CSIM__ROOM_ENCODERS, s->encoders, READ, END);
-    put(room, CSIM__ROOM_READING,
-        (p->single ? WORD * rows * s->widest : 0) + 60 * s->widest + WORD * shard->chunks, READ,
-        READ);
+    put(room, CSIM__ROOM_READING, reading(p, s, shard), READ, READ);
     put(room, CSIM__ROOM_CHUNKS,
-        48 * plan->count + (plan->raw_rows ? 2 * WORD * shard->chunk * s->widest : 0), ROWS, ROWS);
-    put(room, CSIM__ROOM_UNIT_ROWS, plan->unit ? WORD * rows * s->widths : 0, ROWS, END);
-    put(room, CSIM__ROOM_ENCODED, encoding(p, shard, s->widest), CSIM__STAGE_ENCODE,
-        CSIM__STAGE_ENCODE);
+        48 * plan->count +
+            (plan->raw_rows && !p->streamed ? 2 * WORD * shard->chunk * s->widest : 0),
+        ROWS, ROWS);
+    put(room, CSIM__ROOM_UNIT_ROWS, plan->unit && !p->streamed ? WORD * rows * s->widths : 0, ROWS,
+        END);
+    put(room, CSIM__ROOM_ENCODED,
+        encoding(p, shard, s->widest) +
+            (p->streamed && p->encoder_count > 0 ? WORD * feed_words(p, s, CSIM__FORM_CENTRED) : 0),
+        CSIM__STAGE_ENCODE, CSIM__STAGE_ENCODE);
     put(room, CSIM__ROOM_RESULTS, values, END, END);
 }
 
@@ -273,18 +313,41 @@ static void put_bases(const csim__problem *p, const csim__plan *plan, const csim
                       const csim_shard *shard, int rank, csim__room *room)
 {
     const csim__stage BASES = CSIM__STAGE_BASES, END = CSIM__STAGE_RESULTS;
-    int64_t small = 0;
-    if (plan->any_basis) {
-        put(room, CSIM__ROOM_BASES, WORD * shard->rows * s->basis_widths,
+    int64_t small = 0, feed = 0, raw_feed = 0;
+    if (p->streamed) {
+        feed = feed_words(p, s, CSIM__FORM_BASIS);
+        raw_feed = feed_words(p, s, CSIM__FORM_RAW_BASIS);
+        put(room, CSIM__ROOM_BASES, WORD * (s->turns + shard->rows * s->held), BASES, END);
+    } else {
+        put(room, CSIM__ROOM_BASES, plan->any_basis ? WORD * shard->rows * s->basis_widths : 0,
             plan->any_cross ? BASES : CSIM__STAGE_PRODUCTS, END);
+        put(room, CSIM__ROOM_RAW_BASES, plan->raw_basis ? WORD * shard->rows * s->widths : 0, BASES,
+            END);
+    }
+    if (plan->any_basis) {
         put(room, CSIM__ROOM_LOADINGS, plan->loading ? WORD * s->loadings : 0, BASES, END);
-        small = factors(p, plan->basis, rank);
+        small = factors(p, plan->basis, rank, feed);
     }
-    if (plan->raw_basis) {
-        put(room, CSIM__ROOM_RAW_BASES, WORD * shard->rows * s->widths, BASES, END);
-        small = csim__max64(small, factors(p, NULL, rank));
-    }
+    if (plan->raw_basis) { small = csim__max64(small, factors(p, NULL, rank, raw_feed)); }
     put(room, CSIM__ROOM_FACTORS, WORD * small, BASES, BASES);
+}
+
+/* What a streamed round takes where that is most: of every product all ranks hold the whole sum. The
+ * rank's @p own blocks may be those of another round, and stand for a part of this one. */
+static void put_pass(const csim__problem *p, const csim__plan *plan, int64_t own, csim__room *room)
+{
+    const csim__stage PRODUCTS = CSIM__STAGE_PRODUCTS;
+    int64_t slots = 0, sums = 0;
+    for (int64_t i = 0; i < plan->passes; i++) {
+        const csim__planned_pass *pass = &plan->pass[i];
+        int64_t made = pass->blocks + pass->identities / p->size;
+        if (pass->slots + made <= slots + sums) { continue; }
+        slots = pass->slots;
+        sums = made;
+    }
+    int64_t others = csim__max64(0, sums - own);
+    put(room, CSIM__ROOM_SLOTS, csim__max64(0, slots + sums - own - others), PRODUCTS, PRODUCTS);
+    put(room, CSIM__ROOM_PARTIALS, others, PRODUCTS, PRODUCTS);
 }
 
 void csim__room_of(const csim__problem *p, const csim__plan *plan, const csim__room_survey *s,
@@ -293,13 +356,18 @@ void csim__room_of(const csim__problem *p, const csim__plan *plan, const csim__r
     const csim__stage PRODUCTS = CSIM__STAGE_PRODUCTS, FINISH = CSIM__STAGE_FINISH;
     csim_shard shard = csim__shard(p->n, rank, p->size);
     bool dealt = plan->blocks != NULL;
+    int64_t own = dealt ? WORD * plan->blocks[rank] : 0;
     int64_t foreign = p->size == 1 ? 0 : rank == s->largest_owner ? s->second : s->largest;
     memset(room, 0, sizeof *room);
     put_rows(p, plan, s, &shard, room);
     put_tiles(p, plan, s, &shard, room);
     put_bases(p, plan, s, &shard, rank, room);
-    put(room, CSIM__ROOM_BLOCKS, dealt ? WORD * plan->blocks[rank] : 0, PRODUCTS, FINISH);
-    put(room, CSIM__ROOM_PARTIALS, WORD * (s->largest + 2 * foreign), PRODUCTS, PRODUCTS);
+    put(room, CSIM__ROOM_BLOCKS, own, PRODUCTS, FINISH);
+    if (p->streamed) {
+        put_pass(p, plan, own, room);
+    } else {
+        put(room, CSIM__ROOM_PARTIALS, WORD * (s->largest + 2 * foreign), PRODUCTS, PRODUCTS);
+    }
     put(room, CSIM__ROOM_WORKSPACE, WORD * (dealt ? plan->work[rank] : s->work), FINISH, FINISH);
 }
 

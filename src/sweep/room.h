@@ -9,6 +9,7 @@
 struct csim__problem;
 struct csim__plan;
 struct csim__planned;
+struct csim__products;
 
 /** Stages of a sweep in their order: X(name, text for people). */
 #define CSIM__STAGE_LIST(X)                                                                        \
@@ -41,6 +42,7 @@ struct csim__planned;
     X(LOADINGS, "loadings", "loadings of the bases")                                               \
     X(FACTORS, "factors", "small factors of the bases")                                            \
     X(BLOCKS, "blocks", "blocks of a round of pairs")                                              \
+    X(SLOTS, "slots", "chunks of the layers of a round, read again")                               \
     X(PARTIALS, "partials", "partial products and sums under way")                                 \
     X(WORKSPACE, "workspace", "workspace of a decomposition")                                      \
     X(RESULTS, "results", "results")
@@ -66,6 +68,9 @@ typedef struct csim__room {
 /** What all ranks of a plan have in common. */
 typedef struct csim__room_survey {
     int64_t widths, widest;            /* of all sites */
+    int64_t fetched;                   /* bytes of a row that is read ahead, at most */
+    int64_t held, turns;               /* streamed: widths of sites whose bases are held as rows;
+                                        * numbers in what makes the other bases of their sites */
     int64_t basis_widths, loadings;    /* of sites with a basis; numbers in their loadings */
     int64_t tiled_sites, tiled_widths; /* of sites with tiles */
     int64_t largest, second;           /* numbers in the largest panel of a product, and in that */
@@ -89,6 +94,10 @@ typedef struct csim__workspace {
 } csim__workspace;
 csim__workspace csim__room_workspace(const struct csim__problem *problem,
                                      const struct csim__planned *pair);
+
+/** Numbers in the largest panel of the products of a pair. */
+int64_t csim__room_panel(const struct csim__problem *problem, const struct csim__planned *pair,
+                         const struct csim__products *products);
 
 /** Words of the blocks of a pair on rank @p member of those that have it: its owner, or the group over
  *  which they are dealt. */

@@ -13,7 +13,9 @@ typedef struct csim__cost {
     int64_t shard_bytes, tile_bytes; /* of the rank with most, in the tile with most */
     double flops;                    /* of all ranks */
     int64_t tiles, pairs, selves;
+    int64_t rounds;    /* of streamed tiles */
     int64_t loads;     /* how often a site is read, summed over all sites */
+    double numbers;    /* of an example that are read, in all */
     int64_t routes[4]; /* pairs by csim__route */
 } csim__cost;
 
@@ -31,6 +33,7 @@ typedef struct csim__sweep {
 
     /* sites that are held together: a tile is two blocks of them and the pairs still open there */
     int blocks;
+    bool streamed;       /* rows are not held, but read again by chunks where they are needed */
     int *block;          /* [blocks + 1] first site of each */
     unsigned char *here; /* [all_count] marks of sites */
     /* [all_count] sites in which few examples outweigh all others, as far as they were read: their
@@ -65,8 +68,9 @@ typedef struct csim__sweep {
     csim__projection learned[CSIM__LEARNED_COUNT]; /* without an encoder: empty */
 } csim__sweep;
 
-/** Find the fewest blocks of sites, two of which fit the memory limit, and what the tiles of all pairs
- *  that are open cost. Local; the same on every rank.
+/** Find the blocks of sites, two of which fit the memory limit, with which least is to do, with rows
+ *  that are held or read again by chunks; and what the tiles of all pairs that are open cost. Local;
+ *  the same on every rank.
  *  @return CSIM_OK, CSIM_E_MEM (also when two sites are too much: says what they need) */
 csim_status csim__sweep_tiling(csim__sweep *w);
 
@@ -161,6 +165,16 @@ const csim_encoder *csim__sweep_encoder(const csim_sweep_options *options,
 /** Ingredients of sites and of all pairs at once: row sums, unit rows, Gram products, bases.
  *  Collective. CSIM_OK, CSIM_E_MEM, CSIM_E_MPI, …; the same on every rank. */
 csim_status csim__sweep_ingredients(csim__sweep *w);
+
+/** Operands of site @p s whose rows pass by. Local. */
+void csim__stream_operands(csim__sweep *w, int s);
+
+/** The products of pairs [first, last) of a streamed plan, and the sums over their rows, while the rows
+ *  of their sites are read once. Collective.
+ *  @return CSIM_OK, CSIM_E_IO, CSIM_E_DATA (values that have changed), CSIM_E_MEM, CSIM_E_MPI; the same
+ *          on every rank */
+csim_status csim__stream_round(csim__sweep *w, int64_t first, int64_t last,
+                               const csim__product *products, int64_t count);
 
 /** The pairs in rounds: cross products of as many as fit, then their cells on the owners.
  *  Collective. CSIM_OK, CSIM_E_MEM, CSIM_E_MPI; the same on every rank. */
