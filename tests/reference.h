@@ -1,4 +1,4 @@
-/** Textbook references of the linear and the matching family, for tests only.
+/** Textbook references of the linear, the matching and the neighbour family, for tests only.
  *
  *  Every measure is written out from its definition: column means in long double, explicit n×n
  *  Gram matrices where the definition has them, LAPACK's SVD of the centred matrix itself, plain
@@ -17,15 +17,20 @@
 
 typedef enum { REF_SIDE_X, REF_SIDE_Y, REF_SIDE_MEAN } ref_side;
 
+typedef enum { REF_METRIC_DEFAULT, REF_COSINE, REF_EUCLIDEAN, REF_INNER } ref_metric;
+
 typedef struct {
     double svcca_variance; /* share of Σσ² that svcca keeps, reached inclusively */
     int svcca_dims;        /* > 0: svcca keeps so many directions instead (at most the rank) */
     ref_side pwcca_side;   /* whose canonical variables weigh the correlations */
     double gulp_lambda;    /* ridge; 0 = pseudo-inverse */
-    double rank_floor;     /* directions with σ² ≤ rank_floor·σ₁² do not count */
+    int neighbours;        /* 0: 10, or all others where there are fewer */
+    ref_metric metric;
+    bool normalise;    /* nngs, jaccard: 0 stands for chance */
+    double rank_floor; /* directions with σ² ≤ rank_floor·σ₁² do not count */
 } ref_options;
 
-/** 0.99, 0, REF_SIDE_X, 0, 1e-10. */
+/** 0.99, 0, REF_SIDE_X, 0, 0, REF_METRIC_DEFAULT, false, 1e-10. */
 extern const ref_options ref_default_options;
 
 /** One measure; o == NULL stands for the defaults. */
@@ -71,6 +76,19 @@ double ref_hard_corr(const double *x, const double *y, int n, int d, int e, cons
 double ref_soft_corr(const double *x, const double *y, int n, int d, int e, const ref_options *o);
 double ref_perm_procrustes(const double *x, const double *y, int n, int d, int e,
                            const ref_options *o);
+
+/* Neighbour family. */
+double ref_nngs(const double *x, const double *y, int n, int d, int e, const ref_options *o);
+double ref_jaccard(const double *x, const double *y, int n, int d, int e, const ref_options *o);
+double ref_mutual_knn(const double *x, const double *y, int n, int d, int e, const ref_options *o);
+double ref_cycle_knn(const double *x, const double *y, int n, int d, int e, const ref_options *o);
+double ref_lcs_knn(const double *x, const double *y, int n, int d, int e, const ref_options *o);
+double ref_edit_knn(const double *x, const double *y, int n, int d, int e, const ref_options *o);
+double ref_cknna(const double *x, const double *y, int n, int d, int e, const ref_options *o);
+double ref_rank_sim(const double *x, const double *y, int n, int d, int e, const ref_options *o);
+double ref_second_cos(const double *x, const double *y, int n, int d, int e, const ref_options *o);
+/** Neighbours of each of n rows that the options mean. */
+int ref_neighbours(int n, const ref_options *o);
 
 /* Tools the measures are written with. */
 

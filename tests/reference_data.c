@@ -15,6 +15,11 @@
         .rank_floor = 1e-10                                                                        \
     }
 
+#define NEIGHBOURS(k)                                                                              \
+    {                                                                                              \
+        .neighbours = k                                                                            \
+    }
+
 const ref_golden ref_golden_values[] = {
     {"cka", "", DEFAULTS, false, 6, 0.605956410735775},
     {"cka_debiased", "", DEFAULTS, false, 6, 0.537942948972069},
@@ -39,6 +44,17 @@ const ref_golden ref_golden_values[] = {
     {"hard_corr", "", DEFAULTS, false, 6, 0.78128301369561},
     {"soft_corr", "", DEFAULTS, false, 6, 0.733581063288325},
     {"perm_procrustes", "", DEFAULTS, false, 6, 2.71417824742303},
+    {"nngs", "", DEFAULTS, false, 6, 0.42823215656033},
+    {"nngs", "k = 3", NEIGHBOURS(3), false, 6, 0.136666666666667},
+    {"nngs", "k = 0.2", NEIGHBOURS(6), false, 6, 0.28020202020202},
+    {"jaccard", "", DEFAULTS, false, 6, 0.482413501531148},
+    {"mutual_knn", "", DEFAULTS, false, 6, 0.636666666666667},
+    {"cycle_knn", "", DEFAULTS, false, 6, 1},
+    {"lcs_knn", "", DEFAULTS, false, 6, 3.33333333333333},
+    {"edit_knn", "", DEFAULTS, false, 6, 0.136666666666667},
+    {"cknna", "", DEFAULTS, false, 6, 0.663166403646997},
+    {"rank_sim", "", DEFAULTS, false, 6, 0.265389345048471},
+    {"second_cos", "", DEFAULTS, false, 6, 0.830157551786054},
 };
 
 int ref_golden_count(void)

@@ -40,6 +40,15 @@ const ref_measure ref_measures[] = {
     {"hard_corr", ref_hard_corr, false, false, false},
     {"soft_corr", ref_soft_corr, false, false, false},
     {"perm_procrustes", ref_perm_procrustes, false, false, true},
+    {"nngs", ref_nngs, false, false, false},
+    {"jaccard", ref_jaccard, false, false, false},
+    {"mutual_knn", ref_mutual_knn, false, false, false},
+    {"cycle_knn", ref_cycle_knn, true, false, false},
+    {"lcs_knn", ref_lcs_knn, false, false, false},
+    {"edit_knn", ref_edit_knn, false, false, false},
+    {"cknna", ref_cknna, true, false, false},
+    {"rank_sim", ref_rank_sim, false, false, false},
+    {"second_cos", ref_second_cos, false, false, false},
 };
 
 int ref_measure_count(void)

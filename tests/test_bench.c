@@ -224,6 +224,31 @@ static double by_encoder(const void *user, const double *x, const double *y, int
     return mean;
 }
 
+/* The j-th nearest row of row i, from 0, outside its group and unequal to it; −1: there is none. */
+static int64_t nearest_row(const double *y, int n, int d, int g, int i, int j)
+{
+    double last = 0;
+    int64_t at = -1;
+    for (; j >= 0; j--) {
+        double best = INFINITY;
+        int64_t found = -1;
+        for (int r = 0; r < n; r++) {
+            double square = 0;
+            for (int k = 0; k < d; k++) {
+                square += (y[i * d + k] - y[r * d + k]) * (y[i * d + k] - y[r * d + k]);
+            }
+            bool later = square > last || (square == last && r > at);
+            if (r / g == i / g || square == 0 || !later || square >= best) { continue; }
+            best = square;
+            found = r;
+        }
+        if (found < 0) { return -1; }
+        last = best;
+        at = found;
+    }
+    return at;
+}
+
 /* Accuracy of a pair and layer by the definition. */
 static double expected(const bench_case *c, int s, int t, int l, csim_retrieval_options o,
                        bool distance, value_fn value, const void *user)
@@ -239,6 +264,9 @@ static double expected(const bench_case *c, int s, int t, int l, csim_retrieval_
         int ties = 1, lost = 0;
         for (int j = 0; j < o.candidates; j++) {
             csim__bench_candidate(&draw, k, j, row);
+            for (int i = 0; o.negatives == CSIM_NEAREST && i < g; i++) {
+                row[i] = nearest_row(c->x[t][l], c->n, e, g, k * g + i, j);
+            }
             for (int i = 0; i < g * e; i++) { y[i] = c->x[t][l][row[i / e] * e + i % e]; }
             double other = value(user, x, y, g, d, e);
             lost += distance ? other < best : other > best;
@@ -291,6 +319,48 @@ static void test_reference(void **state)
     assert_true(differ > 10); /* the case is one that could go wrong */
     csim_bench_free(&b);
     free_case(&c);
+}
+
+/* The nearest rows are harder to tell from the true ones than any. */
+static void test_nearest(void **state)
+{
+    (void)state;
+    const int d[] = {5, 7};
+    bench_case c = make_case(50, 2, 1, d, 1, 0.4);
+    csim_bench_measure m[] = {{.measure = csim_measure_find("cka")}};
+    csim_retrieval_options o = {.group = 4, .candidates = 6, .negatives = CSIM_NEAREST};
+    csim_bench *b = must(&c, m, 1, o);
+    for (int p = 0; p < 2; p++) {
+        double want = expected(&c, p, 1 - p, 0, o, false, by_reference, "cka");
+        assert_true(fabs(csim_bench_accuracy(b, 0, p, 0) - want) < 1e-12);
+    }
+    csim_bench_free(&b);
+    free_case(&c);
+}
+
+/* Rows that equal a true one are no candidates, however many there are. */
+static void test_nearest_rows(void **state)
+{
+    (void)state;
+    enum { N = 150, D = 3, GROUP = 4, COUNT = 5 };
+    double x[N * D];
+    int32_t out[N * 20];
+    ref_random_matrix(3, N, D, x);
+    for (int i = 0; i < N; i++) { /* a third are equal, others lie on a grid */
+        for (int j = 0; j < D; j++) { x[i * D + j] = i % 3 == 0 ? 1 : round(2 * x[i * D + j]); }
+    }
+    assert_int_equal(csim__bench_nearest(ctx, x, N, D, GROUP, COUNT, out), CSIM_OK);
+    for (int i = 0; i < N / GROUP * GROUP; i++) {
+        for (int j = 0; j < COUNT; j++) {
+            assert_int_equal(out[i * COUNT + j], nearest_row(x, N, D, GROUP, i, j));
+        }
+    }
+    for (int i = 0; i < N * D; i++) { x[i] = i < 12 * D ? x[i] : 1; }
+    assert_int_equal(csim__bench_nearest(ctx, x, N, D, GROUP, 20, out), CSIM_E_DATA);
+    assert_non_null(strstr(csim_context_error(ctx), "has fewer than 20 nearest candidates"));
+    x[0] = 1e200;
+    assert_int_equal(csim__bench_nearest(ctx, x, N, D, GROUP, COUNT, out), CSIM_E_DATA);
+    assert_non_null(strstr(csim_context_error(ctx), "too large"));
 }
 
 static void test_learned_reference(void **state)
@@ -464,7 +534,8 @@ static void test_faults(void **state)
     for (uint64_t seed = 1; seed <= 20; seed++) {
         csim_bench *b = NULL;
         csim_context_set_faults(ctx, 10, seed);
-        csim_status st = run(ctx, &c, m, 2, (csim_retrieval_options){8, 2, 0}, 0, &b);
+        csim_status st = run(
+            ctx, &c, m, 2, (csim_retrieval_options){.group = 8, .candidates = 2, .seed = 0}, 0, &b);
         csim_context_set_faults(ctx, 0, 0);
         failed += st != CSIM_OK;
         assert_true((st == CSIM_OK) == (b != NULL));
@@ -497,7 +568,10 @@ static void test_bits(void **state)
         csim_bench_measure m[] = {{.encoder = e},
                                   {.measure = csim_measure_find("cka")},
                                   {.measure = csim_measure_find("dot")}};
-        assert_int_equal(run(on, &c, m, 3, (csim_retrieval_options){4, 7, 5}, 0, &b), CSIM_OK);
+        assert_int_equal(run(on, &c, m, 3,
+                             (csim_retrieval_options){.group = 4, .candidates = 7, .seed = 5}, 0,
+                             &b),
+                         CSIM_OK);
         assert_int_equal(csim_bench_checksum(b, sum), CSIM_OK);
         if (ranks == 1) { memcpy(first, sum, sizeof sum); }
         wrong += rank == 0 && strcmp(first, sum) != 0;
@@ -519,6 +593,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_candidates),
         cmocka_unit_test(test_outcomes),
         cmocka_unit_test(test_reference),
+        cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_nearest_rows),
         cmocka_unit_test(test_learned_reference),
         cmocka_unit_test(test_groups_of_one),
         cmocka_unit_test(test_constant_layers),

@@ -149,9 +149,24 @@ class Bench(unittest.TestCase):
         self.fails(2, "is file a.npz of set a, which it would replace", "retrieval", "a.npz", "b.npz", "-o", "a.npz",
                    "--overwrite")
 
+    def test_nearest_candidates_are_harder(self):
+        words = ("a.npz", "b.npz", "--measures", "cka,norm", "--format", "json", "-q")
+        easy = json.loads(self.retrieval(*words).stdout)
+        hard = json.loads(self.retrieval(*words, "--negatives", "nearest", "-o", "near.nc").stdout)
+        self.assertEqual((easy["negatives"], hard["negatives"]), ("random", "nearest"))
+        with xarray.open_dataset("near.nc") as file:
+            self.assertEqual(file.attrs["negatives"], "nearest")
+            near = file.accuracy.values
+        self.retrieval(*words, "-o", "random.nc")
+        with xarray.open_dataset("random.nc") as file:
+            self.assertLess(near.mean(), file.accuracy.values.mean())
+        self.fails(2, "nngs: 10 neighbours of each of 8 rows", "retrieval", "a.npz", "b.npz", "-m",
+                   "nngs")
+        self.retrieval("a.npz", "b.npz", "-m", "nngs", "--k", "3")
+
     def test_help_names_no_choice_without_effect(self):
         text = run("bench", "--help").stdout
-        self.assertNotIn("nearest", text)
+        self.assertRegex(text, re.compile(r"^      --negatives WORD .*\n.*nearest", re.M))
         self.assertRegex(text, re.compile(r"^  (-\w, |    )--candidates ", re.M))
 
 

@@ -17,9 +17,14 @@ static void golden(const char *measures)
         double a[REF_GOLDEN_N * REF_GOLDEN_D], b[REF_GOLDEN_N * REF_GOLDEN_D];
         int d, e;
         ref_golden_arguments(gold, a, &d, b, &e);
+        const char *const options[] = {
+            "--k", strncmp(gold->variant, "k = ", 4) == 0 ? gold->variant + 4 : "10", NULL};
         sweep_case c = case_pair(a, b, REF_GOLDEN_N, d, e);
         c.measures = measures != NULL ? measures : gold->measure;
         if (strstr(c.measures, gold->measure) == NULL) { continue; }
+        if (csim_measure_find(gold->measure)->needs & CSIM_NEEDS_NEIGHBOURS) {
+            c.options = options;
+        }
         csim_results *r = case_results(ctx, &c);
         case_near(&wrong, gold->variant, gold->measure, case_value(r, gold->measure, 0, 0),
                   gold->value, 2e-14 * fmax(1, gold->value));
@@ -78,6 +83,47 @@ static void registry_is_covered(void **state)
     assert_null(csim_measure_get(csim_measure_count()));
 }
 
+/* Several numbers of neighbours give, in one sweep, the bits that each gives alone. */
+static void curves(void **state)
+{
+    (void)state;
+    enum { N = 150, D = 7, E = 5, POINTS = 4 };
+    static const char *const one[POINTS] = {"--k=1", "--k=4", "--k=0.2", "--k=149"};
+    static const char *const all[] = {"--k=1,4,0.2,149", NULL};
+    static const char names[] = "nngs,jaccard,mutual_knn,cycle_knn,lcs_knn,edit_knn,cknna,rank_sim,"
+                                "second_cos,hsic";
+    csim_context *ctx = harness_context();
+    double x[N * D], y[N * E];
+    int wrong = 0;
+    ref_random_matrix(1, N, D, x);
+    ref_random_matrix(2, N, E, y);
+    for (int i = 0; i < N * E; i++) { y[i] += x[i / E * D + i % E]; }
+    sweep_case c = case_pair(x, y, N, D, E);
+    c.pairs = "all";
+    c.measures = names;
+    c.options = all;
+    csim_results *curve = case_results(ctx, &c);
+    const csim_result_variable *v = csim_results_variable(curve, csim_results_find(curve, "nngs"));
+    assert_string_equal(v->list_name, "nngs_k");
+    assert_int_equal(v->n_list, POINTS);
+    assert_true(v->list[2] == 30);
+    assert_null(csim_results_variable(curve, csim_results_find(curve, "hsic"))->list_name);
+    for (int k = 0; k < POINTS; k++) {
+        const char *const options[] = {one[k], NULL};
+        c.options = options;
+        csim_results *r = case_results(ctx, &c);
+        for (int i = 0; i < csim_results_count(r); i++) {
+            const double *whole = csim_results_values(curve, i);
+            int at = csim_results_variable(curve, i)->list_name != NULL ? 4 * k : 0;
+            wrong += memcmp(whole + at, csim_results_values(r, i), 4 * sizeof *whole) != 0;
+        }
+        csim_results_free(&r);
+    }
+    assert_int_equal(wrong, 0);
+    csim_results_free(&curve);
+    harness_context_free(&ctx);
+}
+
 /* Options reach the measures. */
 static void options_are_used(void **state)
 {
@@ -87,12 +133,20 @@ static void options_are_used(void **state)
         const char *measure, *argument;
         ref_options o;
     } list[] = {
-        {"svcca", "--svcca.variance=0.6", {0.6, 0, REF_SIDE_X, 0, 1e-10}},
-        {"svcca", "--svcca.dims=2", {0.99, 2, REF_SIDE_X, 0, 1e-10}},
-        {"svcca", "--svcca.dims=99", {0.99, 99, REF_SIDE_X, 0, 1e-10}},
-        {"pwcca", "--pwcca.side=y", {0.99, 0, REF_SIDE_Y, 0, 1e-10}},
-        {"pwcca", "--pwcca.side=mean", {0.99, 0, REF_SIDE_MEAN, 0, 1e-10}},
-        {"gulp", "--gulp.lambda=0.1", {0.99, 0, REF_SIDE_X, 0.1, 1e-10}},
+        {"svcca", "--svcca.variance=0.6", {.svcca_variance = 0.6, .rank_floor = 1e-10}},
+        {"svcca", "--svcca.dims=2", {.svcca_dims = 2, .rank_floor = 1e-10}},
+        {"svcca", "--svcca.dims=99", {.svcca_dims = 99, .rank_floor = 1e-10}},
+        {"pwcca", "--pwcca.side=y", {.pwcca_side = REF_SIDE_Y, .rank_floor = 1e-10}},
+        {"pwcca", "--pwcca.side=mean", {.pwcca_side = REF_SIDE_MEAN, .rank_floor = 1e-10}},
+        {"gulp", "--gulp.lambda=0.1", {.gulp_lambda = 0.1, .rank_floor = 1e-10}},
+        {"nngs", "--nngs.k=3", {.neighbours = 3}},
+        {"nngs", "--nngs.k=0.29", {.neighbours = 26}},
+        {"nngs", "--nngs.metric=cosine", {.metric = REF_COSINE}},
+        {"nngs", "--nngs.normalise", {.normalise = true}},
+        {"jaccard", "--jaccard.metric=inner", {.metric = REF_INNER}},
+        {"jaccard", "--k=89", {.neighbours = 89}},
+        {"mutual_knn", "--metric=euclidean", {.metric = REF_EUCLIDEAN}},
+        {"cknna", "--k=2", {.neighbours = 2}},
     };
     enum { N = 90, D = 8, E = 5 };
     double x[N * D], y[N * E];
@@ -251,6 +305,16 @@ static void errors_are_named(void **state)
     c = good;
     for (int i = 0; i < LAYERS; i++) { c.site[i].n = 3; }
     refuse(ctx, &c, CSIM_E_DATA, "has 3 examples, expected 4");
+    static const char *const k[] = {"--k=70",  "--k=0",    "--k=2.5", "--k=5,3",
+                                    "--k=5,5", "--k=5,",   "--k=,5",  "--k=five",
+                                    "--k=-1",  "--k=0.01", "--k="};
+    for (size_t i = 0; i < sizeof k / sizeof *k; i++) {
+        const char *const options[] = {k[i], NULL};
+        c = good;
+        c.measures = "nngs";
+        c.options = options;
+        refuse(ctx, &c, CSIM_E_USAGE, "expected a whole number of neighbours from 1 to 69");
+    }
     c = good;
     c.memory = 1000;
     c.measures = "cka";
@@ -354,15 +418,11 @@ int main(int argc, char **argv)
 {
     MPI_Init(&argc, &argv);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(registry_is_covered),
-        cmocka_unit_test(golden_alone),
-        cmocka_unit_test(golden_together),
-        cmocka_unit_test(options_are_used),
-        cmocka_unit_test(pairs_choose_cells),
-        cmocka_unit_test(errors_are_named),
-        cmocka_unit_test(memory_limit_is_kept),
-        cmocka_unit_test(nan_is_found),
-        cmocka_unit_test(dropped_rows_leave_no_trace),
+        cmocka_unit_test(registry_is_covered), cmocka_unit_test(golden_alone),
+        cmocka_unit_test(golden_together),     cmocka_unit_test(curves),
+        cmocka_unit_test(options_are_used),    cmocka_unit_test(pairs_choose_cells),
+        cmocka_unit_test(errors_are_named),    cmocka_unit_test(memory_limit_is_kept),
+        cmocka_unit_test(nan_is_found),        cmocka_unit_test(dropped_rows_leave_no_trace),
     };
     return harness_finish(cmocka_run_group_tests_name("sweep", tests, NULL, NULL));
 }

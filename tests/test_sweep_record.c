@@ -83,13 +83,13 @@ static void stages_come_in_turn(void **state)
     csim_results *r = case_results(ctx, &c);
     csim_results_free(&r);
     if (csim_context_rank(ctx) == 0) {
-        assert_string_equal(seen.names, "encoding;bases;pairs;");
+        assert_string_equal(seen.names, "encoding;neighbours;bases;pairs;");
         assert_false(seen.back);
     }
     harness_context_free(&ctx);
 }
 
-/* Every measure but dot has a range, and no value leaves it: of equal, opposite and random layers. */
+/* Every measure but dot and cknna has a range, and no value leaves it: of equal, opposite and random layers. */
 static void ranges_hold(void **state)
 {
     (void)state;
@@ -112,7 +112,7 @@ static void ranges_hold(void **state)
             least = fmin(least, csim_results_values(r, v)[i]);
             most = fmax(most, csim_results_values(r, v)[i]);
         }
-        if (strcmp(a->name, "dot") == 0) {
+        if (strcmp(a->name, "dot") == 0 || strcmp(a->name, "cknna") == 0) {
             assert_true(a->range[0] == 0 && a->range[1] == 0);
             continue;
         }
@@ -133,6 +133,9 @@ static void ranges_hold(void **state)
                 {"hard_corr", -1, 1},
                 {"soft_corr", -1, 1},
                 {"procrustes", 0, INFINITY},
+                {"nngs", 0, 1},
+                {"cycle_knn", 0, 1},
+                {"lcs_knn", 0, INFINITY},
                 {"gulp", 0, INFINITY},
                 {"perm_procrustes", 0, INFINITY}};
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) {

@@ -16,11 +16,16 @@ typedef struct csim_bench_measure {
     const csim_encoder *encoder;
 } csim_bench_measure;
 
+/** Candidates of retrieval: rows drawn at random; or candidate j has, of each true row, the j-th
+ *  nearest row (Euclidean) of the same layer, but for rows of the true group and rows that equal it. */
+typedef enum csim_negatives { CSIM_RANDOM, CSIM_NEAREST } csim_negatives;
+
 /** Options of retrieval; `csim_retrieval_option_table` describes them. */
 typedef struct csim_retrieval_options {
     int64_t group;      /**< consecutive rows of a decision; a remainder of the rows is left out */
     int64_t candidates; /**< others that the true group is held against */
-    int64_t seed;       /**< of the candidates */
+    int negatives;      /**< csim_negatives: which others */
+    int64_t seed;       /**< of the candidates, where they are drawn */
 } csim_retrieval_options;
 
 extern const csim_option csim_retrieval_option_table[];
@@ -30,7 +35,8 @@ typedef struct csim_bench csim_bench;
 
 /** Retrieval: for each group of rows of a set, find the same rows in another set. A decision is
  *  right when the measure of the query group and the true group is the best among that and the
- *  candidates, each of them rows drawn at random from all others of the second set, each row once;
+ *  candidates, each of them rows drawn at random from all others of the second set, each row once, or
+ *  the nearest ones (csim_negatives);
  *  a tie for the best counts 1/ties. Undefined values are the worst, and where the true one is
  *  undefined the decision is wrong. Every ordered pair of sets, layers paired by place. Collective.
  *  @param[in]  sets      opened sets over the same examples with as many layers each, two or more

@@ -5,6 +5,7 @@
 #include "contrasim/bench.h"
 #include "contrasim/context.h"
 #include "contrasim/encoder.h"
+#include "contrasim/knn.h"
 #include "contrasim/measure.h"
 #include "contrasim/native.h"
 #include "contrasim/options.h"

@@ -23,6 +23,9 @@ enum csim_needs {
     CSIM_NEEDS_RAW_BASIS = 1 << 6,  /**< ‖UₓᵀU_y‖_F² of the uncentred sites */
     CSIM_NEEDS_UNIT = 1 << 7,       /**< X̂ᵀŶ of the uncentred rows scaled to length 1 */
     CSIM_NEEDS_PROJECTION = 1 << 9, /**< rows of both sites in the space of an encoder */
+    CSIM_NEEDS_NEIGHBOURS = 1 << 10, /**< the nearest examples of every example, of both sites */
+    CSIM_NEEDS_LINKS = 1 << 11,      /**< with NEIGHBOURS: whose neighbour an example is */
+    CSIM_NEEDS_ACROSS = 1 << 12,     /**< with NEIGHBOURS: how far they are in the other site */
     CSIM_NEEDS_ROWS = 1 << 8 /**< Σ⟨x_i,y_i⟩ and Σ‖x_i/‖x_i‖−y_i/‖y_i‖‖ */
 };
 
@@ -58,7 +61,8 @@ enum csim_props {
     X(FAULT, "injected_fault", "a fault was injected")                                             \
     X(PRECISION, "precision_lost", "rounding leaves too few digits of a self-term")                \
     X(UNDERFLOW, "underflow", "values too small for double precision")                             \
-    X(LIMIT, "too_large", "a decomposition is too large for LAPACK's or ScaLAPACK's integers")
+    X(LIMIT, "too_large", "a decomposition is too large for LAPACK's or ScaLAPACK's integers")     \
+    X(ALL_OTHERS, "all_others", "all other examples are neighbours: chance gives 1")
 
 #define CSIM_NOTE_ENUM(name, flag, text) CSIM_NOTE_##name,
 typedef enum csim_note { CSIM_NOTE_LIST(CSIM_NOTE_ENUM) CSIM_NOTE_COUNT } csim_note;
@@ -80,6 +84,36 @@ typedef struct csim_value {
 /** The ingredients of one pair (X, Y), seen in the order of the cell. Opaque; src/ingredients. */
 typedef struct csim_pair csim_pair;
 
+/** How near examples are: 1 − cosine (a row of zeros has cosine 0), ‖x−y‖, or −⟨x,y⟩; of rows as
+ *  they are read, not centred. */
+typedef enum csim_metric { CSIM_COSINE, CSIM_EUCLIDEAN, CSIM_INNER, CSIM_METRICS } csim_metric;
+
+/** Options of measures with CSIM_NEEDS_NEIGHBOURS; what a measure has no option for is 0. */
+typedef struct csim_neighbour_options {
+    const char *k; /**< neighbours of each example, or several numbers of them joined by ',': see
+                        csim_neighbour_list() */
+    int metric;    /**< csim_metric */
+    int normalise; /**< 1: (v − chance)/(1 − chance) */
+} csim_neighbour_options;
+
+/** How many neighbours the option k means among n examples; 0: none that is possible, that is, k is
+ *  no whole number, or not in [1, n − 1]. Local, pure. */
+int64_t csim_neighbours(double k, int64_t n);
+
+/** Numbers of neighbours in one list at most. */
+enum { CSIM_NEIGHBOURS_MOST = 256 };
+
+/** The numbers of neighbours among n examples that a text such as "5,10,0.25" means, in the manner of
+ *  csim_neighbours() and ascending. Local, pure.
+ *  @return how many; 0: it is no such list */
+int csim_neighbour_list(const char *text, int64_t n, int64_t list[CSIM_NEIGHBOURS_MOST]);
+
+/** The neighbours of one example in both sites of a pair. Opaque; src/ingredients. */
+typedef struct csim_near csim_near;
+
+/** Sums over the examples that a measure of neighbours may take. */
+enum { CSIM_NEAR_SUMS = 10 };
+
 /** A measure. */
 typedef struct csim_measure {
     const char *name;           /**< "svcca"; a `--measures` value and a variable of the results */
@@ -94,6 +128,11 @@ typedef struct csim_measure {
     /** Compute the value. Local; depends on nothing but its arguments.
      *  @return CSIM_OK (also when the value is undefined), or the status of what failed */
     csim_status (*finish)(csim_pair *pair, const void *options, csim_value *out);
+    /** With CSIM_NEEDS_NEIGHBOURS: what one example adds to the sums that finish() takes; at most
+     *  n³ in size. Local; depends on nothing but its arguments. */
+    void (*example)(const csim_near *near, const void *options, double sums[CSIM_NEAR_SUMS]);
+    /** The value that chance gives with k of n neighbours; NULL: not known. Local, pure. */
+    double (*chance)(int64_t k, int64_t n);
 } csim_measure;
 
 /** Number of measures, the i-th one, and one by its name or an alias of the field

@@ -308,7 +308,8 @@ const csim__command csim__command_bench = {
     .usage = "retrieval SET SET...",
     .details = "Retrieval: row i is the same example in all sets. For each group of rows of one "
                "set a measure has to tell the same rows of another set from groups of other rows "
-               "drawn at random. Prints the share of right decisions for every ordered pair of "
+               "drawn at random, or from its nearest ones. Prints the share of right decisions for "
+               "every ordered pair of "
                "sets and every layer, beside that of guessing. Layers are paired by their place.",
     .options_size = sizeof(bench_options),
     .groups = bench_groups,

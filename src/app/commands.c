@@ -3,6 +3,7 @@
 extern const csim__command csim__command_bench;
 extern const csim__command csim__command_import;
 extern const csim__command csim__command_info;
+extern const csim__command csim__command_knn;
 extern const csim__command csim__command_merge;
 extern const csim__command csim__command_perf;
 extern const csim__command csim__command_plan;
@@ -19,6 +20,7 @@ const csim__command *const csim__commands[] = {
     &csim__command_train,
     &csim__command_probe,
     &csim__command_bench,
+    &csim__command_knn,
     &csim__command_show,
     &csim__command_info,
     &csim__command_import,

@@ -18,14 +18,21 @@ const csim_option csim_retrieval_option_table[] = {
      .fallback = "10",
      .min = 1,
      .max = 10000,
-     .help = "groups of other rows, drawn at random, that the true one is held against"},
+     .help = "groups of other rows that the true one is held against"},
+    {.name = "negatives",
+     .kind = CSIM_OPTION_CHOICE,
+     .offset = offsetof(csim_retrieval_options, negatives),
+     .fallback = "random",
+     .choices = "random|nearest",
+     .help = "rows of the candidates: drawn at random, or the nearest ones of each true row, which "
+             "are harder to tell from it"},
     {.name = "seed",
      .kind = CSIM_OPTION_INT,
      .offset = offsetof(csim_retrieval_options, seed),
      .fallback = "0",
      .min = 0,
      .max = 9007199254740992.0,
-     .help = "seed of the candidates"},
+     .help = "seed of candidates that are drawn"},
     {.name = NULL},
 };
 
@@ -221,4 +228,9 @@ double csim_bench_std(const csim_bench *b, int m, int p)
         sum += off * off;
     }
     return sqrt(sum / (b->layers - 1));
+}
+
+const char *csim__bench_negatives(const csim_bench *bench)
+{
+    return bench->options.negatives == CSIM_NEAREST ? "nearest" : "random";
 }

@@ -36,6 +36,21 @@ csim_status csim__bench_make(csim_context *ctx, csim_set *const *sets, int set_c
 /** Name of a measure. Local. */
 const char *csim__bench_name(const csim_bench_measure *measure);
 
+/** Where candidates come from: "random" or "nearest". Local. */
+const char *csim__bench_negatives(const csim_bench *bench);
+
+/** Candidates that are hard to tell from the true rows: for each row of a layer the nearest others
+ *  (Euclidean) that are not of its group and do not equal it. Collective.
+ *  @param[in]  rows   [n, d] the same on every rank
+ *  @param[in]  count  candidates of each row
+ *  @param[out] out    [n, count] nearest first, the same on every rank; rows behind the last whole
+ *                     group have none
+ *  @return CSIM_OK, CSIM_E_DATA (a row has fewer; values too large), CSIM_E_MEM, CSIM_E_MPI; the same
+ *          on every rank
+ *  @note   n²d/P flops, again for longer lists where many rows are equal */
+csim_status csim__bench_nearest(csim_context *ctx, const double *rows, int64_t n, int64_t d,
+                                int64_t group, int64_t count, int32_t *out);
+
 /** Does a closed-form measure take rows one by one, so that any number of them will do? Local. */
 bool csim__bench_by_rows(const csim_measure *measure);
 
@@ -62,8 +77,10 @@ typedef struct csim__choice {
     int64_t width[2];
     double *rows[2]; /* [rows, width] of query and candidates; NULL if not needed */
     const float *const
-        *code[2];  /* [measures] encoded rows, [inits, rows, out]; NULL unless learned */
-    int64_t total; /* rows of a set */
+        *code[2];        /* [measures] encoded rows, [inits, rows, out]; NULL unless learned */
+    int64_t total;       /* rows of a set */
+    const int32_t *near; /* [rows, candidates] the nearest of each row of the candidates' set; NULL:
+                            candidates are drawn */
 } csim__choice;
 
 /** Working memory for decisions, on a context over this rank alone. */

@@ -217,7 +217,7 @@ csim_status csim_bench_write(csim_context *ctx, const csim_bench *b, const char 
     set_int(&s, "examples", b->rows);
     set_int(&s, "group", b->options.group);
     set_int(&s, "candidates_per_decision", b->options.candidates);
-    set_text(&s, "negatives", "random");
+    set_text(&s, "negatives", csim__bench_negatives(b));
     set_int(&s, "seed", b->options.seed);
     set_int(&s, "decisions", b->decisions);
     set_text(&s, "input_names", s.names);

@@ -115,10 +115,10 @@ static void print_tables(printer *p)
 {
     const csim_bench *b = p->bench;
     say(p,
-        "retrieval: %lld groups of %lld rows, each against %lld random candidates; mean +- "
+        "retrieval: %lld groups of %lld rows, each against %lld %s candidates; mean +- "
         "standard deviation over %d layer%s\n\n",
         (long long)b->decisions, (long long)b->options.group, (long long)b->options.candidates,
-        b->layers, b->layers == 1 ? "" : "s");
+        csim__bench_negatives(b), b->layers, b->layers == 1 ? "" : "s");
     pairs_table(p);
     if (b->layers > 1) {
         say(p, "\nmean over %d pairs\n\n", b->pairs);
@@ -244,7 +244,7 @@ static csim_status print_json(printer *p)
     bad |= json_object_set_new(root, "chance", real_json(csim_bench_chance(b)));
     bad |= json_object_set_new(root, "group", json_integer(b->options.group));
     bad |= json_object_set_new(root, "candidates", json_integer(b->options.candidates));
-    bad |= json_object_set_new(root, "negatives", json_string("random"));
+    bad |= json_object_set_new(root, "negatives", json_string(csim__bench_negatives(b)));
     bad |= json_object_set_new(root, "seed", json_integer(b->options.seed));
     bad |= json_object_set_new(root, "examples", json_integer(b->rows));
     bad |= json_object_set_new(root, "decisions", json_integer(b->decisions));

@@ -284,7 +284,11 @@ static void gather(csim__judge *j, const csim__choice *c, const csim__draw *draw
 {
     for (int64_t r = 0; r < j->group; r++) { j->row[r] = k * j->group + r; }
     for (int64_t i = 1; i < j->groups; i++) {
-        csim__bench_candidate(draw, k, i - 1, j->row + i * j->group);
+        int64_t *row = j->row + i * j->group;
+        if (c->near == NULL) { csim__bench_candidate(draw, k, i - 1, row); }
+        for (int64_t r = 0; c->near != NULL && r < j->group; r++) {
+            row[r] = c->near[j->row[r] * (j->groups - 1) + i - 1];
+        }
     }
     int64_t d = c->width[1];
     for (int64_t i = 0; c->rows[1] != NULL && i < j->groups * j->group; i++) {

@@ -26,6 +26,7 @@ typedef struct retrieval {
     double *rows[2];            /* [rows, widest] of one layer of two sets */
     int holds[2];               /* whose they are, −1 = nobody's */
     float *chunk;               /* [chunk, widest] */
+    int32_t **near;             /* [sets] NULL, or the nearest rows of those of this layer */
     float **code;               /* [sets, measures] NULL, or [inits, rows, out] of this layer */
     double *value;              /* [measures, candidates + 1] */
     int64_t *count, count_size; /* [pairs, measures, TIES + candidates + 1] of this layer */
@@ -54,6 +55,16 @@ static csim_status check_measures(csim_context *ctx, const csim_bench_measure *m
                               "measure %s needs groups of 4 rows or more, found --group %" PRId64
                               "; these work with fewer: %s",
                               name, group, works);
+        }
+        if (measures[m].encoder == NULL && (measures[m].measure->needs & CSIM_NEEDS_NEIGHBOURS)) {
+            const csim_neighbour_options *o = measures[m].options;
+            int64_t list[CSIM_NEIGHBOURS_MOST];
+            if (csim_neighbour_list(o->k, group, list) != 1) {
+                return csim__fail(ctx, CSIM_E_ARG,
+                                  "measure %s: %s neighbours of each of %" PRId64
+                                  " rows: expected 1 to %" PRId64 " (--%s.k, or a larger --group)",
+                                  name, o->k != NULL ? o->k : "", group, group - 1, name);
+            }
         }
         for (int k = 0; k < m; k++) {
             if (strcmp(csim__bench_name(&measures[k]), name) == 0) {
@@ -202,6 +213,7 @@ static csim_status decide(retrieval *r, int p, int layer, const int slot[2])
     for (int side = 0; side < 2; side++) {
         choice.width[side] = csim_set_site(r->sets[set[side]], layer)->d;
         choice.rows[side] = r->closed ? r->rows[slot[side]] : NULL;
+        choice.near = r->near[set[1]];
         choice.code[side] = (const float *const *)r->code + (int64_t)set[side] * b->measures;
     }
     csim__phase_begin(r->ctx, "decisions");
@@ -279,14 +291,24 @@ static csim_status join(retrieval *r, int layer)
     return csim__vote(r->ctx, st);
 }
 
+/* The nearest rows of a layer of a set, whose rows are in the first slot. */
+static csim_status find_nearest(retrieval *r, int s, int layer)
+{
+    const csim_retrieval_options *o = &r->bench->options;
+    return csim__bench_nearest(r->ctx, r->rows[0], r->shard.n, csim_set_site(r->sets[s], layer)->d,
+                               o->group, o->candidates, r->near[s]);
+}
+
 static csim_status one_layer(retrieval *r, int layer)
 {
     csim_status st = CSIM_OK;
     r->holds[0] = r->holds[1] = -1;
     memset(r->count, 0, (size_t)r->count_size * sizeof *r->count);
-    for (int s = 0; r->learned && s < r->bench->sets; s++) {
+    bool nearest = r->bench->options.negatives == CSIM_NEAREST;
+    for (int s = 0; (r->learned || nearest) && s < r->bench->sets; s++) {
         CSIM_TRY(csim__vote(r->ctx, load(r, s, layer, 0)));
-        CSIM_TRY(encode(r, s, layer));
+        if (r->learned) { CSIM_TRY(encode(r, s, layer)); }
+        if (nearest) { CSIM_TRY(find_nearest(r, s, layer)); }
     }
     CSIM_TRY(decide_layer(r, layer));
     CSIM_TRY(join(r, layer));
@@ -322,6 +344,11 @@ static csim_status make_room(retrieval *r)
         CSIM_TRY(csim__alloc(ctx, csim_encoder_inits(e) * rows * csim_encoder_width(e),
                              sizeof(float), "encoded rows", &r->code[i]));
     }
+    CSIM_TRY(csim__calloc(ctx, b->sets, sizeof *r->near, "nearest rows", &r->near));
+    for (int s = 0; b->options.negatives == CSIM_NEAREST && s < b->sets; s++) {
+        CSIM_TRY(csim__alloc(ctx, rows * b->options.candidates, sizeof(int32_t), "nearest rows",
+                             &r->near[s]));
+    }
     r->count_size = (int64_t)b->pairs * b->measures * (TIES + groups);
     CSIM_TRY(csim__alloc(ctx, r->count_size, sizeof *r->count, "counts", &r->count));
     CSIM_TRY(csim__alloc(ctx, b->measures * groups, sizeof *r->value, "values", &r->value));
@@ -340,6 +367,8 @@ static void release(retrieval *r)
     csim__free(r->ctx, &r->count);
     for (int64_t i = 0; r->code != NULL && i < codes; i++) { csim__free(r->ctx, &r->code[i]); }
     csim__free(r->ctx, &r->code);
+    for (int s = 0; r->near != NULL && s < r->bench->sets; s++) { csim__free(r->ctx, &r->near[s]); }
+    csim__free(r->ctx, &r->near);
     csim__free(r->ctx, &r->chunk);
     for (int i = 0; i < 2; i++) { csim__free(r->ctx, &r->rows[i]); }
 }
@@ -389,9 +418,9 @@ csim_status csim_bench_retrieval(csim_context *ctx, csim_set *const *sets, int s
     CSIM_TRY(csim__vote(ctx, st));
     csim__log(ctx, CSIM_LOG_INFO,
               "sets: %d, pairs: %d, layers: %d, examples: %" PRId64 "; each time %" PRId64
-              " groups of %" PRId64 " against %" PRId64 " random candidates",
+              " groups of %" PRId64 " against %" PRId64 " %s candidates",
               r.bench->sets, r.bench->pairs, r.bench->layers, r.shard.n, r.bench->decisions,
-              options->group, options->candidates);
+              options->group, options->candidates, csim__bench_negatives(r.bench));
     for (int l = 0; l < r.bench->layers; l++) { CSIM_TRY(one_layer(&r, l)); }
     warn_of_undefined(ctx, r.bench);
 done:

@@ -22,9 +22,6 @@ csim_status csim__gram_pass(csim_context *ctx, const csim_shard *shard, csim__si
                             int count, const unsigned char *wanted, double *hollow,
                             csim__meter *meter);
 
-/** Numbers in a tile of one site, at most, for chunks of this length. Pure. */
-int64_t csim__gram_tile(int64_t chunk);
-
 /** ⟨A_s, B_t⟩ over @p length numbers for lists of arrays, by loops whose order of summation does
  *  not depend on how many arrays there are. Local. out[s, t] for wanted pairs s ≤ t of the list. */
 void csim__inner_products(const double *const *tile, int count, int64_t length,

@@ -44,6 +44,10 @@ struct csim_pair {
     double *raw_m;                   /* [q0, q1] of the raw bases, borrowed; NULL unless needed */
     const csim__projection *learned; /* [CSIM__LEARNED_COUNT] borrowed */
     int64_t at;                      /* this pair in their values */
+    const double
+        *near; /* [measures and numbers of neighbours, 2 orders, CSIM_NEAR_SUMS] borrowed */
+    const double *sums; /* [CSIM_NEAR_SUMS] those of the value at hand */
+    int64_t k;          /* its number of neighbours */
     double *unit;                    /* [d0, d1] of the unit rows, borrowed; NULL unless needed */
     csim__team *team; /* whose leader this rank is, for decompositions; borrowed; NULL: none */
     csim__dealt

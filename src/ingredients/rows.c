@@ -157,3 +157,17 @@ csim_status csim__unit_rows(csim_context *ctx, const csim_shard *shard, const cs
     }
     return st;
 }
+
+csim_status csim__raw_rows(csim_context *ctx, const csim_shard *shard, const csim__site *site,
+                           double *rows)
+{
+    csim_status st = CSIM_OK;
+    csim__phase_begin(ctx, "read");
+    for (int64_t c = shard->first; st == CSIM_OK && c < shard->first + shard->count; c++) {
+        int64_t row = csim__chunk_row(shard, c);
+        st = csim_set_read(site->set, site->index, row, csim__chunk_rows(shard, c),
+                           rows + (row - shard->row0) * site->d);
+    }
+    csim__phase_end(ctx, 0, (double)(shard->rows * site->d) * sizeof *rows);
+    return csim__vote(ctx, st);
+}

@@ -62,4 +62,11 @@ void csim__row_bundle_close(csim__row_bundle *bundle);
 csim_status csim__unit_rows(csim_context *ctx, const csim_shard *shard, const csim__site *site,
                             double **out);
 
+/** Read this rank's rows of a site as they are in its file: no digit of them is lost by centring.
+ *  Collective.
+ *  @param[out] rows  [rows, d]
+ *  @return CSIM_OK, CSIM_E_IO, CSIM_E_FORMAT, CSIM_E_MEM; the same on every rank */
+csim_status csim__raw_rows(csim_context *ctx, const csim_shard *shard, const csim__site *site,
+                           double *rows);
+
 #endif

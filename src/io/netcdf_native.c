@@ -3,19 +3,14 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "contrasim/native.h"
 #include "core/shard.h"
-#include "io/file.h"
 #include "io/narrow.h"
-#include "io/netcdf.h"
+#include "io/netcdf_parallel.h"
 #include "io/raw.h"
 #include "io/set.h"
-
-#include <netcdf_par.h> /* needs netcdf.h before it */
 
 enum {
     LABELS_MOST = 1024,      /* labels taken along */
@@ -35,8 +30,7 @@ typedef struct native {
     const csim_native_options *options;
     csim_shard shard;
     const char *path; /* the name it will have, for messages */
-    char *temporary;
-    int nc;
+    csim__nc_parallel file;
     int source; /* the set's first file where that is netCDF, else -1 */
     char *dataset;
     int example; /* dimension */
@@ -184,9 +178,7 @@ done:
 
 static csim_status put_text(native *f, int id, const char *name, const char *text)
 {
-    if (text == NULL) { return CSIM_OK; }
-    return csim__nc(f->ctx, nc_put_att_text(f->nc, id, name, strlen(text), text), CSIM_E_IO,
-                    f->path, "write an attribute");
+    return csim__nc_parallel_text(&f->file, id, name, text);
 }
 
 static csim_status put_global(native *f)
@@ -224,13 +216,14 @@ static csim_status define_site(native *f, int site)
     int dims[2] = {f->example, 0}, id = 0;
     csim_status st = CSIM_OK;
     snprintf(dimension, sizeof dimension, "neuron_%s", f->name[site]);
-    NC_TRY(f, nc_def_dim(f->nc, dimension, (size_t)info->d, &dims[1]), "define a dimension");
-    NC_TRY(f, nc_def_var(f->nc, f->name[site], variable_type(dtype), 2, dims, &id),
+    NC_TRY(f, nc_def_dim(f->file.nc, dimension, (size_t)info->d, &dims[1]), "define a dimension");
+    NC_TRY(f, nc_def_var(f->file.nc, f->name[site], variable_type(dtype), 2, dims, &id),
            "define a variable");
     f->id[site] = id;
-    NC_TRY(f, nc_def_var_fill(f->nc, id, NC_NOFILL, NULL), "define a variable");
-    NC_TRY(f, nc_def_var_chunking(f->nc, id, NC_CONTIGUOUS, NULL), "define the layout");
-    NC_TRY(f, nc_put_att_int(f->nc, id, "layer_index", NC_INT, 1, &site), "write an attribute");
+    NC_TRY(f, nc_def_var_fill(f->file.nc, id, NC_NOFILL, NULL), "define a variable");
+    NC_TRY(f, nc_def_var_chunking(f->file.nc, id, NC_CONTIGUOUS, NULL), "define the layout");
+    NC_TRY(f, nc_put_att_int(f->file.nc, id, "layer_index", NC_INT, 1, &site),
+           "write an attribute");
     CSIM_TRY(put_text(f, id, "units", "1"));
     if (variable_type(dtype) == NC_USHORT) {
         CSIM_TRY(put_text(f, id, "dtype", csim_dtype_name(dtype)));
@@ -252,8 +245,8 @@ static csim_status define_column(native *f, column *c)
     if (c->source >= 0 && nc_inq_vartype(f->source, c->source, &type) != NC_NOERR) {
         type = NC_INT64;
     }
-    NC_TRY(f, nc_def_var(f->nc, c->name, type, 1, &f->example, &c->id), "define a variable");
-    NC_TRY(f, nc_def_var_fill(f->nc, c->id, NC_NOFILL, NULL), "define a variable");
+    NC_TRY(f, nc_def_var(f->file.nc, c->name, type, 1, &f->example, &c->id), "define a variable");
+    NC_TRY(f, nc_def_var_fill(f->file.nc, c->id, NC_NOFILL, NULL), "define a variable");
     if (c->source < 0 || nc_inq_varnatts(f->source, c->source, &n) != NC_NOERR) { return st; }
     for (int i = 0; i < n; i++) {
         if (nc_inq_attname(f->source, c->source, i, name) != NC_NOERR ||
@@ -274,10 +267,11 @@ static csim_status define(native *f)
 {
     csim_status st = CSIM_OK;
     CSIM_TRY(put_global(f));
-    NC_TRY(f, nc_def_dim(f->nc, "example", (size_t)f->shard.n, &f->example), "define a dimension");
+    NC_TRY(f, nc_def_dim(f->file.nc, "example", (size_t)f->shard.n, &f->example),
+           "define a dimension");
     for (int i = 0; i < csim_set_site_count(f->set); i++) { CSIM_TRY(define_site(f, i)); }
     for (int i = 0; i < f->columns; i++) { CSIM_TRY(define_column(f, &f->column[i])); }
-    NC_TRY(f, nc_enddef(f->nc), "define the file");
+    NC_TRY(f, nc_enddef(f->file.nc), "define the file");
 done:
     return st;
 }
@@ -322,7 +316,7 @@ static csim_status write_site(native *f, int site, double *x)
         CSIM_TRY(csim_set_read(f->set, site, row, rows, x));
         CSIM_TRY(check_finite(f, site, x, row, rows * info->d));
         csim__narrow(dtype, x, rows * info->d);
-        NC_TRY(f, put_block(f->nc, f->id[site], dtype, start, count, x), "write a site");
+        NC_TRY(f, put_block(f->file.nc, f->id[site], dtype, start, count, x), "write a site");
     }
 done:
     return csim__vote(f->ctx, st);
@@ -344,7 +338,7 @@ static csim_status write_column(native *f, const column *c)
     }
     size_t start = (size_t)f->shard.row0, count = (size_t)rows;
     if (rows > 0) {
-        NC_TRY(f, nc_put_vara_longlong(f->nc, c->id, &start, &count, v), "write labels");
+        NC_TRY(f, nc_put_vara_longlong(f->file.nc, c->id, &start, &count, v), "write labels");
     }
 done:
     csim__free(f->ctx, &v);
@@ -368,65 +362,27 @@ done:
     return st;
 }
 
-/* ---- whole or not at all ---- */
+/* ---- the whole ---- */
 
-/* HDF5 does not survive a full disk well: find out before it does. */
-static csim_status reserve(native *f)
+/* What the file takes, and more. */
+static int64_t bytes_of(const native *f)
 {
-    struct statvfs s;
     int64_t bytes = 65536;
     for (int i = 0; i < csim_set_site_count(f->set); i++) {
         csim_dtype dtype = stored_type(f->set, i);
         int64_t size = dtype == CSIM_F64 ? 8 : dtype == CSIM_F32 ? 4 : 2;
         bytes += f->shard.n * csim_set_site(f->set, i)->d * size + 4096;
     }
-    bytes += f->shard.n * 8 * f->columns;
-    csim_status st = csim__file_write(f->ctx, f->temporary, "", 0);
-    if (st != CSIM_OK) { return st; }
-    if (statvfs(f->temporary, &s) == 0 && s.f_blocks > 0 &&
-        (double)s.f_bavail * (double)s.f_frsize < (double)bytes) {
-        st = csim__fail(f->ctx, CSIM_E_IO,
-                        "%s: the disk has room for %.0f bytes, the file needs "
-                        "%lld",
-                        f->path, (double)s.f_bavail * (double)s.f_frsize, (long long)bytes);
-    } else if (truncate(f->temporary, (off_t)bytes) != 0) {
-        st = csim__fail(f->ctx, CSIM_E_IO, "%s: a file of %lld bytes is not allowed here", f->path,
-                        (long long)bytes);
-    }
-    return st;
-}
-
-/* Rank 0 decides on the temporary name, the others learn it. */
-static csim_status agree_temporary(native *f)
-{
-    csim_context *ctx = f->ctx;
-    int length = 0, root = csim_context_rank(ctx) == 0;
-    csim_status st = CSIM_OK;
-    if (root) {
-        st = csim__file_check_output(ctx, f->path, f->options->overwrite);
-        if (st == CSIM_OK) { st = csim__file_temporary(ctx, f->path, &f->temporary); }
-        if (st == CSIM_OK) {
-            length = (int)strlen(f->temporary) + 1;
-            st = reserve(f);
-        }
-    }
-    CSIM_TRY(csim__vote(ctx, st));
-    CSIM_TRY(
-        csim__mpi(ctx, MPI_Bcast(&length, 1, MPI_INT, 0, csim_context_comm(ctx)), "MPI_Bcast"));
-    if (!root) { st = csim__alloc(ctx, length, 1, "a file name", &f->temporary); }
-    CSIM_TRY(csim__vote(ctx, st));
-    CSIM_TRY(csim__mpi(ctx, MPI_Bcast(f->temporary, length, MPI_CHAR, 0, csim_context_comm(ctx)),
-                       "MPI_Bcast"));
-done:
-    return st;
+    return bytes + f->shard.n * 8 * f->columns;
 }
 
 /* Rank 0 looks at the finished file: every site there with its size. */
-static csim_status verify(native *f)
+static csim_status verify(void *user, const char *temporary)
 {
+    native *f = user;
     csim__catalog catalog = {0};
     int sites = csim_set_site_count(f->set);
-    csim_status st = csim__format_netcdf.scan(f->ctx, f->temporary, &catalog);
+    csim_status st = csim__format_netcdf.scan(f->ctx, temporary, &catalog);
     if (st == CSIM_OK && catalog.count != sites) {
         st = csim__fail(f->ctx, CSIM_E_IO, "%s: read back, it has %lld sites instead of %d",
                         f->path, (long long)catalog.count, sites);
@@ -443,34 +399,6 @@ static csim_status verify(native *f)
     return st;
 }
 
-static csim_status write_file(native *f)
-{
-    csim_context *ctx = f->ctx;
-    csim_status st = CSIM_OK;
-    int code = nc_create_par(f->temporary, NC_NETCDF4 | NC_CLOBBER, csim_context_comm(ctx),
-                             MPI_INFO_NULL, &f->nc);
-    if (code != NC_NOERR) { f->nc = -1; }
-    CSIM_TRY(csim__vote(ctx, csim__nc(ctx, code, CSIM_E_IO, f->path, "make the file")));
-    CSIM_TRY(csim__vote(ctx, define(f)));
-    CSIM_TRY(write_values(f));
-    int nc = f->nc;
-    f->nc = -1;
-    st = csim__nc(ctx, nc_close(nc), CSIM_E_IO, f->path, "finish the file");
-    CSIM_TRY(csim__vote(ctx, st));
-    if (csim_context_rank(ctx) == 0) {
-        st = verify(f);
-        if (st == CSIM_OK) { st = csim__file_sync(ctx, f->temporary); }
-    }
-    CSIM_TRY(csim__vote(ctx, st));
-    if (csim_context_rank(ctx) == 0) {
-        st = csim__file_publish(ctx, f->temporary, f->path, f->options->overwrite);
-        csim__free(ctx, &f->temporary);
-    }
-    st = csim__vote(ctx, st);
-done:
-    return st;
-}
-
 csim_status csim_native_write(csim_context *ctx, csim_set *set, const char *path,
                               const csim_native_options *options)
 {
@@ -478,19 +406,18 @@ csim_status csim_native_write(csim_context *ctx, csim_set *set, const char *path
                 .set = set,
                 .options = options,
                 .path = path,
-                .nc = -1,
                 .source = -1,
                 .shard = csim__shard(csim_set_examples(set), csim_context_rank(ctx),
                                      csim_context_size(ctx))};
     csim_status st = CSIM_OK;
     CSIM_TRY(csim__vote(ctx, plan(&f)));
-    CSIM_TRY(agree_temporary(&f));
-    CSIM_TRY(write_file(&f));
+    CSIM_TRY(csim__nc_parallel_make(ctx, path, options->overwrite, bytes_of(&f), &f.file));
+    CSIM_TRY(csim__vote(ctx, define(&f)));
+    CSIM_TRY(write_values(&f));
+    CSIM_TRY(csim__nc_parallel_finish(&f.file, verify, &f));
 done:
-    if (f.nc >= 0) { nc_close(f.nc); }
+    csim__nc_parallel_drop(&f.file);
     if (f.source >= 0) { nc_close(f.source); }
-    if (f.temporary != NULL && csim_context_rank(ctx) == 0) { unlink(f.temporary); }
-    csim__free(ctx, &f.temporary);
     csim__free(ctx, &f.dataset);
     csim__free(ctx, &f.column);
     csim__free(ctx, &f.id);

@@ -336,3 +336,21 @@ double csim__dot(int64_t n, const double *x, const double *y)
     for (int l = 0; i < n; i++, l++) { sum[l] += x[i] * y[i]; }
     return ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
 }
+
+CSIM_CLONES
+double csim__square_distance(int64_t n, double a, const double *x, double b, const double *y)
+{
+    double sum[8] = {0};
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        for (int l = 0; l < 8; l++) {
+            double v = a * x[i + l] - b * y[i + l];
+            sum[l] += v * v;
+        }
+    }
+    for (int l = 0; i < n; i++, l++) {
+        double v = a * x[i] - b * y[i];
+        sum[l] += v * v;
+    }
+    return ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
+}

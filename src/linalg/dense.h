@@ -102,7 +102,9 @@ void csim__blas_name(char *text, size_t size);
  *  another BLAS. Local. */
 const char *csim__blas_better_core(void);
 
-/** Dot product and sum of squares by BLAS-independent loops of fixed order. */
+/** ⟨x,y⟩ and ‖a·x − b·y‖² by BLAS-independent loops of fixed order; the same bits with x and y
+ *  exchanged. */
 double csim__dot(int64_t n, const double *x, const double *y);
+double csim__square_distance(int64_t n, double a, const double *x, double b, const double *y);
 
 #endif

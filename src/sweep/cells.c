@@ -6,6 +6,28 @@
 
 typedef enum which { CROSS, ALL, WITHIN, NAMED } which;
 
+/* Values that a measure has in each cell. */
+static int planes_of(const csim_sweep_measure *m, int64_t n)
+{
+    int64_t list[CSIM_NEIGHBOURS_MOST];
+    const csim_neighbour_options *o = m->options;
+    return m->measure->needs & CSIM_NEEDS_NEIGHBOURS ? csim_neighbour_list(o->k, n, list) : 1;
+}
+
+static csim_status lay_planes(csim_context *ctx, const csim_sweep_options *options, int64_t n,
+                              csim__cells *cells)
+{
+    csim_status st =
+        csim__alloc(ctx, cells->measures + 1, sizeof *cells->plane, "measures", &cells->plane);
+    if (st != CSIM_OK) { return st; }
+    cells->plane[0] = 0;
+    for (int m = 0; m < cells->measures; m++) {
+        cells->plane[m + 1] = cells->plane[m] + planes_of(&options->measures[m], n);
+    }
+    cells->planes = cells->plane[cells->measures];
+    return CSIM_OK;
+}
+
 /* Index of the set called as the first length characters of text, −1 if there is none. */
 static int find_set(csim_set *const *sets, int count, const char *text, size_t length)
 {
@@ -55,6 +77,7 @@ csim_status csim__cells_make(csim_context *ctx, csim_set *const *sets, int set_c
     for (int s = 0; s < set_count; s++) { sites += csim_set_site_count(sets[s]); }
     cells->sites = sites;
     CSIM_TRY(understand(ctx, sets, set_count, options->pairs, &kind, named));
+    CSIM_TRY(lay_planes(ctx, options, csim_set_examples(sets[0]), cells));
     CSIM_TRY(csim__alloc(ctx, sites, sizeof(int), "sets of sites", &home));
     CSIM_TRY(csim__alloc(ctx, sites, sizeof(int), "rows", &cells->row));
     CSIM_TRY(csim__alloc(ctx, sites, sizeof(int), "columns", &cells->col));
@@ -71,7 +94,7 @@ csim_status csim__cells_make(csim_context *ctx, csim_set *const *sets, int set_c
             if (col) { cells->col[cells->cols++] = at; }
         }
     }
-    int64_t count = (int64_t)cells->rows * cells->cols, all = count * cells->measures;
+    int64_t count = (int64_t)cells->rows * cells->cols, all = count * cells->planes;
     CSIM_TRY(csim__alloc(ctx, count, 1, "cells", &cells->requested));
     CSIM_TRY(csim__alloc(ctx, count, 1, "cells", &cells->open));
     CSIM_TRY(csim__calloc(ctx, all, sizeof *cells->bits, "cells", &cells->bits));
@@ -96,6 +119,7 @@ done:
 
 void csim__cells_clear(csim_context *ctx, csim__cells *cells)
 {
+    csim__free(ctx, &cells->plane);
     csim__free(ctx, &cells->row);
     csim__free(ctx, &cells->col);
     csim__free(ctx, &cells->row_of);
@@ -161,14 +185,14 @@ enum { WORDS = 3 };
 
 int64_t csim__cells_words(const csim__cells *cells)
 {
-    return (int64_t)cells->measures * 2 * WORDS;
+    return (int64_t)cells->planes * 2 * WORDS;
 }
 
 void csim__cells_pack(const csim__cells *cells, int a, int b, int64_t *words)
 {
     int64_t count = (int64_t)cells->rows * cells->cols;
     memset(words, 0, (size_t)csim__cells_words(cells) * sizeof *words);
-    for (int m = 0; m < cells->measures; m++) {
+    for (int m = 0; m < cells->planes; m++) {
         for (int order = 0; order < 2; order++, words += WORDS) {
             int x, y;
             orders(a, b, order, &x, &y);
@@ -185,7 +209,7 @@ void csim__cells_pack(const csim__cells *cells, int a, int b, int64_t *words)
 void csim__cells_unpack(csim__cells *cells, int a, int b, const int64_t *words)
 {
     int64_t count = (int64_t)cells->rows * cells->cols;
-    for (int m = 0; m < cells->measures; m++) {
+    for (int m = 0; m < cells->planes; m++) {
         for (int order = 0; order < 2; order++, words += WORDS) {
             int x, y;
             orders(a, b, order, &x, &y);
@@ -200,11 +224,11 @@ void csim__cells_unpack(csim__cells *cells, int a, int b, const int64_t *words)
     }
 }
 
-static void put(csim__cells *cells, int measure, int x, int y, const csim_value *value)
+static void put(csim__cells *cells, int plane, int x, int y, const csim_value *value)
 {
     int64_t at = place(cells, x, y);
     if (at < 0 || !cells->open[at]) { return; }
-    at += (int64_t)measure * cells->rows * cells->cols;
+    at += (int64_t)plane * cells->rows * cells->cols;
     memcpy(&cells->bits[at], &value->value, sizeof value->value);
     if (cells->spread != NULL) { memcpy(&cells->spread[at], &value->spread, sizeof value->spread); }
     cells->cell[at] = (int8_t)value->cell;
@@ -252,26 +276,46 @@ static csim_value evaluate(csim_pair *pair, const csim_sweep_measure *m)
     return value;
 }
 
+/* One value in both orders, of the measure @p m. */
+static void finish_plane(csim__cells *cells, csim_pair *pair, int left, int right,
+                         const csim_sweep_measure *m, int plane)
+{
+    const double *sums = pair->sums;
+    pair->flipped = false;
+    csim_value value = evaluate(pair, m);
+    put(cells, plane, left, right, &value);
+    if (left == right) { return; }
+    if (!(m->measure->props & CSIM_SYMMETRIC)) {
+        pair->flipped = true;
+        if (sums != NULL) { pair->sums = sums + CSIM_NEAR_SUMS; }
+        value = evaluate(pair, m);
+        pair->sums = sums;
+    }
+    put(cells, plane, right, left, &value);
+}
+
 void csim__cells_finish(csim__cells *cells, csim_pair *pair, int left, int right,
                         const csim_sweep_options *options)
 {
+    int64_t list[CSIM_NEIGHBOURS_MOST];
+    int lists = 0; /* whose sums were taken */
     for (int m = 0; m < options->measure_count; m++) {
-        pair->flipped = false;
-        csim_value value = evaluate(pair, &options->measures[m]);
-        put(cells, m, left, right, &value);
-        if (left == right) { continue; }
-        if (!(options->measures[m].measure->props & CSIM_SYMMETRIC)) {
-            pair->flipped = true;
-            value = evaluate(pair, &options->measures[m]);
+        const csim_sweep_measure *measure = &options->measures[m];
+        const csim_neighbour_options *o = measure->options;
+        bool near = (measure->measure->needs & CSIM_NEEDS_NEIGHBOURS) != 0;
+        if (near) { csim_neighbour_list(o->k, pair->site[0]->n, list); }
+        for (int plane = cells->plane[m]; plane < cells->plane[m + 1]; plane++) {
+            pair->sums = near ? pair->near + 2 * CSIM_NEAR_SUMS * lists++ : NULL;
+            pair->k = near ? list[plane - cells->plane[m]] : 0;
+            finish_plane(cells, pair, left, right, measure, plane);
         }
-        put(cells, m, right, left, &value);
     }
 }
 
 csim_status csim__cells_join(csim_context *ctx, csim__cells *cells)
 {
     enum { PIECE = 1 << 24 };
-    int64_t all = (int64_t)cells->rows * cells->cols * cells->measures;
+    int64_t all = (int64_t)cells->rows * cells->cols * cells->planes;
     MPI_Comm comm = csim_context_comm(ctx);
     int code = MPI_SUCCESS;
     for (int64_t at = 0; code == MPI_SUCCESS && at < all; at += PIECE) {

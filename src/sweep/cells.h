@@ -14,9 +14,12 @@ typedef struct csim__cells {
     unsigned char *requested; /* [rows, cols] */
     unsigned char *open;      /* [rows, cols] requested and not computed yet, in this part */
     int measures;
-    int64_t *bits;       /* [measures, rows, cols] the doubles' bit patterns, 0 = not here */
+    int *plane;    /* [measures + 1] the first value of each measure: one, or one for each number of
+                   neighbours that it is asked for */
+    int planes;    /* values of a cell */
+    int64_t *bits; /* [planes, rows, cols] the doubles' bit patterns, 0 = not here */
     int64_t *spread;     /* the same of csim_value.spread; NULL without learned measures */
-    int8_t *cell, *note; /* [measures, rows, cols] */
+    int8_t *cell, *note; /* [planes, rows, cols] */
 } csim__cells;
 
 /** Lay out the cells for `pairs` (design §6). CSIM_OK, CSIM_E_ARG, CSIM_E_MEM. Local. */

@@ -21,6 +21,11 @@ static csim_status add_parameters(csim_results *results, int v, const csim_sweep
             st = csim_results_set_reals(results, v, o->name, field, 1);
         } else if (o->kind == CSIM_OPTION_INT || o->kind == CSIM_OPTION_SIZE) {
             st = csim_results_set_ints(results, v, o->name, field, 1);
+        } else if (o->kind == CSIM_OPTION_TEXT) {
+            st = csim_results_set_text(results, v, o->name, *(const char *const *)field);
+        } else if (o->kind == CSIM_OPTION_FLAG) {
+            int64_t on = *(const int *)field;
+            st = csim_results_set_ints(results, v, o->name, &on, 1);
         } else if (o->kind == CSIM_OPTION_CHOICE) {
             char word[64] = "";
             const char *at = o->choices;
@@ -56,15 +61,55 @@ static csim_status add_encoder(csim_results *results, int v, const csim__cells *
     CSIM_TRY(csim_results_add(results, &variable));
     double *values = csim_results_values(results, csim_results_find(results, name));
     for (int64_t i = 0; i < count; i++) {
-        if (cells->requested[i] && cells->cell[m * count + i] == CSIM_CELL_DONE) {
-            memcpy(&values[i], &cells->spread[m * count + i], sizeof values[i]);
+        int64_t at = cells->plane[m] * count + i;
+        if (cells->requested[i] && cells->cell[at] == CSIM_CELL_DONE) {
+            memcpy(&values[i], &cells->spread[at], sizeof values[i]);
         }
     }
 done:
     return st;
 }
 
-static csim_status add_variable(csim_results *results, const csim__cells *cells, int m,
+/* A curve over numbers of neighbours has them as its first dimension. */
+static void name_curve(const csim_sweep_measure *m, int64_t n, char name[96], double *list,
+                       csim_result_variable *variable)
+{
+    const csim_neighbour_options *o = m->options;
+    int64_t whole[CSIM_NEIGHBOURS_MOST];
+    int count = csim_neighbour_list(o->k, n, whole);
+    for (int i = 0; i < count; i++) { list[i] = (double)whole[i]; }
+    snprintf(name, 96, "%.80s_k", m->measure->name);
+    variable->list_name = name;
+    variable->list = list;
+    variable->n_list = count;
+}
+
+/* Is chance at 0? Then worse than chance is below it. */
+static bool is_normalised(const csim_sweep_measure *m)
+{
+    const csim_neighbour_options *o = m->options;
+    return (m->measure->needs & CSIM_NEEDS_NEIGHBOURS) && o->normalise;
+}
+
+/* How many neighbours the option k came to, and what chance would give. */
+static csim_status add_neighbours(csim_results *results, int v, const csim_sweep_measure *m,
+                                  int64_t n)
+{
+    const csim_neighbour_options *o = m->options;
+    int64_t list[CSIM_NEIGHBOURS_MOST];
+    double chance[CSIM_NEIGHBOURS_MOST];
+    int count = csim_neighbour_list(o->k, n, list);
+    csim_status st = csim_results_set_ints(results, v, "neighbours", list, count);
+    if (st == CSIM_OK && m->measure->chance != NULL) {
+        for (int i = 0; i < count; i++) {
+            chance[i] = o->normalise ? 0 : m->measure->chance(list[i], n);
+        }
+        st = csim_results_set_reals(results, v, "chance", chance, count);
+    }
+    return st;
+}
+
+static csim_status add_variable(csim_results *results, const csim__cells *cells, int m, int64_t n,
                                 const csim_sweep_options *options)
 {
     const csim_measure *measure = options->measures[m].measure;
@@ -79,14 +124,19 @@ static csim_status add_variable(csim_results *results, const csim__cells *cells,
     bool own = measure->range[0] != 0 || measure->range[1] != 0;
     variable.range[0] = own ? measure->range[0] : 0;
     variable.range[1] = own ? measure->range[1] : most;
+    if (is_normalised(&options->measures[m])) { variable.range[0] = -INFINITY; }
+    char list_name[96];
+    double list[CSIM_NEIGHBOURS_MOST];
+    int planes = cells->plane[m + 1] - cells->plane[m];
+    if (planes > 1) { name_curve(&options->measures[m], n, list_name, list, &variable); }
     csim_status st = csim_results_add(results, &variable);
     if (st != CSIM_OK) { return st; }
     int v = csim_results_find(results, measure->name);
-    int64_t count = (int64_t)cells->rows * cells->cols, at = m * count;
+    int64_t count = (int64_t)cells->rows * cells->cols, at = cells->plane[m] * count;
     double *values = csim_results_values(results, v);
     int8_t *states = csim_results_cells(results, v), *notes = csim_results_notes(results, v);
-    for (int64_t i = 0; i < count; i++) {
-        if (!cells->requested[i]) { continue; }
+    for (int64_t i = 0; i < planes * count; i++) {
+        if (!cells->requested[i % count]) { continue; }
         states[i] = CSIM_CELL_PENDING;
         if (cells->cell[at + i] == 0) { continue; }
         memcpy(&values[i], &cells->bits[at + i], sizeof values[i]);
@@ -94,6 +144,9 @@ static csim_status add_variable(csim_results *results, const csim__cells *cells,
         notes[i] = cells->note[at + i];
     }
     st = add_parameters(results, v, &options->measures[m]);
+    if (st == CSIM_OK && (measure->needs & CSIM_NEEDS_NEIGHBOURS)) {
+        st = add_neighbours(results, v, &options->measures[m], n);
+    }
     return st == CSIM_OK ? add_encoder(results, v, cells, m, options) : st;
 }
 
@@ -104,9 +157,9 @@ static void warn_of_bias(csim_context *ctx, const csim__cells *cells,
     char names[256] = "";
     int64_t count = (int64_t)cells->rows * cells->cols;
     for (int m = 0; m < cells->measures; m++) {
-        const int8_t *note = cells->note + m * count;
-        size_t length = strlen(names);
-        if (memchr(note, CSIM_NOTE_SMALL_SAMPLE, (size_t)count) == NULL) { continue; }
+        const int8_t *note = cells->note + cells->plane[m] * count;
+        size_t length = strlen(names), all = (size_t)count;
+        if (memchr(note, CSIM_NOTE_SMALL_SAMPLE, all) == NULL) { continue; }
         snprintf(names + length, sizeof names - length, "%s%s", length ? ", " : "",
                  options->measures[m].measure->name);
     }
@@ -125,7 +178,7 @@ static void warn_of_cells(csim_context *ctx, const csim__cells *cells, csim_cell
     char reasons[512] = "";
     int64_t by_note[CSIM_NOTE_COUNT] = {0}, all = 0;
     int64_t count = (int64_t)cells->rows * cells->cols;
-    for (int64_t i = 0; i < cells->measures * count; i++) {
+    for (int64_t i = 0; i < cells->planes * count; i++) {
         if (!cells->requested[i % count] || cells->cell[i] != (int8_t)state) { continue; }
         by_note[cells->note[i]]++;
         all++;
@@ -211,7 +264,7 @@ csim_status csim__cells_results(csim_context *ctx, const csim__cells *cells,
     CSIM_TRY(csim_results_create(ctx, rows, cells->rows, cols, cells->cols, notes, CSIM_NOTE_COUNT,
                                  results));
     for (int m = 0; m < cells->measures; m++) {
-        CSIM_TRY(add_variable(*results, cells, m, options));
+        CSIM_TRY(add_variable(*results, cells, m, sites[0].n, options));
     }
     warn_of_bias(ctx, cells, options);
     warn_of_cells(ctx, cells, CSIM_CELL_UNDEFINED, "undefined");

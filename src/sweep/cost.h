@@ -50,6 +50,7 @@ typedef struct csim__target {
     X(TILES, "tiles", "Gram tiles")                                                                \
     X(INNER, "inner_products", "inner products of tiles")                                          \
     X(EXCHANGE, "exchange", "waiting for chunks of other ranks")                                   \
+    X(NEIGHBOURS, "neighbours", "searching neighbours")                                            \
     X(BASES, "bases", "bases")                                                                     \
     X(FACTORS, "factors", "small factors of bases")                                                \
     X(CROSS, "cross", "cross products")                                                            \

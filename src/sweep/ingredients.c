@@ -131,6 +131,7 @@ csim_status csim__sweep_ingredients(csim__sweep *w)
     csim_status st = row_ingredients(w);
     if (st == CSIM_OK && w->options->encoder_count > 0) { st = csim__sweep_project(w); }
     if (st == CSIM_OK && w->plan.any_tiles) { st = gram_ingredients(w); }
+    if (st == CSIM_OK && w->plan.near.sums > 0) { st = csim__sweep_neighbours(w); }
     if (st == CSIM_OK) { st = basis_ingredients(w); }
     return st;
 }

@@ -102,6 +102,7 @@ static void count_flops(const csim__problem *p, csim__plan *plan)
             plan->flops += (3 * (double)plan->turns[i] - 2) * n * d * q;
         }
         if (plan->tiled[i]) { plan->flops += n * n * d; }
+        if (p->near.sums > 0) { plan->flops += n * n * d; }
     }
     for (int i = 0; i < p->encoder_count; i++) {
         const csim_encoder *e = p->encoders[i];
@@ -199,7 +200,7 @@ static csim_status count_memory(csim_context *ctx, const csim__problem *p, csim_
 csim_status csim__plan_make(csim_context *ctx, const csim__problem *p, csim__plan *plan)
 {
     csim_status st = CSIM_OK;
-    *plan = (csim__plan){.streamed = p->streamed};
+    *plan = (csim__plan){.streamed = p->streamed, .near = p->near};
     int64_t cells = (int64_t)p->sites * p->sites;
     plan->unit = (p->needs & CSIM_NEEDS_UNIT) != 0;
     plan->raw_basis = (p->needs & CSIM_NEEDS_RAW_BASIS) != 0;

@@ -24,6 +24,15 @@ static inline int csim__teams_lanes(const csim__teams *teams, int size)
     return size / csim__teams_size(teams);
 }
 
+/** Lists of neighbours that the measures of a sweep take together. */
+typedef struct csim__near_plan {
+    int sums;                 /* measures that take some, each with each number of neighbours */
+    int64_t k[CSIM_METRICS];  /* the longest lists by metric, 0: none */
+    int64_t longest;          /* of them */
+    bool links[CSIM_METRICS]; /* turned round as well */
+    int across;               /* of them those that take distances in the other site */
+} csim__near_plan;
+
 /** What the planner is told. */
 typedef struct csim__problem {
     int64_t n; /* examples */
@@ -37,6 +46,7 @@ typedef struct csim__problem {
         *item; /* [sites] bytes of a number that is read ahead (feed.h), else 0; NULL: all 0 */
     bool single;
     bool streamed; /* rows are read again where they are needed, and not held */
+    csim__near_plan near;
     const csim_encoder *const *encoders; /* of the learned measures */
     int encoder_count;
     int size;          /* ranks */
@@ -76,6 +86,7 @@ typedef struct csim__plan {
     unsigned char *basis; /* [sites] the site's basis is built */
     unsigned char *tiled; /* [sites] the site has Gram tiles */
     bool any_tiles, any_cross, any_basis, unit, raw_basis, loading, row_sums, raw_rows;
+    csim__near_plan near;
     int64_t round;            /* pairs whose blocks an owner holds at once, at most */
     csim__part part[2];       /* self-pairs, all others; of a streamed plan neither */
     csim__planned_pass *pass; /* [passes + 1] the rounds of a streamed plan, else NULL */

@@ -4,7 +4,8 @@
 
 #include "ingredients/cross.h"
 #include "ingredients/feed.h"
-#include "ingredients/gram.h"
+#include "ingredients/neighbours.h"
+#include "ingredients/ring.h"
 #include "linalg/grid.h"
 #include "sweep/deal.h"
 
@@ -279,7 +280,8 @@ static void put_rows(const csim__problem *p, const csim__plan *plan, const csim_
     put(room, CSIM__ROOM_MOMENTS, 2 * WORD * s->widths, READ, END);
     put(room, CSIM__ROOM_PAIRS,
         sites * sites * (int64_t)sizeof(csim__planned) +
-            plan->count * (int64_t)(sizeof(csim__row_sums) + sizeof(double)) + under_way,
+            plan->count * (int64_t)(sizeof(csim__row_sums) + sizeof(double)) +
+            plan->count * plan->near.sums * 2 * CSIM_NEAR_SUMS * WORD + under_way,
         READ, END);
     put(room, CSIM__ROOM_CELLS, values, READ, END);
     put(room, CSIM__ROOM_ENCODERS, s->encoders, READ, END);
@@ -303,10 +305,34 @@ static void put_tiles(const csim__problem *p, const csim__plan *plan, const csim
     const csim__stage GRAM = CSIM__STAGE_GRAM;
     int64_t element = p->single ? 4 : WORD, many = s->tiled_sites, chunk = shard->chunk;
     if (!plan->any_tiles) { return; }
-    put(room, CSIM__ROOM_TILES, element * many * csim__gram_tile(chunk), GRAM, GRAM);
+    put(room, CSIM__ROOM_TILES, element * many * csim__ring_tile(chunk), GRAM, GRAM);
     put(room, CSIM__ROOM_VISITORS,
-        p->size > 1 ? 2 * chunk * (element * s->tiled_widths + WORD * many) : 0, GRAM, GRAM);
+        csim__ring_bytes(chunk, p->size, s->tiled_widths, (size_t)element, many), GRAM, GRAM);
     put(room, CSIM__ROOM_LIFTS, WORD * shard->count * chunk * many + 37 * many * many, GRAM, GRAM);
+}
+
+/* Lists turned round are as long as they are where no example is near to more than others. */
+static void put_neighbours(const csim__problem *p, const csim__plan *plan,
+                           const csim__room_survey *s, const csim_shard *shard, csim__room *room)
+{
+    const csim__stage NEIGHBOURS = CSIM__STAGE_NEIGHBOURS;
+    const csim__near_plan *near = &plan->near;
+    int64_t rows = shard->rows, sums = (int64_t)near->sums * 2 * CSIM_NEAR_SUMS, links = 0;
+    if (near->sums == 0) { return; }
+    for (int m = 0; m < CSIM_METRICS; m++) { links += near->links[m] ? rows * near->k[m] : 0; }
+    int64_t search = csim__neighbours_bytes(shard, s->widest, near->k);
+    /* a chunk that all ranks are shown; or links on their way and as they came, with whom they are of */
+    if (near->across > 0) {
+        search = csim__max64(search, WORD * (shard->chunk * (s->widest + 1) + rows));
+    }
+    search = csim__max64(search, links * 2 * ((int64_t)sizeof(csim__link) + 4));
+    int64_t lists =
+        csim__near_bytes(shard, near->k) + WORD * rows + links * (int64_t)sizeof(csim__link);
+    int64_t pairs = 2 * (int64_t)near->across * plan->count;
+    put(room, CSIM__ROOM_SEARCH, WORD * rows * s->widest + search, NEIGHBOURS, NEIGHBOURS);
+    put(room, CSIM__ROOM_LISTS,
+        p->sites * lists + pairs * 2 * WORD * rows + 8 * p->n + 2 * WORD * sums * plan->count,
+        NEIGHBOURS, NEIGHBOURS);
 }
 
 static void put_bases(const csim__problem *p, const csim__plan *plan, const csim__room_survey *s,
@@ -361,6 +387,7 @@ void csim__room_of(const csim__problem *p, const csim__plan *plan, const csim__r
     memset(room, 0, sizeof *room);
     put_rows(p, plan, s, &shard, room);
     put_tiles(p, plan, s, &shard, room);
+    put_neighbours(p, plan, s, &shard, room);
     put_bases(p, plan, s, &shard, rank, room);
     put(room, CSIM__ROOM_BLOCKS, own, PRODUCTS, FINISH);
     if (p->streamed) {

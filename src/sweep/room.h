@@ -17,6 +17,7 @@ struct csim__products;
     X(ROWS, "row sums are taken")                                                                  \
     X(ENCODE, "layers are encoded")                                                                \
     X(GRAM, "Gram tiles are made")                                                                 \
+    X(NEIGHBOURS, "neighbours are searched")                                                       \
     X(BASES, "bases are made")                                                                     \
     X(PRODUCTS, "cross products are made")                                                         \
     X(FINISH, "pairs are decomposed")                                                              \
@@ -37,6 +38,8 @@ struct csim__products;
     X(TILES, "tiles", "Gram tiles")                                                                \
     X(VISITORS, "visiting_chunks", "visiting chunks of other ranks")                               \
     X(LIFTS, "lifts", "row terms and sums of the tiles")                                           \
+    X(SEARCH, "search", "a layer as read, and the search for neighbours")                          \
+    X(LISTS, "neighbour_lists", "lists of neighbours")                                             \
     X(BASES, "bases", "bases")                                                                     \
     X(RAW_BASES, "raw_bases", "bases of rows as read")                                             \
     X(LOADINGS, "loadings", "loadings of the bases")                                               \

@@ -143,6 +143,13 @@ done:
     return st;
 }
 
+/* Sums of the neighbours of a pair, NULL if no measure takes any. */
+static const double *near_of(const csim__sweep *w, int64_t pair)
+{
+    if (w->near_sums == NULL) { return NULL; }
+    return w->near_sums + pair * w->plan.near.sums * 2 * CSIM_NEAR_SUMS;
+}
+
 /* Pairs [first, last) without their blocks, and the products that make these. */
 static csim_status make_pairs(csim__sweep *w, int64_t first, int64_t last, csim_pair *pairs,
                               csim__product *products, int64_t *many)
@@ -160,7 +167,8 @@ static csim_status make_pairs(csim__sweep *w, int64_t first, int64_t last, csim_
                             .tiled = p->tiled,
                             .learned = w->learned,
                             .at = (int64_t)p->couple.left * w->count + p->couple.right,
-                            .hollow = w->hollow[first + i]};
+                            .hollow = w->hollow[first + i],
+                            .near = near_of(w, first + i)};
         if (p->route == CSIM__ROUTE_CROSS) {
             CSIM_TRY(add_product(w, p, w->centred, &pair->block, &share[CSIM__SHARE_CROSS],
                                  products, many));

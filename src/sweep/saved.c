@@ -82,6 +82,8 @@ static void add_options(lines *r, const csim_sweep_measure *m)
             add_line(r, "%s.%s: %s", name, o->name, number_of(*(const double *)field).text);
         } else if (o->kind == CSIM_OPTION_INT || o->kind == CSIM_OPTION_SIZE) {
             add_line(r, "%s.%s: %" PRId64, name, o->name, *(const int64_t *)field);
+        } else if (o->kind == CSIM_OPTION_TEXT) {
+            add_line(r, "%s.%s: %.800s", name, o->name, *(const char *const *)field);
         } else {
             add_line(r, "%s.%s: %d", name, o->name, *(const int *)field);
         }

@@ -59,12 +59,13 @@ typedef struct csim__sweep {
     int *id;          /* [count], room for all: their places in all, ascending */
     csim__site *site; /* [count] */
     csim__plan plan;
-    double **unit;                                 /* [count] unit rows, NULL unless needed */
-    csim__operand *centred, *basis, *raw, *unity;  /* [count] what the cross pass takes */
-    double *ones;                                  /* bounds of the columns of orthonormal rows */
-    double *root_n;                                /* bounds of the columns of unit rows */
-    csim__row_sums *row_sums;                      /* [plan.count] */
-    double *hollow;                                /* [plan.count] of tiled pairs */
+    double **unit;                                /* [count] unit rows, NULL unless needed */
+    csim__operand *centred, *basis, *raw, *unity; /* [count] what the cross pass takes */
+    double *ones;                                 /* bounds of the columns of orthonormal rows */
+    double *root_n;                               /* bounds of the columns of unit rows */
+    csim__row_sums *row_sums;                     /* [plan.count] */
+    double *hollow;                               /* [plan.count] of tiled pairs */
+    double *near_sums; /* [plan.count, measures with neighbours, 2, CSIM_NEAR_SUMS]; NULL: none */
     csim__projection learned[CSIM__LEARNED_COUNT]; /* without an encoder: empty */
 } csim__sweep;
 
@@ -149,6 +150,17 @@ typedef void (*csim__finish_fn)(csim__sweep *w, const csim__planned *p, csim_pai
  *  @p pairs [last − first] in the order of the plan. CSIM_OK, CSIM_E_MPI; a vote must follow. */
 csim_status csim__groups_finish(csim__sweep *w, int64_t first, csim_pair *pairs,
                                 csim__finish_fn finish);
+
+/** The lists of neighbours that measures take of n examples. Local, pure. */
+csim__near_plan csim__sweep_near(const csim_sweep_options *options, int64_t n);
+
+/** Check that there are as many neighbours as measures ask for. Local. CSIM_OK, CSIM_E_USAGE. */
+csim_status csim__sweep_check_near(csim__sweep *w);
+
+/** Search the neighbours in all sites of the tile, and sum what measures of them take over the
+ *  examples: near_sums. The rows are read once more. Collective.
+ *  @return CSIM_OK, CSIM_E_IO, CSIM_E_MEM, CSIM_E_LIMIT, CSIM_E_MPI; the same on every rank */
+csim_status csim__sweep_neighbours(csim__sweep *w);
 
 /** Check that every learned measure has its encoder and every site an input layer. Local.
  *  @return CSIM_OK, CSIM_E_USAGE, CSIM_E_SHAPE */

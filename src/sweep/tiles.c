@@ -47,12 +47,13 @@ static csim_status make_plan(csim__sweep *w)
                        .sites = w->count,
                        .width = width,
                        .wanted = wanted,
-                       .values = (int64_t)w->cells.rows * w->cells.cols * w->cells.measures,
+                       .values = (int64_t)w->cells.rows * w->cells.cols * w->cells.planes,
                        .needs = w->needs,
                        .heavy = heavy,
                        .item = item,
                        .streamed = w->streamed,
                        .single = w->options->precision == CSIM_SINGLE_PRECISION,
+                       .near = csim__sweep_near(w->options, w->shard.n),
                        .encoders = w->options->encoders,
                        .encoder_count = w->options->encoder_count,
                        .size = w->shard.size,
@@ -329,6 +330,7 @@ void csim__sweep_tile_clear(csim__sweep *w)
     csim__free(w->ctx, &w->unit);
     csim__free(w->ctx, &w->row_sums);
     csim__free(w->ctx, &w->hollow);
+    csim__free(w->ctx, &w->near_sums);
     csim__free(w->ctx, &w->ones);
     csim__free(w->ctx, &w->root_n);
     csim__free(w->ctx, &w->centred);

@@ -1,0 +1,334 @@
+/* Measures of neighbours in a sweep: which lists they need, the searches, and the sums over the
+ * examples of all pairs, which are made where the lists are. */
+#include "ingredients/neighbours.h"
+
+#include <string.h>
+
+#include "core/exact.h"
+#include "ingredients/rows.h"
+#include "sweep/state.h"
+
+/* What the measures take, one entry for each number of neighbours, in the order of the request. */
+typedef struct wish {
+    const csim_measure *measure;
+    const void *options;
+    int metric;
+    int64_t k;
+    int across; /* its place among those with CSIM_NEEDS_ACROSS */
+} wish;
+
+/* Lists of all sites, and what is made of them. */
+typedef struct lists {
+    csim__sweep *w;
+    wish *wish;
+    int wishes;
+    const csim__near_plan *plan;
+    double *rows;                           /* [rows, widest] of one site, as read */
+    csim__near *near;                       /* [sites, CSIM_METRICS] */
+    csim__links *links;                     /* [sites, CSIM_METRICS] */
+    int64_t across_k[CSIM_NEIGHBOURS_MOST]; /* [plan->across] of the measures that take it */
+    double **
+        across; /* [sites, sites] NULL, or [rows, plan->across, 2] of the first over the second's lists */
+    int32_t *place[2]; /* [n] of the left and the right site */
+    int32_t *scratch;  /* [2(k + 1)] */
+    double *part;      /* [wishes, 2, CSIM_NEAR_SUMS] of a chunk */
+    csim__exact *sum;  /* [pairs, wishes, 2, CSIM_NEAR_SUMS] */
+    int exponent;
+} lists;
+
+static bool is_wish(const csim_sweep_measure *m)
+{
+    return (m->measure->needs & CSIM_NEEDS_NEIGHBOURS) != 0;
+}
+
+/* The numbers of neighbours that a measure is asked for. */
+static int list_of(const csim_sweep_measure *m, int64_t n, int64_t *list)
+{
+    const csim_neighbour_options *o = m->options;
+    return is_wish(m) ? csim_neighbour_list(o->k, n, list) : 0;
+}
+
+csim__near_plan csim__sweep_near(const csim_sweep_options *options, int64_t n)
+{
+    int64_t list[CSIM_NEIGHBOURS_MOST];
+    csim__near_plan plan = {.sums = 0};
+    for (int i = 0; i < options->measure_count; i++) {
+        const csim_sweep_measure *m = &options->measures[i];
+        const csim_neighbour_options *o = m->options;
+        int count = list_of(m, n, list);
+        if (count == 0) { continue; }
+        int64_t longest = list[count - 1];
+        plan.sums += count;
+        plan.k[o->metric] = csim__max64(plan.k[o->metric], longest);
+        plan.longest = csim__max64(plan.longest, longest);
+        if (m->measure->needs & CSIM_NEEDS_LINKS) { plan.links[o->metric] = true; }
+        if (m->measure->needs & CSIM_NEEDS_ACROSS) { plan.across += count; }
+    }
+    return plan;
+}
+
+csim_status csim__sweep_check_near(csim__sweep *w)
+{
+    enum { LEAST = 4 }; /* fewer are refused for another reason */
+    int64_t n = csim_set_examples(w->sets[0]), list[CSIM_NEIGHBOURS_MOST];
+    for (int i = 0; i < w->options->measure_count; i++) {
+        const csim_sweep_measure *m = &w->options->measures[i];
+        if (!is_wish(m) || n < LEAST || list_of(m, n, list) > 0) { continue; }
+        const csim_neighbour_options *o = m->options;
+        return csim__fail(w->ctx, CSIM_E_USAGE,
+                          "--%s.k: found '%.80s', expected a whole number of neighbours from 1 to "
+                          "%lld, as there are %lld examples, or a share of them, below 1, that is "
+                          "1 neighbour or more; or up to %d of these, ascending, joined by ','",
+                          m->measure->name, o->k != NULL ? o->k : "", (long long)n - 1,
+                          (long long)n, CSIM_NEIGHBOURS_MOST);
+    }
+    return CSIM_OK;
+}
+
+/* ---- lists ---- */
+
+static csim_status search(lists *l, int s)
+{
+    csim__sweep *w = l->w;
+    const csim__site *site = &w->site[s];
+    csim_status st = csim__raw_rows(w->ctx, &w->shard, site, l->rows);
+    if (st == CSIM_OK) {
+        st = csim__neighbours(w->ctx, &w->shard, site->d, l->rows, l->plan->k, &w->meter,
+                              l->near + s * CSIM_METRICS);
+    }
+    for (int m = 0; st == CSIM_OK && m < CSIM_METRICS; m++) {
+        int at = s * CSIM_METRICS + m;
+        if (l->plan->links[m]) {
+            st = csim__links_make(w->ctx, &w->shard, &l->near[at], &l->links[at]);
+        }
+    }
+    return st;
+}
+
+/* One site over the lists of all that it is paired with. */
+static csim_status cross(lists *l, int s)
+{
+    csim__sweep *w = l->w;
+    const csim__near **others = NULL;
+    double **sums = NULL;
+    int count = 0;
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__alloc(w->ctx, w->count, sizeof *others, "lists", &others));
+    CSIM_TRY(csim__alloc(w->ctx, w->count, sizeof *sums, "sums", &sums));
+    for (int64_t i = 0; i < w->plan.count; i++) {
+        const csim__couple *c = &w->plan.pairs[i].couple;
+        if (!w->plan.pairs[i].cell || (c->left != s && c->right != s)) { continue; }
+        int other = c->left == s ? c->right : c->left;
+        double **to = &l->across[(int64_t)s * w->count + other];
+        if (w->site[other].unfit != CSIM_NOTE_NONE) { continue; }
+        CSIM_TRY(
+            csim__alloc(w->ctx, 2 * l->plan->across * w->shard.rows, sizeof **to, "distances", to));
+        others[count] = &l->near[other * CSIM_METRICS + CSIM_COSINE];
+        sums[count++] = *to;
+    }
+done:
+    st = csim__vote(w->ctx, st);
+    if (st == CSIM_OK && count > 0) {
+        st = csim__raw_rows(w->ctx, &w->shard, &w->site[s], l->rows);
+    }
+    if (st == CSIM_OK && count > 0) {
+        st = csim__across(w->ctx, &w->shard, w->site[s].d, l->rows, l->across_k, l->plan->across,
+                          others, count, sums);
+    }
+    csim__free(w->ctx, &sums);
+    csim__free(w->ctx, &others);
+    return st;
+}
+
+/* ---- sums over the examples ---- */
+
+/* One side of an example, for lists as long as the longest; the caller shortens them. */
+static void take_side(const lists *l, int side, int s, int metric, int64_t row, csim_near *out)
+{
+    const csim__near *near = &l->near[s * CSIM_METRICS + metric];
+    const csim__links *links = &l->links[s * CSIM_METRICS + metric];
+    out->index[side] = near->index + row * near->k;
+    out->distance[side] = near->distance + row * near->k;
+    out->place[side] = l->place[side];
+    out->links[side] = 0;
+    if (links->start != NULL) {
+        out->link[side] = links->link + links->start[row];
+        out->links[side] = links->start[row + 1] - links->start[row];
+    }
+}
+
+static void swap_sides(csim_near *near)
+{
+    csim_near turned = *near;
+    for (int side = 0; side < 2; side++) {
+        turned.index[side] = near->index[1 - side];
+        turned.distance[side] = near->distance[1 - side];
+        turned.place[side] = near->place[1 - side];
+        turned.link[side] = near->link[1 - side];
+        turned.links[side] = near->links[1 - side];
+        turned.across[side] = near->across[1 - side];
+    }
+    *near = turned;
+}
+
+/* Write the places of a list, or wipe them out. */
+static void stamp(int32_t *place, const int32_t *index, int64_t k, bool on)
+{
+    for (int64_t m = 0; m < k; m++) { place[index[m]] = on ? (int32_t)(m + 1) : 0; }
+}
+
+/* All measures of one metric, one example of one pair. */
+static void take_example(lists *l, const csim__couple *c, int metric, int64_t row)
+{
+    csim__sweep *w = l->w;
+    int64_t k = l->plan->k[metric];
+    csim_near near = {.n = w->shard.n, .scratch = l->scratch};
+    take_side(l, 0, c->left, metric, row, &near);
+    take_side(l, 1, c->right, metric, row, &near);
+    const double *over[2] = {l->across[(int64_t)c->left * w->count + c->right],
+                             l->across[(int64_t)c->right * w->count + c->left]};
+    for (int side = 0; side < 2; side++) { stamp(l->place[side], near.index[side], k, true); }
+    for (int i = 0; i < l->wishes; i++) {
+        const wish *t = &l->wish[i];
+        double *part = l->part + 2 * i * CSIM_NEAR_SUMS;
+        if (t->metric != metric) { continue; }
+        near.k = t->k;
+        for (int side = 0; side < 2 && t->across >= 0; side++) {
+            near.across[side] = over[side] + 2 * (row * l->plan->across + t->across);
+        }
+        t->measure->example(&near, t->options, part);
+        if (c->left == c->right || (t->measure->props & CSIM_SYMMETRIC)) { continue; }
+        swap_sides(&near);
+        t->measure->example(&near, t->options, part + CSIM_NEAR_SUMS);
+        swap_sides(&near);
+    }
+    for (int side = 0; side < 2; side++) { stamp(l->place[side], near.index[side], k, false); }
+}
+
+static void sum_pair(lists *l, int64_t pair)
+{
+    csim__sweep *w = l->w;
+    const csim__couple *c = &w->plan.pairs[pair].couple;
+    int64_t many = (int64_t)l->wishes * 2 * CSIM_NEAR_SUMS;
+    for (int64_t chunk = 0; chunk < w->shard.count; chunk++) {
+        int64_t at = chunk * w->shard.chunk;
+        int64_t rows = csim__chunk_rows(&w->shard, w->shard.first + chunk);
+        memset(l->part, 0, (size_t)many * sizeof *l->part);
+        for (int metric = 0; metric < CSIM_METRICS; metric++) {
+            for (int64_t i = 0; l->plan->k[metric] > 0 && i < rows; i++) {
+                take_example(l, c, metric, at + i);
+            }
+        }
+        for (int64_t i = 0; i < many; i++) {
+            csim__exact_add(&l->sum[pair * many + i], l->part[i], l->exponent);
+        }
+    }
+}
+
+static csim_status sum_pairs(lists *l)
+{
+    csim__sweep *w = l->w;
+    int64_t all = w->plan.count * l->wishes * 2 * CSIM_NEAR_SUMS;
+    csim__phase_begin(w->ctx, "neighbour sums");
+    for (int64_t i = 0; i < w->plan.count; i++) {
+        const csim__planned *p = &w->plan.pairs[i];
+        bool unfit = w->site[p->couple.left].unfit != CSIM_NOTE_NONE ||
+                     w->site[p->couple.right].unfit != CSIM_NOTE_NONE;
+        if (p->cell && !unfit) { sum_pair(l, i); }
+    }
+    csim__phase_end(w->ctx, 0, 0);
+    csim_status st = csim__exact_reduce(w->ctx, l->sum, all);
+    for (int64_t i = 0; st == CSIM_OK && i < all; i++) {
+        w->near_sums[i] = csim__exact_value(l->sum[i], l->exponent);
+    }
+    return st;
+}
+
+/* ---- the whole ---- */
+
+static void list_wishes(lists *l)
+{
+    const csim_sweep_options *o = l->w->options;
+    int64_t list[CSIM_NEIGHBOURS_MOST];
+    int across = 0;
+    for (int i = 0; i < o->measure_count; i++) {
+        const csim_sweep_measure *m = &o->measures[i];
+        const csim_neighbour_options *options = m->options;
+        int count = list_of(m, l->w->shard.n, list);
+        for (int k = 0; k < count; k++) {
+            wish *t = &l->wish[l->wishes++];
+            *t = (wish){m->measure, options, options->metric, list[k], -1};
+            if (!(m->measure->needs & CSIM_NEEDS_ACROSS)) { continue; }
+            l->across_k[across] = list[k];
+            t->across = across++;
+        }
+    }
+}
+
+static csim_status start(lists *l)
+{
+    csim__sweep *w = l->w;
+    csim_context *ctx = w->ctx;
+    double n = (double)w->shard.n;
+    int64_t widest = 0, lanes = (int64_t)w->count * CSIM_METRICS, sums;
+    csim_status st = CSIM_OK;
+    l->plan = &w->plan.near;
+    l->exponent = csim__exact_exponent(2 * n * n * n);
+    CSIM_TRY(csim__alloc(ctx, l->plan->sums, sizeof *l->wish, "measures", &l->wish));
+    list_wishes(l);
+    sums = (int64_t)l->wishes * 2 * CSIM_NEAR_SUMS;
+    for (int s = 0; s < w->count; s++) { widest = csim__max64(widest, w->site[s].d); }
+    CSIM_TRY(csim__alloc(ctx, w->shard.rows * widest, sizeof(double), "rows of a site", &l->rows));
+    CSIM_TRY(csim__calloc(ctx, lanes, sizeof *l->near, "lists", &l->near));
+    CSIM_TRY(csim__calloc(ctx, lanes, sizeof *l->links, "lists", &l->links));
+    CSIM_TRY(
+        csim__calloc(ctx, (int64_t)w->count * w->count, sizeof *l->across, "lists", &l->across));
+    for (int side = 0; side < 2; side++) {
+        CSIM_TRY(csim__calloc(ctx, w->shard.n, sizeof *l->place[side], "places", &l->place[side]));
+    }
+    CSIM_TRY(
+        csim__alloc(ctx, 2 * (l->plan->longest + 1), sizeof *l->scratch, "places", &l->scratch));
+    CSIM_TRY(csim__alloc(ctx, sums, sizeof *l->part, "sums", &l->part));
+    CSIM_TRY(csim__calloc(ctx, sums * w->plan.count, sizeof *l->sum, "sums", &l->sum));
+    CSIM_TRY(csim__calloc(ctx, sums * w->plan.count, sizeof *w->near_sums, "sums of neighbours",
+                          &w->near_sums));
+done:
+    return st;
+}
+
+static void release(lists *l)
+{
+    csim__sweep *w = l->w;
+    for (int i = 0; i < w->count * CSIM_METRICS; i++) {
+        if (l->near != NULL) { csim__near_clear(w->ctx, &l->near[i]); }
+        if (l->links != NULL) { csim__links_clear(w->ctx, &l->links[i]); }
+    }
+    for (int64_t i = 0; l->across != NULL && i < (int64_t)w->count * w->count; i++) {
+        csim__free(w->ctx, &l->across[i]);
+    }
+    csim__free(w->ctx, &l->sum);
+    csim__free(w->ctx, &l->part);
+    csim__free(w->ctx, &l->scratch);
+    csim__free(w->ctx, &l->place[0]);
+    csim__free(w->ctx, &l->place[1]);
+    csim__free(w->ctx, &l->across);
+    csim__free(w->ctx, &l->links);
+    csim__free(w->ctx, &l->near);
+    csim__free(w->ctx, &l->rows);
+    csim__free(w->ctx, &l->wish);
+}
+
+csim_status csim__sweep_neighbours(csim__sweep *w)
+{
+    lists l = {.w = w};
+    csim_status st = csim__vote(w->ctx, start(&l));
+    for (int s = 0; st == CSIM_OK && s < w->count; s++) {
+        if (w->site[s].unfit == CSIM_NOTE_NONE) { st = search(&l, s); }
+    }
+    for (int s = 0; st == CSIM_OK && l.plan->across > 0 && s < w->count; s++) {
+        if (w->site[s].unfit == CSIM_NOTE_NONE) { st = cross(&l, s); }
+    }
+    if (st == CSIM_OK) { st = sum_pairs(&l); }
+    release(&l);
+    return st;
+}
