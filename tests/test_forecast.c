@@ -209,7 +209,7 @@ static void memory_of_groups(void **state)
     static const int grids[][2] = {{1, 2}, {3, 1}, {2, 2}};
     const problem list[] = {
         {"values", 500, 4, {260, 200, 230, 50}, {"procrustes"}, CSIM_DOUBLE, "all", 0},
-        {"vectors", 500, 3, {220, 200, 220}, {"pwcca"}, CSIM_DOUBLE, "all", 0}};
+        {"vectors", 500, 3, {220, 200, 220}, {"linreg", "cca_mean"}, CSIM_DOUBLE, "all", 0}};
     int size, wrong = 0;
     MPI_Comm_size(MPI_COMM_WORLD, &size);
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
