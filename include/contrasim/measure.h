@@ -94,6 +94,7 @@ typedef struct csim_neighbour_options {
                         csim_neighbour_list() */
     int metric;    /**< csim_metric */
     int normalise; /**< 1: (v − chance)/(1 − chance) */
+    double clamp; /**< values beyond this quantile of their sizes are clipped to it; 0 or 1: none */
 } csim_neighbour_options;
 
 /** How many neighbours the option k means among n examples; 0: none that is possible, that is, k is

@@ -74,6 +74,15 @@ csim_status csim__across(csim_context *ctx, const csim_shard *shard, int64_t d, 
                          const int64_t *k, int ks, const csim__near *const *others, int count,
                          double *const *sums);
 
+/** Clip the values of a site to ±q, where q is the number of index floor(share·n·d), from 0, among the
+ *  sizes of all its values in ascending order. Collective.
+ *  @param[in]     share  above 0, below 1
+ *  @param[in,out] rows   [rows, d] of this rank
+ *  @return CSIM_OK, CSIM_E_MEM, CSIM_E_MPI; the same on every rank
+ *  @note   four passes over the rows; 512 KiB */
+csim_status csim__clamp(csim_context *ctx, const csim_shard *shard, int64_t d, double share,
+                        double *rows);
+
 /** 1 − the cosine of two rows, from their lengths: ½‖x/‖x‖ − y/‖y‖‖², which keeps the digits of small
  *  angles. The same bits for either order. Pure. */
 double csim__cosine_distance(int64_t d, const double *x, const double *y, double norm_x,

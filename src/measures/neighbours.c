@@ -28,11 +28,23 @@
         .help = "0 stands for chance: (v - H)/(1 - H) with H = k/(2(n - 1) - k)"                   \
     }
 
+#define CLAMP_OPTION                                                                               \
+    {                                                                                              \
+        .name = "clamp", .kind = CSIM_OPTION_REAL,                                                 \
+        .offset = offsetof(csim_neighbour_options, clamp), .fallback = "1", .min = 1e-9, .max = 1, \
+        .metavar = "SHARE",                                                                        \
+        .help = "values beyond this quantile of the sizes of a layer's values are clipped to it "  \
+                "first; 1 = none"                                                                  \
+    }
+
 static const csim_option nngs_table[] = {
     K_OPTION, METRIC_OPTION("euclidean"), NORMALISE_OPTION, {.name = NULL}};
 static const csim_option jaccard_table[] = {
     K_OPTION, METRIC_OPTION("cosine"), NORMALISE_OPTION, {.name = NULL}};
-static const csim_option metric_table[] = {K_OPTION, METRIC_OPTION("cosine"), {.name = NULL}};
+static const csim_option platonic_table[] = {
+    K_OPTION, METRIC_OPTION("cosine"), CLAMP_OPTION, {.name = NULL}};
+static const csim_option cknna_table[] = {K_OPTION, CLAMP_OPTION, {.name = NULL}};
+static const csim_option rank_table[] = {K_OPTION, METRIC_OPTION("cosine"), {.name = NULL}};
 static const csim_option k_table[] = {K_OPTION, {.name = NULL}};
 
 int64_t csim_neighbours(double k, int64_t n)
@@ -358,7 +370,7 @@ const csim_measure csim__measure_mutual_knn = {
     .cite = PLATONIC,
     .needs = CSIM_NEEDS_NEIGHBOURS,
     .props = COSINE_PROPS | CSIM_SYMMETRIC | CSIM_UNIT_RANGE,
-    .options = metric_table,
+    .options = platonic_table,
     .options_size = sizeof(csim_neighbour_options),
     .finish = mean_of_shares,
     .example = mutual_example,
@@ -372,7 +384,7 @@ const csim_measure csim__measure_cycle_knn = {
     .needs = CSIM_NEEDS_NEIGHBOURS | CSIM_NEEDS_LINKS,
     .props = COSINE_PROPS,
     .range = {0, 1},
-    .options = metric_table,
+    .options = platonic_table,
     .options_size = sizeof(csim_neighbour_options),
     .finish = mean_of_shares,
     .example = cycle_example,
@@ -385,7 +397,7 @@ const csim_measure csim__measure_lcs_knn = {
     .needs = CSIM_NEEDS_NEIGHBOURS,
     .props = COSINE_PROPS | CSIM_SYMMETRIC,
     .range = {0, INFINITY},
-    .options = metric_table,
+    .options = platonic_table,
     .options_size = sizeof(csim_neighbour_options),
     .finish = lcs,
     .example = lcs_example,
@@ -397,7 +409,7 @@ const csim_measure csim__measure_edit_knn = {
     .cite = PLATONIC,
     .needs = CSIM_NEEDS_NEIGHBOURS,
     .props = COSINE_PROPS | CSIM_SYMMETRIC | CSIM_UNIT_RANGE,
-    .options = metric_table,
+    .options = platonic_table,
     .options_size = sizeof(csim_neighbour_options),
     .finish = edit,
     .example = edit_example,
@@ -409,7 +421,7 @@ const csim_measure csim__measure_cknna = {
     .cite = PLATONIC,
     .needs = CSIM_NEEDS_NEIGHBOURS | CSIM_NEEDS_LINKS,
     .props = COSINE_PROPS,
-    .options = k_table,
+    .options = cknna_table,
     .options_size = sizeof(csim_neighbour_options),
     .finish = cknna,
     .example = cknna_example,
@@ -421,7 +433,7 @@ const csim_measure csim__measure_rank_sim = {
     .cite = "Wang et al. 2022, Towards Understanding the Instability of Network Embedding",
     .needs = CSIM_NEEDS_NEIGHBOURS,
     .props = COSINE_PROPS | CSIM_SYMMETRIC | CSIM_UNIT_RANGE,
-    .options = metric_table,
+    .options = rank_table,
     .options_size = sizeof(csim_neighbour_options),
     .finish = mean_of_shares,
     .example = rank_example,

@@ -173,38 +173,42 @@ static void tiles(const model *w)
     w->effort->seconds[CSIM__TERM_EXCHANGE] += fmax(0, on_way - busy - inner);
 }
 
-/* A site after the other: tiles, distances of those that may be near, and what goes over the ring. */
+/* One search in a site: tiles, distances of those that may be near, and what goes over the ring. */
+static void search(const model *w, const csim__near_view *view, double d)
+{
+    double n = (double)w->p->n, side = (double)csim__min64(w->shard.chunk, 512);
+    double others = (w->p->size - 1) / 2.0, *seconds = w->effort->seconds;
+    double bytes = 8 * d, busy = gemm(w, false, w->rows * n * d, side, side, d), any = 0;
+    for (int m = 0; m < CSIM_METRICS; m++) {
+        double k = (double)view->k[m];
+        if (k == 0) { continue; }
+        /* every number of a tile is compared with two bounds; a list is renewed k·ln(n/k) times */
+        busy += w->rows * n / 2 * 48 / w->machine->memory / 4;
+        busy += w->rows * k * (1 + log(n / k)) * 3 * d / w->machine->inner[0];
+        bytes += 8 + 16 * k;
+        any += k;
+    }
+    if (any == 0) { return; }
+    double on_way = w->rows * others * bytes / w->bandwidth +
+                    others * (double)(w->shard.count + 2) * w->latency;
+    w->effort->moved += n * others * bytes;
+    seconds[CSIM__TERM_NEIGHBOURS] += busy + w->rows * d * 16 / w->machine->memory;
+    seconds[CSIM__TERM_EXCHANGE] += fmax(0, on_way - busy);
+}
+
+/* Searches in all sites, and what is made of their lists; the layers are read again for it, from
+ * memory as a rule. */
 static void neighbours(const model *w)
 {
     const csim__near_plan *near = &w->plan->near;
-    double n = (double)w->p->n, side = (double)csim__min64(w->shard.chunk, 512), numbers = 0;
-    double others = (w->p->size - 1) / 2.0, *seconds = w->effort->seconds;
+    double n = (double)w->p->n;
     for (int i = 0; near->sums > 0 && i < w->p->sites; i++) {
-        double d = (double)w->p->width[i], bytes = 8 * d, back = 0;
-        double busy = gemm(w, false, w->rows * n * d, side, side, d);
-        for (int m = 0; m < CSIM_METRICS; m++) {
-            double k = (double)near->k[m];
-            if (k == 0) { continue; }
-            /* every number of a tile is compared with two bounds; a list is renewed k·ln(n/k) times */
-            busy += w->rows * n / 2 * 48 / w->machine->memory / 4;
-            busy += w->rows * k * (1 + log(n / k)) * 3 * d / w->machine->inner[0];
-            bytes += 8;
-            back += 16 * k;
-        }
-        double on_way = w->rows * others * (bytes + back) / w->bandwidth +
-                        others * (double)(w->shard.count + 2) * w->latency;
-        w->effort->moved += n * others * (bytes + back);
-        seconds[CSIM__TERM_NEIGHBOURS] += busy;
-        seconds[CSIM__TERM_EXCHANGE] += fmax(0, on_way - busy);
-        numbers += w->rows * d * (near->across > 0 ? 2 : 1);
+        double d = (double)w->p->width[i];
+        for (int v = 0; v < near->views; v++) { search(w, &near->view[v], d); }
         if (near->across > 0) { spread(w, CSIM__TERM_EXCHANGE, n * d * 8, 1); }
     }
-    /* the layers are read again, from memory as a rule */
-    seconds[CSIM__TERM_NEIGHBOURS] += numbers * 16 / w->machine->memory;
-    for (int m = 0; m < CSIM_METRICS; m++) {
-        seconds[CSIM__TERM_NEIGHBOURS] += w->rows * (double)(near->k[m] * near->sums) *
-                                          (double)w->plan->count * 32 / w->machine->memory;
-    }
+    w->effort->seconds[CSIM__TERM_NEIGHBOURS] += w->rows * (double)(near->longest * near->sums) *
+                                                 (double)w->plan->count * 32 / w->machine->memory;
 }
 
 /* Rows of one site: XᵀX, X R⁻¹, QᵀQ, Q F; chunks of it added as integers; factors sent round. */

@@ -12,7 +12,7 @@
 typedef struct wish {
     const csim_measure *measure;
     const void *options;
-    int metric;
+    int view, metric;
     int64_t k;
     int across; /* its place among those with CSIM_NEEDS_ACROSS */
 } wish;
@@ -24,8 +24,8 @@ typedef struct lists {
     int wishes;
     const csim__near_plan *plan;
     double *rows;                           /* [rows, widest] of one site, as read */
-    csim__near *near;                       /* [sites, CSIM_METRICS] */
-    csim__links *links;                     /* [sites, CSIM_METRICS] */
+    csim__near *near;                       /* [sites, views, CSIM_METRICS] */
+    csim__links *links;                     /* [sites, views, CSIM_METRICS] */
     int64_t across_k[CSIM_NEIGHBOURS_MOST]; /* [plan->across] of the measures that take it */
     double **
         across; /* [sites, sites] NULL, or [rows, plan->across, 2] of the first over the second's lists */
@@ -35,6 +35,11 @@ typedef struct lists {
     csim__exact *sum;  /* [pairs, wishes, 2, CSIM_NEAR_SUMS] */
     int exponent;
 } lists;
+
+static int64_t lane_of(const lists *l, int site, int view, int metric)
+{
+    return ((int64_t)site * l->plan->views + view) * CSIM_METRICS + metric;
+}
 
 static bool is_wish(const csim_sweep_measure *m)
 {
@@ -48,22 +53,43 @@ static int list_of(const csim_sweep_measure *m, int64_t n, int64_t *list)
     return is_wish(m) ? csim_neighbour_list(o->k, n, list) : 0;
 }
 
+/* The view of the rows that a measure takes, new if it is the first to. */
+static int view_of(csim__near_plan *plan, const csim_neighbour_options *o)
+{
+    double clamp = o->clamp > 0 ? o->clamp : 1;
+    int v = 0;
+    while (v < plan->views && plan->view[v].clamp != clamp) { v++; }
+    if (v == plan->views && v < CSIM__NEAR_VIEWS) {
+        plan->view[plan->views++] = (csim__near_view){.clamp = clamp};
+    }
+    return v;
+}
+
+static bool has_lists(const csim__near_view *view)
+{
+    int64_t all = 0;
+    for (int m = 0; m < CSIM_METRICS; m++) { all += view->k[m]; }
+    return all > 0;
+}
+
 csim__near_plan csim__sweep_near(const csim_sweep_options *options, int64_t n)
 {
     int64_t list[CSIM_NEIGHBOURS_MOST];
-    csim__near_plan plan = {.sums = 0};
+    csim__near_plan plan = {.views = 1, .view = {{.clamp = 1}}};
     for (int i = 0; i < options->measure_count; i++) {
         const csim_sweep_measure *m = &options->measures[i];
         const csim_neighbour_options *o = m->options;
-        int count = list_of(m, n, list);
-        if (count == 0) { continue; }
+        int count = list_of(m, n, list), v;
+        if (count == 0 || (v = view_of(&plan, o)) == CSIM__NEAR_VIEWS) { continue; }
+        csim__near_view *view = &plan.view[v];
         int64_t longest = list[count - 1];
         plan.sums += count;
-        plan.k[o->metric] = csim__max64(plan.k[o->metric], longest);
+        view->k[o->metric] = csim__max64(view->k[o->metric], longest);
         plan.longest = csim__max64(plan.longest, longest);
-        if (m->measure->needs & CSIM_NEEDS_LINKS) { plan.links[o->metric] = true; }
+        if (m->measure->needs & CSIM_NEEDS_LINKS) { view->links[o->metric] = true; }
         if (m->measure->needs & CSIM_NEEDS_ACROSS) { plan.across += count; }
     }
+    for (int v = 0; v < plan.views; v++) { plan.searches += has_lists(&plan.view[v]); }
     return plan;
 }
 
@@ -87,20 +113,34 @@ csim_status csim__sweep_check_near(csim__sweep *w)
 
 /* ---- lists ---- */
 
-static csim_status search(lists *l, int s)
+/* The lists of a site of one view of its rows. */
+static csim_status search(lists *l, int s, int v)
 {
     csim__sweep *w = l->w;
     const csim__site *site = &w->site[s];
+    const csim__near_view *view = &l->plan->view[v];
+    int64_t lane = lane_of(l, s, v, 0);
     csim_status st = csim__raw_rows(w->ctx, &w->shard, site, l->rows);
+    if (st == CSIM_OK && view->clamp < 1) {
+        st = csim__clamp(w->ctx, &w->shard, site->d, view->clamp, l->rows);
+    }
     if (st == CSIM_OK) {
-        st = csim__neighbours(w->ctx, &w->shard, site->d, l->rows, l->plan->k, &w->meter,
-                              l->near + s * CSIM_METRICS);
+        st = csim__neighbours(w->ctx, &w->shard, site->d, l->rows, view->k, &w->meter,
+                              l->near + lane);
     }
     for (int m = 0; st == CSIM_OK && m < CSIM_METRICS; m++) {
-        int at = s * CSIM_METRICS + m;
-        if (l->plan->links[m]) {
-            st = csim__links_make(w->ctx, &w->shard, &l->near[at], &l->links[at]);
+        if (view->links[m]) {
+            st = csim__links_make(w->ctx, &w->shard, &l->near[lane + m], &l->links[lane + m]);
         }
+    }
+    return st;
+}
+
+static csim_status search_site(lists *l, int s)
+{
+    csim_status st = CSIM_OK;
+    for (int v = 0; st == CSIM_OK && v < l->plan->views; v++) {
+        if (has_lists(&l->plan->view[v])) { st = search(l, s, v); }
     }
     return st;
 }
@@ -123,7 +163,7 @@ static csim_status cross(lists *l, int s)
         if (w->site[other].unfit != CSIM_NOTE_NONE) { continue; }
         CSIM_TRY(
             csim__alloc(w->ctx, 2 * l->plan->across * w->shard.rows, sizeof **to, "distances", to));
-        others[count] = &l->near[other * CSIM_METRICS + CSIM_COSINE];
+        others[count] = &l->near[lane_of(l, other, 0, CSIM_COSINE)];
         sums[count++] = *to;
     }
 done:
@@ -143,10 +183,10 @@ done:
 /* ---- sums over the examples ---- */
 
 /* One side of an example, for lists as long as the longest; the caller shortens them. */
-static void take_side(const lists *l, int side, int s, int metric, int64_t row, csim_near *out)
+static void take_side(const lists *l, int side, int64_t lane, int64_t row, csim_near *out)
 {
-    const csim__near *near = &l->near[s * CSIM_METRICS + metric];
-    const csim__links *links = &l->links[s * CSIM_METRICS + metric];
+    const csim__near *near = &l->near[lane];
+    const csim__links *links = &l->links[lane];
     out->index[side] = near->index + row * near->k;
     out->distance[side] = near->distance + row * near->k;
     out->place[side] = l->place[side];
@@ -177,21 +217,21 @@ static void stamp(int32_t *place, const int32_t *index, int64_t k, bool on)
     for (int64_t m = 0; m < k; m++) { place[index[m]] = on ? (int32_t)(m + 1) : 0; }
 }
 
-/* All measures of one metric, one example of one pair. */
-static void take_example(lists *l, const csim__couple *c, int metric, int64_t row)
+/* All measures of one view and metric, one example of one pair. */
+static void take_example(lists *l, const csim__couple *c, int v, int metric, int64_t row)
 {
     csim__sweep *w = l->w;
-    int64_t k = l->plan->k[metric];
+    int64_t k = l->plan->view[v].k[metric];
     csim_near near = {.n = w->shard.n, .scratch = l->scratch};
-    take_side(l, 0, c->left, metric, row, &near);
-    take_side(l, 1, c->right, metric, row, &near);
+    take_side(l, 0, lane_of(l, c->left, v, metric), row, &near);
+    take_side(l, 1, lane_of(l, c->right, v, metric), row, &near);
     const double *over[2] = {l->across[(int64_t)c->left * w->count + c->right],
                              l->across[(int64_t)c->right * w->count + c->left]};
     for (int side = 0; side < 2; side++) { stamp(l->place[side], near.index[side], k, true); }
     for (int i = 0; i < l->wishes; i++) {
         const wish *t = &l->wish[i];
         double *part = l->part + 2 * i * CSIM_NEAR_SUMS;
-        if (t->metric != metric) { continue; }
+        if (t->view != v || t->metric != metric) { continue; }
         near.k = t->k;
         for (int side = 0; side < 2 && t->across >= 0; side++) {
             near.across[side] = over[side] + 2 * (row * l->plan->across + t->across);
@@ -214,9 +254,10 @@ static void sum_pair(lists *l, int64_t pair)
         int64_t at = chunk * w->shard.chunk;
         int64_t rows = csim__chunk_rows(&w->shard, w->shard.first + chunk);
         memset(l->part, 0, (size_t)many * sizeof *l->part);
-        for (int metric = 0; metric < CSIM_METRICS; metric++) {
-            for (int64_t i = 0; l->plan->k[metric] > 0 && i < rows; i++) {
-                take_example(l, c, metric, at + i);
+        for (int lane = 0; lane < l->plan->views * CSIM_METRICS; lane++) {
+            int v = lane / CSIM_METRICS, metric = lane % CSIM_METRICS;
+            for (int64_t i = 0; l->plan->view[v].k[metric] > 0 && i < rows; i++) {
+                take_example(l, c, v, metric, at + i);
             }
         }
         for (int64_t i = 0; i < many; i++) {
@@ -249,6 +290,7 @@ static csim_status sum_pairs(lists *l)
 static void list_wishes(lists *l)
 {
     const csim_sweep_options *o = l->w->options;
+    csim__near_plan plan = *l->plan; /* which has all views */
     int64_t list[CSIM_NEIGHBOURS_MOST];
     int across = 0;
     for (int i = 0; i < o->measure_count; i++) {
@@ -257,7 +299,7 @@ static void list_wishes(lists *l)
         int count = list_of(m, l->w->shard.n, list);
         for (int k = 0; k < count; k++) {
             wish *t = &l->wish[l->wishes++];
-            *t = (wish){m->measure, options, options->metric, list[k], -1};
+            *t = (wish){m->measure, options, view_of(&plan, options), options->metric, list[k], -1};
             if (!(m->measure->needs & CSIM_NEEDS_ACROSS)) { continue; }
             l->across_k[across] = list[k];
             t->across = across++;
@@ -270,9 +312,9 @@ static csim_status start(lists *l)
     csim__sweep *w = l->w;
     csim_context *ctx = w->ctx;
     double n = (double)w->shard.n;
-    int64_t widest = 0, lanes = (int64_t)w->count * CSIM_METRICS, sums;
+    int64_t widest = 0, lanes, sums;
     csim_status st = CSIM_OK;
-    l->plan = &w->plan.near;
+    lanes = lane_of(l, w->count, 0, 0);
     l->exponent = csim__exact_exponent(2 * n * n * n);
     CSIM_TRY(csim__alloc(ctx, l->plan->sums, sizeof *l->wish, "measures", &l->wish));
     list_wishes(l);
@@ -299,7 +341,7 @@ done:
 static void release(lists *l)
 {
     csim__sweep *w = l->w;
-    for (int i = 0; i < w->count * CSIM_METRICS; i++) {
+    for (int64_t i = 0; i < lane_of(l, w->count, 0, 0); i++) {
         if (l->near != NULL) { csim__near_clear(w->ctx, &l->near[i]); }
         if (l->links != NULL) { csim__links_clear(w->ctx, &l->links[i]); }
     }
@@ -320,10 +362,10 @@ static void release(lists *l)
 
 csim_status csim__sweep_neighbours(csim__sweep *w)
 {
-    lists l = {.w = w};
+    lists l = {.w = w, .plan = &w->plan.near};
     csim_status st = csim__vote(w->ctx, start(&l));
     for (int s = 0; st == CSIM_OK && s < w->count; s++) {
-        if (w->site[s].unfit == CSIM_NOTE_NONE) { st = search(&l, s); }
+        if (w->site[s].unfit == CSIM_NOTE_NONE) { st = search_site(&l, s); }
     }
     for (int s = 0; st == CSIM_OK && l.plan->across > 0 && s < w->count; s++) {
         if (w->site[s].unfit == CSIM_NOTE_NONE) { st = cross(&l, s); }

@@ -102,7 +102,7 @@ static void count_flops(const csim__problem *p, csim__plan *plan)
             plan->flops += (3 * (double)plan->turns[i] - 2) * n * d * q;
         }
         if (plan->tiled[i]) { plan->flops += n * n * d; }
-        if (p->near.sums > 0) { plan->flops += n * n * d; }
+        if (p->near.sums > 0) { plan->flops += n * n * d * p->near.searches; }
     }
     for (int i = 0; i < p->encoder_count; i++) {
         const csim_encoder *e = p->encoders[i];

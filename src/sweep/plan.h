@@ -24,13 +24,24 @@ static inline int csim__teams_lanes(const csim__teams *teams, int size)
     return size / csim__teams_size(teams);
 }
 
+/** Lists that are made of the same rows, by one search. */
+typedef struct csim__near_view {
+    double clamp;             /* quantile at which values are clipped, 1: none */
+    int64_t k[CSIM_METRICS];  /* the longest lists by metric, 0: none */
+    bool links[CSIM_METRICS]; /* turned round as well */
+} csim__near_view;
+
+/** More than measures that have the option, so one view for each value of it. */
+enum { CSIM__NEAR_VIEWS = 8 };
+
 /** Lists of neighbours that the measures of a sweep take together. */
 typedef struct csim__near_plan {
-    int sums;                 /* measures that take some, each with each number of neighbours */
-    int64_t k[CSIM_METRICS];  /* the longest lists by metric, 0: none */
-    int64_t longest;          /* of them */
-    bool links[CSIM_METRICS]; /* turned round as well */
-    int across;               /* of them those that take distances in the other site */
+    int sums; /* measures that take some, each with each number of neighbours; 0: no lists */
+    int views;
+    int searches;                           /* views that have lists */
+    csim__near_view view[CSIM__NEAR_VIEWS]; /* the first: rows as they are, perhaps without lists */
+    int64_t longest;                        /* of all lists */
+    int across; /* of the sums those that take distances in the other site */
 } csim__near_plan;
 
 /** What the planner is told. */

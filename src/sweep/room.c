@@ -317,17 +317,22 @@ static void put_neighbours(const csim__problem *p, const csim__plan *plan,
 {
     const csim__stage NEIGHBOURS = CSIM__STAGE_NEIGHBOURS;
     const csim__near_plan *near = &plan->near;
-    int64_t rows = shard->rows, sums = (int64_t)near->sums * 2 * CSIM_NEAR_SUMS, links = 0;
+    int64_t rows = shard->rows, sums = (int64_t)near->sums * 2 * CSIM_NEAR_SUMS;
+    int64_t search = 0, lists = 0;
     if (near->sums == 0) { return; }
-    for (int m = 0; m < CSIM_METRICS; m++) { links += near->links[m] ? rows * near->k[m] : 0; }
-    int64_t search = csim__neighbours_bytes(shard, s->widest, near->k);
-    /* a chunk that all ranks are shown; or links on their way and as they came, with whom they are of */
-    if (near->across > 0) {
+    for (int v = 0; v < near->views; v++) {
+        const csim__near_view *view = &near->view[v];
+        int64_t turned = 0;
+        for (int m = 0; m < CSIM_METRICS; m++) { turned += view->links[m] ? rows * view->k[m] : 0; }
+        search = csim__max64(search, csim__neighbours_bytes(shard, s->widest, view->k));
+        /* links on their way and as they came, with whom they are of */
+        search = csim__max64(search, turned * 2 * ((int64_t)sizeof(csim__link) + 4));
+        lists += csim__near_bytes(shard, view->k) + (turned > 0 ? WORD * rows : 0) +
+                 turned * (int64_t)sizeof(csim__link);
+    }
+    if (near->across > 0) { /* a chunk that all ranks are shown */
         search = csim__max64(search, WORD * (shard->chunk * (s->widest + 1) + rows));
     }
-    search = csim__max64(search, links * 2 * ((int64_t)sizeof(csim__link) + 4));
-    int64_t lists =
-        csim__near_bytes(shard, near->k) + WORD * rows + links * (int64_t)sizeof(csim__link);
     int64_t pairs = 2 * (int64_t)near->across * plan->count;
     put(room, CSIM__ROOM_SEARCH, WORD * rows * s->widest + search, NEIGHBOURS, NEIGHBOURS);
     put(room, CSIM__ROOM_LISTS,
