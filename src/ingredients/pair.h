@@ -48,8 +48,8 @@ struct csim_pair {
         *near; /* [measures and numbers of neighbours, 2 orders, CSIM_NEAR_SUMS] borrowed */
     const double *sums; /* [CSIM_NEAR_SUMS] those of the value at hand */
     int64_t k;          /* its number of neighbours */
-    double *unit;                    /* [d0, d1] of the unit rows, borrowed; NULL unless needed */
-    csim__team *team; /* whose leader this rank is, for decompositions; borrowed; NULL: none */
+    double *unit;       /* [d0, d1] of the unit rows, borrowed; NULL unless needed */
+    csim__team *team;   /* whose leader this rank is, for decompositions; borrowed; NULL: none */
     csim__dealt
         share[CSIM__SHARES]; /* of blocks that are dealt: then they are NULL above; borrowed */
 

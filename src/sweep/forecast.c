@@ -36,11 +36,14 @@ static void count_pairs(const csim__problem *p, const csim__plan *plan, csim__fo
 static void survey_ranks(const csim__problem *p, const csim__plan *plan, csim__forecast *f)
 {
     csim__room_survey survey = csim__room_look(p, plan);
-    double mean[CSIM__ROOM_COUNT] = {0}, mean_peak = 0;
+    double mean[CSIM__ROOM_COUNT] = {0}, mean_peak = 0, bytes = 0;
+    csim__room room;
     for (int r = 0; r < p->size; r++) {
-        csim__room room;
-        csim__room_of(p, plan, &survey, r, &room);
-        mean_peak += (double)csim__room_peak(&room, NULL) / p->size;
+        if (!csim__room_repeats(p, plan, &survey, r)) {
+            csim__room_of(p, plan, &survey, r, &room);
+            bytes = (double)csim__room_peak(&room, NULL);
+        }
+        mean_peak += bytes / p->size;
         for (int i = 0; i < CSIM__ROOM_COUNT; i++) {
             mean[i] += (double)room.array[i].bytes / p->size;
         }

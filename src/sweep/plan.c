@@ -183,6 +183,7 @@ static csim_status count_memory(csim_context *ctx, const csim__problem *p, csim_
     survey = csim__room_look(p, plan);
     for (int r = 0; r < p->size; r++) {
         csim__room room;
+        if (csim__room_repeats(p, plan, &survey, r)) { continue; }
         csim__room_of(p, plan, &survey, r, &room);
         int64_t bytes = csim__room_peak(&room, NULL);
         if (bytes > most) {

@@ -403,6 +403,19 @@ void csim__room_of(const csim__problem *p, const csim__plan *plan, const csim__r
     put(room, CSIM__ROOM_WORKSPACE, WORD * (dealt ? plan->work[rank] : s->work), FINISH, FINISH);
 }
 
+bool csim__room_repeats(const csim__problem *p, const csim__plan *plan, const csim__room_survey *s,
+                        int rank)
+{
+    /* small factors belong to as many ranks as there are sites, at most */
+    if (rank <= p->sites || rank == s->largest_owner || rank - 1 == s->largest_owner) {
+        return false;
+    }
+    csim_shard me = csim__shard(p->n, rank, p->size), last = csim__shard(p->n, rank - 1, p->size);
+    if (me.rows != last.rows || me.count != last.count) { return false; }
+    return plan->blocks == NULL || (plan->blocks[rank] == plan->blocks[rank - 1] &&
+                                    plan->work[rank] == plan->work[rank - 1]);
+}
+
 int64_t csim__room_messages(const csim__problem *p, const csim__plan *plan)
 {
     return p->size > 1 ? 2 * WORD * csim__room_look(p, plan).largest : 0;

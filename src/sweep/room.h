@@ -116,6 +116,10 @@ int64_t csim__room_blocks(const struct csim__problem *problem, const struct csim
 void csim__room_of(const struct csim__problem *problem, const struct csim__plan *plan,
                    const csim__room_survey *survey, int rank, csim__room *room);
 
+/** Does a rank take just what the one before it takes? Of many ranks most do. Local, pure. */
+bool csim__room_repeats(const struct csim__problem *problem, const struct csim__plan *plan,
+                        const csim__room_survey *survey, int rank);
+
 /** Bytes that the message layer takes beside, while sums over ranks are under way: as much as each of
  *  them has. */
 int64_t csim__room_messages(const struct csim__problem *problem, const struct csim__plan *plan);

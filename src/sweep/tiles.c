@@ -180,7 +180,8 @@ static csim_status find_held(csim__sweep *w, int least, double flops, double mos
     for (int s = 0; s < w->all_count; s++) { numbers += (double)w->all[s].d; }
     w->streamed = false;
     *blocks = 0;
-    for (w->blocks = (int)csim__min64(csim__max64(least, 3), w->all_count);; w->blocks = next_blocks(w)) {
+    for (w->blocks = (int)csim__min64(csim__max64(least, 3), w->all_count);;
+         w->blocks = next_blocks(w)) {
         double bound = READING * (double)w->shard.n * numbers * w->blocks / 2 + flops;
         if (bound >= most) { return CSIM_OK; }
         st = try_blocks(w);
@@ -229,11 +230,14 @@ static csim_status choose_blocks(csim__sweep *w, int least)
         csim__forgive(w->ctx);
         flops = w->plan.flops; /* of all pairs together */
     }
+    csim__forecast *forecast = w->forecast; /* of what is chosen, not of what is tried */
+    w->forecast = NULL;
     bool chunks = find_streamed(w, &streamed, &most) == CSIM_OK;
     int64_t less = need(w);
     if (!chunks) { csim__forgive(w->ctx); }
     bool rows = find_held(w, least, flops, most, &held) == CSIM_OK;
     if (!rows) { csim__forgive(w->ctx); }
+    w->forecast = forecast;
     w->streamed = chunks ? held == 0 || weight(w) >= most : !rows && less <= need(w);
     w->blocks = !chunks && !rows ? w->all_count : w->streamed ? streamed : held;
     return try_blocks(w);
