@@ -202,26 +202,27 @@ static void memory_is_as_foretold(void **state)
     assert_int_equal(wrong, 0);
 }
 
-/* With groups: pairs of several widths, values and vectors, on every grid of this job. */
+/* With groups: pairs of several widths, values and vectors. */
 static void memory_of_groups(void **state)
 {
     (void)state;
+    static const int grids[][2] = {{1, 2}, {3, 1}, {2, 2}};
     const problem list[] = {
-        {"values", 900, 4, {400, 300, 350, 50}, {"procrustes"}, CSIM_DOUBLE, "all", 0},
-        {"vectors", 900, 3, {320, 300, 320}, {"linreg", "cca_mean"}, CSIM_DOUBLE, "all", 0}};
+        {"values", 500, 4, {260, 200, 230, 50}, {"procrustes"}, CSIM_DOUBLE, "all", 0},
+        {"vectors", 500, 3, {220, 200, 220}, {"linreg", "cca_mean"}, CSIM_DOUBLE, "all", 0}};
     int size, wrong = 0;
     MPI_Comm_size(MPI_COMM_WORLD, &size);
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
-        for (int grid = 0; grid < 9; grid++) {
-            int p = grid / 3 + 1, q = grid % 3 + 1;
-            if (p * q == 1 || p * q > size) { continue; }
+        for (size_t g = 0; g < sizeof grids / sizeof *grids; g++) {
+            int p = grids[g][0], q = grids[g][1];
+            if (p * q > size) { continue; }
             csim_context *ctx = harness_context();
             csim__forecast f;
             input in;
             make_input(ctx, &list[i], true, &in);
             in.options.grid_rows = p;
             in.options.grid_cols = q;
-            in.options.grid_from = 200;
+            in.options.grid_from = 150;
             assert_int_equal(foretell(ctx, &in, size, &csim__machine_typical, &f), CSIM_OK);
             assert_int_equal(f.large, 3);
             double ratio = (double)f.peak / (double)sweep_peak(ctx, &in);
@@ -460,6 +461,26 @@ static void time_by_hand(void **state)
     near(seconds(ctx, &svd, 1, &m, &f), 3 * 4.0 / 3 * 1e6 / 1e6);
     assert_int_equal(f.decomposed, 3);
     near(seconds(ctx, &svd, 3, &m, &f), 4.0 / 3 * 1e6 / 1e6);
+    /* the longest first: one rank has the pair of two wide layers, the other both of a narrow one */
+    const problem uneven = {"", 2000, 3, {100, 200, 200}, {"procrustes"}, CSIM_DOUBLE, "all", 0};
+    near(seconds(ctx, &uneven, 2, &m, &f), 4.0 / 3 * 8e6 / 1e6);
+    near(f.effort.tasks, 4.0 / 3 * 10e6 / 1e6);
+    /* a group of two shares it, and turns to the narrow ones then, each rank to one */
+    m.grid_eigen_values = 1e6;
+    input in;
+    make_input(ctx, &uneven, false, &in);
+    in.options.grid_rows = 1;
+    in.options.grid_cols = 2;
+    in.options.grid_from = 150;
+    assert_int_equal(foretell(ctx, &in, 2, &m, &f), CSIM_OK);
+    near(csim__effort_seconds(&f.effort, NULL), 4.0 / 3 * (4e6 + 1e6) / 1e6);
+    assert_int_equal(f.large, 1);
+    /* with a journal there are 16 rounds or more: here one for each pair */
+    in.options.grid_rows = in.options.grid_cols = 1;
+    in.options.journal = "journal";
+    assert_int_equal(foretell(ctx, &in, 1, &m, &f), CSIM_OK);
+    assert_int_equal(f.room.array[CSIM__ROOM_BLOCKS].bytes, 8 * 200 * 200);
+    free_input(&in);
     m = swift();
     m.read = 1e6;
     near(seconds(ctx, &cross, 1, &m, &f), 4.0 * 2000 * 300 / 1e6);

@@ -183,17 +183,17 @@ class Plan(unittest.TestCase):
         self.expect(run("plan", "sweep", *words[:-1], "10/9"), 2, "--part", "10/9")
 
     def test_volumes(self):
-        """Bytes between ranks: within 15 % of what Open MPI counts as sent."""
+        """Bytes between ranks: within 15 % of what Open MPI counts as sent, 20 % with groups."""
         rng = np.random.default_rng(6)
-        sizes = {"cka": (1500, [300, 300, 250]), "procrustes": (1500, [300, 300, 250]),
-                 "cca_mean": (1500, [150, 150, 90])}
-        for measure, (n, widths) in sizes.items():
+        few, grid = [300, 300, 250], ("--grid", "1x2", "--grid-from", "200")
+        for measure, widths, *more in (("cka", few), ("procrustes", few), ("cca_mean", [150, 150, 90]),
+                                       ("procrustes", few, *grid), ("pwcca", few, *grid)):
             name = f"{measure}.npz"
-            np.savez(name, **{f"l{i}": rng.standard_normal((n, d)) for i, d in enumerate(widths)})
+            np.savez(name, **{f"l{i}": rng.standard_normal((1500, d)) for i, d in enumerate(widths)})
             for ranks in (2, 3):
                 shutil.rmtree("sent", ignore_errors=True)
                 os.mkdir("sent")
-                done = run("sweep", name, "-m", measure, "--format", "csv", ranks=ranks, env={
+                done = run("sweep", name, "-m", measure, *more, "--format", "csv", ranks=ranks, env={
                     "OMPI_MCA_pml_monitoring_enable": "2",
                     "OMPI_MCA_pml_monitoring_enable_output": "3",
                     "OMPI_MCA_pml_monitoring_filename": "sent/rank"})
@@ -203,9 +203,10 @@ class Plan(unittest.TestCase):
                 if not lines:
                     self.skipTest("this MPI does not count what it sends")
                 sent = sum(int(line[3].split()[0]) for line in lines)
-                told = self.plan(name, "-m", measure, "--ranks", str(ranks))
-                with self.subTest(measure=measure, ranks=ranks):
-                    self.assertAlmostEqual(told["work"]["bytes_moved"] / sent, 1, delta=0.15)
+                told = self.plan(name, "-m", measure, *more, "--ranks", str(ranks))
+                with self.subTest(measure=measure, ranks=ranks, more=more):
+                    self.assertAlmostEqual(told["work"]["bytes_moved"] / sent, 1,
+                                           delta=0.2 if more else 0.15)
 
     # -- what does not fit ------------------------------------------------------------------------
 
@@ -213,17 +214,17 @@ class Plan(unittest.TestCase):
         """Where not all layers fit at once, some are read again."""
         words = [*SHAPES, "--ranks", "1024", "--nodes"]
         p = self.plan(*words, "32", "--mem-per-node", "256G")
-        files, whole = p["work"]["files"], self.plan(*words, "61", "--mem-per-node", "256G")
+        files, whole = p["work"]["files"], self.plan(*words, "54", "--mem-per-node", "256G")
         self.assertTrue(p["ranks"]["tiles"] > 1 or files["by_chunks"])
         self.assertGreater(files["readings"], 1)
         self.assertAlmostEqual(files["bytes_read"] / files["bytes"], files["readings"], delta=1e-6)
         self.assertLessEqual(p["memory"]["peak_bytes"], p["memory"]["limit_bytes"])
         self.assertEqual(p["shapes"][0]["why"], "spread")
-        self.assertEqual(p["shapes"][0]["nodes"], 61)
+        self.assertEqual(p["shapes"][0]["nodes"], 54)
         self.assertEqual(whole["ranks"]["tiles"], 1)
         self.assertFalse(whole["work"]["files"]["by_chunks"])
         self.assertEqual(whole["memory"]["peak_bytes"], p["shapes"][0]["peak_bytes"])
-        p = self.plan(*words, "60", "--mem-per-node", "256G")
+        p = self.plan(*words, "53", "--mem-per-node", "256G")
         self.assertTrue(p["ranks"]["tiles"] > 1 or p["work"]["files"]["by_chunks"])
         rng = np.random.default_rng(4)
         np.savez("many.npz", **{f"l{i}": rng.standard_normal((4000, 80)) for i in range(8)})

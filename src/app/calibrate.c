@@ -252,12 +252,12 @@ done:
 
 /* The rate of a rank of a grid of two, without what the messages of its columns take; with these most
  * of the time, at least a quarter is left. */
-static csim_status grid_rate(bench *w, work *run, double flops, int sides, const csim__machine *m,
-                             double *rate)
+static csim_status grid_rate(bench *w, work *run, double flops, const csim__grid_traffic *traffic,
+                             const csim__machine *m, double *rate)
 {
     double seconds = 1;
     csim_status st = clock_work(w, run, 1, &seconds);
-    double messages = csim__grid_messages(1, 2, DEALT, sides, m->latency, m->bandwidth);
+    double messages = csim__grid_messages(traffic, 1, 2, DEALT, m->latency, m->bandwidth);
     *rate = flops / 2 / fmax(seconds - messages, seconds / 4);
     return st;
 }
@@ -277,10 +277,12 @@ static csim_status time_grids(bench *w, csim__machine *m)
     CSIM_TRY(csim__vote(w->ctx, st));
     if (grid->ctx != NULL) { fill(w->whole.x, (int64_t)w->whole.m_loc * w->whole.n_loc); }
     w->want = CSIM__VALUES;
-    CSIM_TRY(grid_rate(w, run_grid_eigen, 4.0 / 3 * cube, 1, m, &m->grid_eigen_values));
-    CSIM_TRY(grid_rate(w, run_grid_svd, 8.0 / 3 * cube, 2, m, &m->grid_svd_values));
+    CSIM_TRY(
+        grid_rate(w, run_grid_eigen, 4.0 / 3 * cube, &csim__grid_values, m, &m->grid_eigen_values));
+    CSIM_TRY(grid_rate(w, run_grid_svd, 8.0 / 3 * cube, &csim__grid_svd, m, &m->grid_svd_values));
     w->want = CSIM__VECTORS;
-    CSIM_TRY(grid_rate(w, run_grid_eigen, 9 * cube, 1, m, &m->grid_eigen_vectors));
+    CSIM_TRY(
+        grid_rate(w, run_grid_eigen, 9 * cube, &csim__grid_vectors, m, &m->grid_eigen_vectors));
 done:
     for (int i = 0; i < 3; i++) { csim__dealt_clear(list[i]); }
     csim__grid_free(&grid);

@@ -240,12 +240,15 @@ static void product(const model *w, double m, double n, bool self)
     sum_up(w, CSIM__TERM_REDUCE, 8 * m * n);
 }
 
-double csim__grid_messages(int p, int q, double k, int sides, double latency, double bandwidth)
+const csim__grid_traffic csim__grid_values = {1, 3}, csim__grid_vectors = {2, 7},
+                         csim__grid_svd = {2, 5};
+
+double csim__grid_messages(const csim__grid_traffic *traffic, int p, int q, double k,
+                           double latency, double bandwidth)
 {
     double down = ceil(log2(p)), across = ceil(log2(q));
-    /* a vector is dealt out, turned and summed again for each column; half as long on average */
-    double words = k / 2 * (across / p + down / q);
-    return sides * k * (4 * (down + across) * latency + 2 * 8 * words / bandwidth);
+    double words = traffic->copies * k * k / 2 * (across / p + down / q); /* of a rank */
+    return traffic->rounds * k * 4 * (down + across) * latency + 8 * words / bandwidth;
 }
 
 /* The parts of the time of a pair's decompositions: by squares, what it costs more where these are too
@@ -255,13 +258,13 @@ typedef struct task {
 } task;
 
 /* Values, or vectors too, of an a×b matrix by a group: the way from the owner, unless the matrix lies
- * dealt over the group, and that of vectors to it; for each column a vector goes along the rows and
- * columns of the grid, twice. */
+ * dealt over the group, that of vectors to it, and what goes along the rows and columns of the grid. */
 static void add_team_svd(const model *w, const csim__planned *q, double a, double b, bool vectors,
                          task *out)
 {
     const csim__machine *m = w->machine;
     const csim__teams *t = &w->p->teams;
+    const csim__grid_traffic *traffic = vectors ? &csim__grid_vectors : &csim__grid_values;
     double k = fmin(a, b), longer = fmax(a, b), cube = k * k * k, unit = k * k * longer;
     double team = csim__teams_size(t), half = k / sqrt(team), products = (vectors ? 3 : 1) * unit;
     double away = 8 * (1 - 1 / team), back = vectors ? away * k * (a + b) : 0;
@@ -271,13 +274,13 @@ static void add_team_svd(const model *w, const csim__planned *q, double a, doubl
         (vectors ? 9 * cube / m->grid_eigen_vectors : 4.0 / 3 * cube / m->grid_eigen_values) /
             team +
         (there + back) / w->bandwidth +
-        csim__grid_messages(t->p, t->q, k, 1, w->latency, w->bandwidth);
+        csim__grid_messages(traffic, t->p, t->q, k, w->latency, w->bandwidth);
     /* of the vectors of a bidiagonal matrix the owner makes a fifth of the work alone */
     out->again += (vectors ? 16 * unit / (team * m->grid_eigen_vectors) + 4 * unit / m->svd_vectors
                            : 8.0 / 3 * unit / (team * m->grid_svd_values)) +
                   there / w->bandwidth +
-                  csim__grid_messages(t->p, t->q, k, 2, w->latency, w->bandwidth);
-    w->effort->moved += there + back + 8 * k * k * (t->p + t->q - 2);
+                  csim__grid_messages(&csim__grid_svd, t->p, t->q, k, w->latency, w->bandwidth);
+    w->effort->moved += there + back + 8 * traffic->copies * k * k * (t->p + t->q - 2);
 }
 
 /* The same by one rank, or by its group. */

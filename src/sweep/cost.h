@@ -80,9 +80,19 @@ csim_status csim__effort_add(csim_context *ctx, const csim__problem *problem,
                              const csim__plan *plan, const csim__target *target,
                              csim__effort *effort);
 
-/** Seconds that the messages of a decomposition of k rows and columns on p×q ranks take, which go
- *  column by column; @p sides 1 of a symmetric matrix, 2 of another. Pure. */
-double csim__grid_messages(int p, int q, double k, int sides, double latency, double bandwidth);
+/** What a decomposition on a grid sends: the rounds of messages of each column, and how often all k²
+ *  numbers go to each further row or column of ranks, as Open MPI counts it. */
+typedef struct csim__grid_traffic {
+    int rounds;
+    double copies;
+} csim__grid_traffic;
+
+/** Of values and of vectors by squares, of values from the matrix itself. */
+extern const csim__grid_traffic csim__grid_values, csim__grid_vectors, csim__grid_svd;
+
+/** Seconds that the messages of a decomposition of k rows and columns on p×q ranks take. Pure. */
+double csim__grid_messages(const csim__grid_traffic *traffic, int p, int q, double k,
+                           double latency, double bandwidth);
 
 /** Add one more reading of a site, which looks for values that are not finite, or takes its
  *  checksum. */
