@@ -280,6 +280,81 @@ static void limits_are_kept(void **state)
     harness_context_free(&ctx);
 }
 
+/* Bytes of doubles that all ranks have read. */
+static double bytes_read(csim_context *ctx)
+{
+    const csim_phase_report *list = NULL;
+    double bytes = 0;
+    int count = 0;
+    assert_int_equal(csim_context_profile(ctx, &list, &count), CSIM_OK);
+    for (int i = 0; i < count; i++) {
+        if (strcmp(list[i].name, "read") == 0) { bytes += list[i].bytes; }
+    }
+    return bytes;
+}
+
+/* Rows that are read again by chunks: memory, and how often. */
+static void chunks_are_foretold(void **state)
+{
+    (void)state;
+    const problem streamed[] = {
+        {"cross",
+         12000,
+         5,
+         {48, 40, 48, 40, 48},
+         {"cka", "hsic"},
+         CSIM_DOUBLE,
+         "all",
+         CSIM__ROUTE_CROSS},
+        {"single",
+         12000,
+         4,
+         {48, 40, 48, 48},
+         {"cka"},
+         CSIM_SINGLE_PRECISION,
+         "all",
+         CSIM__ROUTE_CROSS},
+        {"bases",
+         12000,
+         4,
+         {40, 48, 40, 33},
+         {"cca_mean", "linreg", "dot"},
+         CSIM_DOUBLE,
+         "all",
+         CSIM__ROUTE_BASIS},
+    };
+    int wrong = 0;
+    for (size_t i = 0; i < sizeof streamed / sizeof streamed[0]; i++) {
+        csim_context *ctx = harness_context();
+        int size = csim_context_size(ctx), found = 0;
+        csim__forecast f;
+        input in;
+        make_input(ctx, &streamed[i], true, &in);
+        for (in.options.memory = 24 << 20; in.options.memory > 1 << 20 && found == 0;) {
+            csim_status st = foretell(ctx, &in, size, &csim__machine_typical, &f);
+            found = st == CSIM_OK && f.streamed;
+            csim__forgive(ctx);
+            if (!found) { in.options.memory -= in.options.memory / 10; }
+        }
+        assert_true(found);
+        int64_t live = csim_context_memory_live(ctx);
+        double ratio = (double)f.peak / (double)sweep_peak(ctx, &in), width = 0;
+        assert_int_equal(csim_context_memory_live(ctx), live);
+        double times = bytes_read(ctx) / (8.0 * streamed[i].n);
+        for (int s = 0; s < streamed[i].sites; s++) { width += streamed[i].width[s]; }
+        double told = f.effort.read / (4.0 * streamed[i].n);
+        if (!(ratio > 0.9 && ratio < 1.1) || fabs(times - told) > 1e-9 * told || told < 3 * width) {
+            print_error(
+                "%s at %d ranks: foretold / counted = %.3f, numbers of an example %g / %g\n",
+                streamed[i].name, size, ratio, told, times);
+            wrong++;
+        }
+        free_input(&in);
+        csim_context_free(&ctx); /* which has the list of the profile */
+    }
+    assert_int_equal(wrong, 0);
+}
+
 static void same_forecast(const csim__forecast *a, const csim__forecast *b)
 {
     assert_int_equal(a->pairs, b->pairs);
@@ -541,9 +616,9 @@ int main(int argc, char **argv)
     MPI_Init(&argc, &argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_is_as_foretold), cmocka_unit_test(memory_of_groups),
-        cmocka_unit_test(limits_are_kept),       cmocka_unit_test(one_planner),
-        cmocka_unit_test(time_by_hand),          cmocka_unit_test(groups_are_chosen),
-        cmocka_unit_test(ranks_without_work),
+        cmocka_unit_test(limits_are_kept),       cmocka_unit_test(chunks_are_foretold),
+        cmocka_unit_test(one_planner),           cmocka_unit_test(time_by_hand),
+        cmocka_unit_test(groups_are_chosen),     cmocka_unit_test(ranks_without_work),
     };
     return harness_finish(cmocka_run_group_tests_name("forecast", tests, NULL, NULL));
 }

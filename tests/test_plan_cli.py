@@ -215,15 +215,17 @@ class Plan(unittest.TestCase):
         words = [*SHAPES, "--ranks", "1024", "--nodes"]
         p = self.plan(*words, "32", "--mem-per-node", "256G")
         files, whole = p["work"]["files"], self.plan(*words, "54", "--mem-per-node", "256G")
-        self.assertGreater(p["ranks"]["tiles"], 1)
+        self.assertTrue(p["ranks"]["tiles"] > 1 or files["by_chunks"])
         self.assertGreater(files["readings"], 1)
         self.assertAlmostEqual(files["bytes_read"] / files["bytes"], files["readings"], delta=1e-6)
         self.assertLessEqual(p["memory"]["peak_bytes"], p["memory"]["limit_bytes"])
         self.assertEqual(p["shapes"][0]["why"], "spread")
         self.assertEqual(p["shapes"][0]["nodes"], 54)
         self.assertEqual(whole["ranks"]["tiles"], 1)
+        self.assertFalse(whole["work"]["files"]["by_chunks"])
         self.assertEqual(whole["memory"]["peak_bytes"], p["shapes"][0]["peak_bytes"])
-        self.assertGreater(self.plan(*words, "53", "--mem-per-node", "256G")["ranks"]["tiles"], 1)
+        p = self.plan(*words, "53", "--mem-per-node", "256G")
+        self.assertTrue(p["ranks"]["tiles"] > 1 or p["work"]["files"]["by_chunks"])
         rng = np.random.default_rng(4)
         np.savez("many.npz", **{f"l{i}": rng.standard_normal((4000, 80)) for i in range(8)})
         words = ["many.npz", "-m", "cka,cca_mean", "--memory", "9M"]
@@ -235,32 +237,33 @@ class Plan(unittest.TestCase):
         self.assertIn(f"planned {p['memory']['peak_bytes'] / MIB:.1f} MiB", done.stderr)
 
     def test_does_not_fit(self):
-        words = [*SHAPES, "--ranks", "1024", "--nodes", "32", "--mem-per-node", "24G"]
+        shapes = ["--sites", "12", "--width", "4096", "--examples", "2e5"]
+        words = [*shapes, "--ranks", "64", "--nodes", "4", "--mem-per-node", "4G"]
         done = run("plan", *words)
-        self.expect(done, 1, "does not fit", "on each of 1024 ranks", "614.4 MiB (--mem-per-node)",
-                    "what would fit: 1024 ranks on", "or nodes of")
+        self.expect(done, 1, "does not fit", "on each of 64 ranks", "204.8 MiB (--mem-per-node)",
+                    "what would fit: 64 ranks on", "or nodes of")
         self.assertIn("of limit", done.stdout)
         p = self.plan(*words, code=1)
         self.assertFalse(p["memory"]["fits"])
-        shapes = {s["why"]: s for s in p["shapes"]}
+        others = {s["why"]: s for s in p["shapes"]}
         # what is said to fit does, and one node less, or one rank more on each, does not
-        for key, nodes, ranks in (("spread", -1, 0), ("fewer_ranks", 0, 32)):
-            s = shapes[key]
-            self.plan(*SHAPES, "--ranks", str(s["ranks"]), "--nodes", str(s["nodes"]),
-                      "--mem-per-node", "24G")
-            self.plan(*SHAPES, "--ranks", str(s["ranks"] + ranks), "--nodes",
-                      str(s["nodes"] + nodes), "--mem-per-node", "24G", code=1)
+        for key, nodes, ranks in (("spread", -1, 0), ("fewer_ranks", 0, 4)):
+            s = others[key]
+            self.plan(*shapes, "--ranks", str(s["ranks"]), "--nodes", str(s["nodes"]),
+                      "--mem-per-node", "4G")
+            self.plan(*shapes, "--ranks", str(s["ranks"] + ranks), "--nodes",
+                      str(s["nodes"] + nodes), "--mem-per-node", "4G", code=1)
         # nodes with more memory
         size = float(done.stderr.split("or nodes of ")[1].split()[0])
         self.plan(*words[:-1], f"{size + 0.1:.2f}G")
         self.plan(*words[:-1], f"{size - 0.2:.2f}G", code=1)
         # more ranks, each with a limit of its own
-        small = ["--sites", "12", "--width", "768", "--examples", "40000"]
-        p = self.plan(*small, "--ranks", "2", "--memory", "200M", code=1)
+        small = ["--sites", "12", "--width", "64", "--examples", "4e6"]
+        p = self.plan(*small, "--ranks", "2", "--memory", "20M", code=1)
         fits = p["shapes"][0]["ranks"]
         self.assertGreater(fits, 2)
-        self.plan(*small, "--ranks", str(fits), "--memory", "200M")
-        self.plan(*small, "--ranks", str(fits - 1), "--memory", "200M", code=1)
+        self.plan(*small, "--ranks", str(fits), "--memory", "20M")
+        self.plan(*small, "--ranks", str(fits - 1), "--memory", "20M", code=1)
 
     def test_refusals(self):
         for words, *parts in (

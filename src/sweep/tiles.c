@@ -175,6 +175,7 @@ static int next_blocks(const csim__sweep *w)
  * computed once at least, which takes @p flops. */
 static csim_status find_held(csim__sweep *w, int least, double flops, double most, int *blocks)
 {
+    enum { MANY = 48 }; /* blocks: where there is another way they take long to plan for little */
     csim_status st = CSIM_E_MEM;
     double numbers = 0;
     for (int s = 0; s < w->all_count; s++) { numbers += (double)w->all[s].d; }
@@ -183,7 +184,7 @@ static csim_status find_held(csim__sweep *w, int least, double flops, double mos
     for (w->blocks = (int)csim__min64(csim__max64(least, 3), w->all_count);;
          w->blocks = next_blocks(w)) {
         double bound = READING * (double)w->shard.n * numbers * w->blocks / 2 + flops;
-        if (bound >= most) { return CSIM_OK; }
+        if (bound >= most || (w->blocks > MANY && isfinite(most))) { return CSIM_OK; }
         st = try_blocks(w);
         if (st == CSIM_OK) { *blocks = w->blocks; }
         if (st == CSIM_OK || w->blocks == w->all_count) { return st; }
