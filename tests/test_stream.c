@@ -139,7 +139,7 @@ static void same_bits(void **state)
         peak = csim_context_memory_peak(ctx);
         MPI_Allreduce(MPI_IN_PLACE, &peak, 1, MPI_INT64_T, MPI_MAX, MPI_COMM_WORLD);
         csim_status st = CSIM_OK;
-        for (int64_t limit = peak * 4 / 5; st == CSIM_OK; limit -= limit / 5) {
+        for (int64_t limit = peak * 4 / 5; st == CSIM_OK; limit -= limit / 4) {
             bool streamed = false;
             st = sweep_within(&c, folder, limit, whole, l->name, &wrong, &streamed);
             if (st == CSIM_OK) { least = limit; }

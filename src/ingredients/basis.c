@@ -4,6 +4,7 @@
 
 #include "ingredients/basis.h"
 #include "ingredients/bundle.h"
+#include "ingredients/exchange.h"
 #include "ingredients/feed.h"
 #include "linalg/dense.h"
 
@@ -31,18 +32,6 @@ typedef struct work {
     csim__meter *meter;
     double flops; /* of this rank on rows; the small factors are not counted */
 } work;
-
-static csim_status broadcast(csim_context *ctx, double *data, int64_t count, int root)
-{
-    enum { PIECE = 1 << 27 };
-    csim_status st = CSIM_OK;
-    for (int64_t at = 0; st == CSIM_OK && at < count; at += PIECE) {
-        int piece = (int)csim__min64(PIECE, count - at);
-        st = csim__mpi(ctx, MPI_Bcast(data + at, piece, MPI_DOUBLE, root, csim_context_comm(ctx)),
-                       "broadcast of a factor");
-    }
-    return st;
-}
 
 /* The rows to work on: the site's own memory, or a copy, or the rows as read. */
 static csim_status take_rows(work *w, job *j)
@@ -187,7 +176,7 @@ static csim_status apply_first(work *w, job *j, double *factor)
     if (w->shard->rank == j->owner) {
         memcpy(factor, j->block, (size_t)d * (size_t)d * sizeof *factor);
     }
-    csim_status st = broadcast(w->ctx, factor, (int64_t)d * d, j->owner);
+    csim_status st = csim__give_all(w->ctx, factor, (int64_t)d * d, j->owner);
     for (int i = 0; i < d; i++) { j->bound[i] = 1; }
     if (j->streamed) { return st; }
     for (int64_t c = 0; st == CSIM_OK && c < w->shard->count; c++) {
@@ -262,7 +251,7 @@ static csim_status add_factor(work *w, job *j, int m)
     if (w->shard->rank == j->owner) { memcpy(*f, j->block, (size_t)count * sizeof **f); }
     factors->columns[factors->count++] = m;
     j->k = m;
-    return broadcast(w->ctx, *f, count, j->owner);
+    return csim__give_all(w->ctx, *f, count, j->owner);
 }
 
 /* All ranks: Q ← Q F, rows packed anew from k to m columns. */
@@ -277,7 +266,7 @@ static csim_status apply(work *w, job *j, int m, double *factor)
     if (st == CSIM_OK && w->shard->rank == j->owner) {
         memcpy(factor, j->block, (size_t)k * (size_t)m * sizeof *factor);
     }
-    if (st == CSIM_OK) { st = broadcast(w->ctx, factor, (int64_t)k * m, j->owner); }
+    if (st == CSIM_OK) { st = csim__give_all(w->ctx, factor, (int64_t)k * m, j->owner); }
     for (int64_t c = 0; st == CSIM_OK && m > 0 && c < w->shard->count; c++) {
         int rows = (int)csim__chunk_rows(w->shard, w->shard->first + c);
         csim__gemm_nn(rows, m, k, j->q + c * chunk * k, k, factor, m, rows_out, m);
@@ -316,7 +305,7 @@ static csim_status conclude(work *w, job *j)
                 }
             }
         }
-        if (st == CSIM_OK) { st = broadcast(w->ctx, b->loading, b->q * d, j->owner); }
+        if (st == CSIM_OK) { st = csim__give_all(w->ctx, b->loading, b->q * d, j->owner); }
     }
     return st;
 }
@@ -360,7 +349,7 @@ static csim_status pass(work *w, job *jobs, int count, bool last, double *factor
         if (st == CSIM_OK) { st = apply(w, j, now[0], factor); }
         if (st == CSIM_OK && now[1]) {
             j->done = true;
-            st = broadcast(w->ctx, j->basis->sigma, now[0], j->owner);
+            st = csim__give_all(w->ctx, j->basis->sigma, now[0], j->owner);
             if (st == CSIM_OK) { st = conclude(w, j); }
         }
     }
@@ -381,39 +370,6 @@ static csim_status tall_round(work *w, job *jobs, int count, double *factor)
         for (int i = 0; i < count; i++) { open |= !jobs[i].done; }
         if (open) { st = pass(w, jobs, count, p == PASSES, factor); }
     }
-    return st;
-}
-
-/* Move rows of a site between all ranks and its owner. */
-static csim_status exchange(work *w, int width, double *whole, double *mine, int owner, bool gather)
-{
-    const csim_shard *me = w->shard;
-    int *count = NULL, *start = NULL;
-    MPI_Datatype row;
-    csim_status st = CSIM_OK;
-    CSIM_TRY(csim__alloc(w->ctx, me->size, sizeof *count, "row counts", &count));
-    CSIM_TRY(csim__alloc(w->ctx, me->size, sizeof *start, "row starts", &start));
-    for (int r = 0; st == CSIM_OK && r < me->size; r++) {
-        csim_shard s = csim__shard(me->n, r, me->size);
-        st = csim__int(w->ctx, s.rows, "rows of a rank", &count[r]);
-        if (st == CSIM_OK) { st = csim__int(w->ctx, s.row0, "first row of a rank", &start[r]); }
-    }
-done:
-    st = csim__vote(w->ctx, st);
-    if (st == CSIM_OK) {
-        MPI_Comm comm = csim_context_comm(w->ctx);
-        int code = MPI_Type_contiguous(width, MPI_DOUBLE, &row);
-        if (code == MPI_SUCCESS) { code = MPI_Type_commit(&row); }
-        if (code == MPI_SUCCESS && gather) {
-            code = MPI_Gatherv(mine, count[me->rank], row, whole, count, start, row, owner, comm);
-        } else if (code == MPI_SUCCESS) {
-            code = MPI_Scatterv(whole, count, start, row, mine, count[me->rank], row, owner, comm);
-        }
-        MPI_Type_free(&row);
-        st = csim__mpi(w->ctx, code, "exchange of rows");
-    }
-    csim__free(w->ctx, &start);
-    csim__free(w->ctx, &count);
     return st;
 }
 
@@ -455,7 +411,7 @@ static csim_status wide_round(work *w, job *jobs, int count)
     }
     st = csim__vote(w->ctx, st);
     for (int i = 0; st == CSIM_OK && i < count; i++) {
-        st = exchange(w, jobs[i].k, x, jobs[i].q, jobs[i].owner, true);
+        st = csim__exchange_rows(w->ctx, w->shard, jobs[i].k, x, jobs[i].q, jobs[i].owner, true);
     }
     for (int i = 0; st == CSIM_OK && i < count; i++) {
         if (w->shard->rank != jobs[i].owner) { continue; }
@@ -470,8 +426,8 @@ static csim_status wide_round(work *w, job *jobs, int count)
                        "broadcast of a rank");
         j->basis->failed = j->k == FAILED;
         if (st != CSIM_OK || j->basis->failed) { continue; }
-        st = exchange(w, j->k, u, j->q, j->owner, false);
-        if (st == CSIM_OK) { st = broadcast(w->ctx, j->basis->sigma, j->k, j->owner); }
+        st = csim__exchange_rows(w->ctx, w->shard, j->k, u, j->q, j->owner, false);
+        if (st == CSIM_OK) { st = csim__give_all(w->ctx, j->basis->sigma, j->k, j->owner); }
         if (st == CSIM_OK) { st = conclude(w, j); }
     }
     csim__free(w->ctx, &u);
