@@ -125,7 +125,7 @@ static void blocks_round_to_nearest(void **state)
         one[i] = 1;
         acc[i] = i - 7;
     }
-    csim__exact_add_block(acc, v, 1, COUNT, one, one, false);
+    csim__exact_add_block(acc, COUNT, v, COUNT, 1, COUNT, one, one, false);
     for (int i = 0; i < COUNT; i++) { assert_true(acc[i] == i - 7 + (int64_t)nearbyint(v[i])); }
 }
 
@@ -160,10 +160,10 @@ static void blocks_keep_their_bound(void **state)
             sum[k] += part[p][k];
             sum_f[k] += part_f[p][k];
         }
-        csim__exact_add_block(acc, part[p], M, N, fx, fy, false);
-        csim__exact_add_block_f(acc_f, part_f[p], M, N, fx, fy, false);
+        csim__exact_add_block(acc, N, part[p], N, M, N, fx, fy, false);
+        csim__exact_add_block_f(acc_f, N, part_f[p], N, M, N, fx, fy, false);
     }
-    csim__exact_block_value(acc, M, N, fx, fy, false, out);
+    csim__exact_block_value(acc, M, N, fx, fy, out);
     for (int k = 0; k < M * N; k++) {
         double unit = 1 / (fx[k / N] * fy[k % N]);
         if (k / N == 3) { assert_true(out[k] == 0); }
@@ -171,7 +171,7 @@ static void blocks_keep_their_bound(void **state)
         assert_true(fabsl(out[k] - sum[k]) <= harness_slack() * bound);
     }
     /* in place, as the sweep does it */
-    csim__exact_block_value(acc_f, M, N, fx, fy, false, (double *)(void *)acc_f);
+    csim__exact_block_value(acc_f, M, N, fx, fy, (double *)(void *)acc_f);
     memcpy(out, acc_f, sizeof out);
     for (int k = 0; k < M * N; k++) {
         double unit = 1 / (fx[k / N] * fy[k % N]);
@@ -192,8 +192,9 @@ static void triangles_are_mirrored(void **state)
     for (int k = 0; k < M * M; k++) {
         if (k % M >= k / M) { part[k] /= M * M; }
     }
-    csim__exact_add_block(acc, part, M, M, f, f, true);
-    csim__exact_block_value(acc, M, M, f, f, true, out);
+    csim__exact_add_block(acc, M, part, M, M, M, f, f, true);
+    csim__exact_triangle_value(acc, 0, 4, M, f, out);
+    csim__exact_triangle_value(acc, 4, M - 4, M, f, out);
     for (int i = 0; i < M; i++) {
         for (int j = 0; j < M; j++) {
             double expected = part[i <= j ? i * M + j : j * M + i];

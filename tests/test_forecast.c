@@ -202,6 +202,42 @@ static void memory_is_as_foretold(void **state)
     assert_int_equal(wrong, 0);
 }
 
+/* With groups: pairs of several widths, values and vectors. */
+static void memory_of_groups(void **state)
+{
+    (void)state;
+    static const int grids[][2] = {{1, 2}, {3, 1}, {2, 2}};
+    const problem list[] = {
+        {"values", 500, 4, {260, 200, 230, 50}, {"procrustes"}, CSIM_DOUBLE, "all", 0},
+        {"vectors", 500, 3, {220, 200, 220}, {"linreg", "cca_mean"}, CSIM_DOUBLE, "all", 0}};
+    int size, wrong = 0;
+    MPI_Comm_size(MPI_COMM_WORLD, &size);
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        for (size_t g = 0; g < sizeof grids / sizeof *grids; g++) {
+            int p = grids[g][0], q = grids[g][1];
+            if (p * q > size) { continue; }
+            csim_context *ctx = harness_context();
+            csim__forecast f;
+            input in;
+            make_input(ctx, &list[i], true, &in);
+            in.options.grid_rows = p;
+            in.options.grid_cols = q;
+            in.options.grid_from = 150;
+            assert_int_equal(foretell(ctx, &in, size, &csim__machine_typical, &f), CSIM_OK);
+            assert_int_equal(f.large, 3);
+            double ratio = (double)f.peak / (double)sweep_peak(ctx, &in);
+            if (!(ratio > 0.9 && ratio < 1.1)) {
+                print_error("%s on groups of %d x %d of %d ranks: foretold / counted = %.3f\n",
+                            list[i].name, p, q, size, ratio);
+                wrong++;
+            }
+            free_input(&in);
+            harness_context_free(&ctx);
+        }
+    }
+    assert_int_equal(wrong, 0);
+}
+
 /* Under a limit rounds get shorter, then fewer layers are held at a time, and the sweep keeps to it. */
 static void limits_are_kept(void **state)
 {
@@ -242,6 +278,81 @@ static void limits_are_kept(void **state)
     csim__forgive(ctx);
     free_input(&in);
     harness_context_free(&ctx);
+}
+
+/* Bytes of doubles that all ranks have read. */
+static double bytes_read(csim_context *ctx)
+{
+    const csim_phase_report *list = NULL;
+    double bytes = 0;
+    int count = 0;
+    assert_int_equal(csim_context_profile(ctx, &list, &count), CSIM_OK);
+    for (int i = 0; i < count; i++) {
+        if (strcmp(list[i].name, "read") == 0) { bytes += list[i].bytes; }
+    }
+    return bytes;
+}
+
+/* Rows that are read again by chunks: memory, and how often. */
+static void chunks_are_foretold(void **state)
+{
+    (void)state;
+    const problem streamed[] = {
+        {"cross",
+         12000,
+         5,
+         {48, 40, 48, 40, 48},
+         {"cka", "hsic"},
+         CSIM_DOUBLE,
+         "all",
+         CSIM__ROUTE_CROSS},
+        {"single",
+         12000,
+         4,
+         {48, 40, 48, 48},
+         {"cka"},
+         CSIM_SINGLE_PRECISION,
+         "all",
+         CSIM__ROUTE_CROSS},
+        {"bases",
+         12000,
+         4,
+         {40, 48, 40, 33},
+         {"cca_mean", "linreg", "dot"},
+         CSIM_DOUBLE,
+         "all",
+         CSIM__ROUTE_BASIS},
+    };
+    int wrong = 0;
+    for (size_t i = 0; i < sizeof streamed / sizeof streamed[0]; i++) {
+        csim_context *ctx = harness_context();
+        int size = csim_context_size(ctx), found = 0;
+        csim__forecast f;
+        input in;
+        make_input(ctx, &streamed[i], true, &in);
+        for (in.options.memory = 24 << 20; in.options.memory > 1 << 20 && found == 0;) {
+            csim_status st = foretell(ctx, &in, size, &csim__machine_typical, &f);
+            found = st == CSIM_OK && f.streamed;
+            csim__forgive(ctx);
+            if (!found) { in.options.memory -= in.options.memory / 10; }
+        }
+        assert_true(found);
+        int64_t live = csim_context_memory_live(ctx);
+        double ratio = (double)f.peak / (double)sweep_peak(ctx, &in), width = 0;
+        assert_int_equal(csim_context_memory_live(ctx), live);
+        double times = bytes_read(ctx) / (8.0 * streamed[i].n);
+        for (int s = 0; s < streamed[i].sites; s++) { width += streamed[i].width[s]; }
+        double told = f.effort.read / (4.0 * streamed[i].n);
+        if (!(ratio > 0.9 && ratio < 1.1) || fabs(times - told) > 1e-9 * told || told < 3 * width) {
+            print_error(
+                "%s at %d ranks: foretold / counted = %.3f, numbers of an example %g / %g\n",
+                streamed[i].name, size, ratio, told, times);
+            wrong++;
+        }
+        free_input(&in);
+        csim_context_free(&ctx); /* which has the list of the profile */
+    }
+    assert_int_equal(wrong, 0);
 }
 
 static void same_forecast(const csim__forecast *a, const csim__forecast *b)
@@ -350,6 +461,26 @@ static void time_by_hand(void **state)
     near(seconds(ctx, &svd, 1, &m, &f), 3 * 4.0 / 3 * 1e6 / 1e6);
     assert_int_equal(f.decomposed, 3);
     near(seconds(ctx, &svd, 3, &m, &f), 4.0 / 3 * 1e6 / 1e6);
+    /* the longest first: one rank has the pair of two wide layers, the other both of a narrow one */
+    const problem uneven = {"", 2000, 3, {100, 200, 200}, {"procrustes"}, CSIM_DOUBLE, "all", 0};
+    near(seconds(ctx, &uneven, 2, &m, &f), 4.0 / 3 * 8e6 / 1e6);
+    near(f.effort.tasks, 4.0 / 3 * 10e6 / 1e6);
+    /* a group of two shares it, and turns to the narrow ones then, each rank to one */
+    m.grid_eigen_values = 1e6;
+    input in;
+    make_input(ctx, &uneven, false, &in);
+    in.options.grid_rows = 1;
+    in.options.grid_cols = 2;
+    in.options.grid_from = 150;
+    assert_int_equal(foretell(ctx, &in, 2, &m, &f), CSIM_OK);
+    near(csim__effort_seconds(&f.effort, NULL), 4.0 / 3 * (4e6 + 1e6) / 1e6);
+    assert_int_equal(f.large, 1);
+    /* with a journal there are 16 rounds or more: here one for each pair */
+    in.options.grid_rows = in.options.grid_cols = 1;
+    in.options.journal = "journal";
+    assert_int_equal(foretell(ctx, &in, 1, &m, &f), CSIM_OK);
+    assert_int_equal(f.room.array[CSIM__ROOM_BLOCKS].bytes, 8 * 200 * 200);
+    free_input(&in);
     m = swift();
     m.read = 1e6;
     near(seconds(ctx, &cross, 1, &m, &f), 4.0 * 2000 * 300 / 1e6);
@@ -359,9 +490,97 @@ static void time_by_hand(void **state)
     m = swift();
     m.exact = 1e6; /* 8 chunks of 256, half blocks of selves; one clearing each */
     near(seconds(ctx, &cross, 1, &m, &f), (3 * (8 + 1) + 3 * (4 + 1)) * 1e4 / 1e6);
-    /* six blocks go from three ranks to one each; little else moves */
+    /* of six blocks halves and quarters are exchanged by four ranks, then gathered; little else moves */
     seconds(ctx, &cross, 4, &m, &f);
-    assert_true(f.effort.moved >= 3 * 6 * 8e4 && f.effort.moved < 1.1 * 3 * 6 * 8e4);
+    assert_true(f.effort.moved >= 4 * 6 * 8e4 && f.effort.moved < 1.1 * 4 * 6 * 8e4);
+    harness_context_free(&ctx);
+}
+
+/* Groups are chosen where few large pairs meet many ranks, and nowhere else; what a machine was measured
+ * to do has no say in it. */
+static void groups_are_chosen(void **state)
+{
+    (void)state;
+    static const struct {
+        problem p;
+        int size, grid; /* that is asked for, 0: none */
+        csim__why why;
+    } cases[] = {
+        {{"two giants", 100000, 2, {16384, 16384}, {"procrustes"}, 0, "all", 0},
+         64,
+         0,
+         CSIM__WHY_TIME},
+        {{"two giants", 100000, 2, {16384, 16384}, {"procrustes"}, 0, "all", 0},
+         64,
+         1,
+         CSIM__WHY_ASKED},
+        {{"two giants", 100000, 2, {16384, 16384}, {"procrustes"}, 0, "all", 0},
+         1,
+         0,
+         CSIM__WHY_NONE},
+        {{"one giant", 100000, 2, {16384, 2048}, {"procrustes"}, 0, "all", 0},
+         64,
+         0,
+         CSIM__WHY_NONE},
+        {{"below the floor", 100000, 2, {4095, 4095}, {"procrustes"}, 0, "all", 0},
+         64,
+         0,
+         CSIM__WHY_NONE},
+        {{"few examples", 4000, 2, {16384, 16384}, {"cca_mean"}, 0, "all", 0},
+         64,
+         0,
+         CSIM__WHY_NONE},
+        {{"no decomposition", 100000, 2, {16384, 16384}, {"cka"}, 0, "all", 0},
+         64,
+         0,
+         CSIM__WHY_NONE},
+        {{"pairs for all",
+          9000,
+          8,
+          {8192, 8192, 8192, 8192, 8192, 8192, 8192, 8192},
+          {"procrustes"},
+          0,
+          "all",
+          0},
+         14,
+         0,
+         CSIM__WHY_NONE},
+    };
+    csim_context *ctx = harness_context();
+    csim__machine m = csim__machine_typical;
+    m.grid_eigen_values = m.grid_svd_values = 1e6;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        csim__forecast f, g;
+        input in;
+        make_input(ctx, &cases[i].p, false, &in);
+        in.options.grid_rows = in.options.grid_cols = cases[i].grid;
+        assert_int_equal(foretell(ctx, &in, cases[i].size, &csim__machine_typical, &f), CSIM_OK);
+        assert_int_equal(foretell(ctx, &in, cases[i].size, &m, &g), CSIM_OK);
+        bool chosen = cases[i].why == CSIM__WHY_TIME;
+        if (f.why != cases[i].why || (csim__teams_size(&f.teams) > 1) != chosen) {
+            print_error("%s: found %s, groups of %d x %d\n", cases[i].p.name, csim__why_key(f.why),
+                        f.teams.p, f.teams.q);
+            assert_true(false);
+        }
+        assert_int_equal(f.large, chosen);
+        assert_true(f.why == g.why && f.teams.p == g.teams.p && f.teams.q == g.teams.q);
+        same_forecast(&f, &g);
+        free_input(&in);
+    }
+    /* one rank has no room for the pair, but 16 have; below that nothing helps */
+    const problem p = {"", 20000, 2, {8192, 8192}, {"procrustes"}, CSIM_DOUBLE, "cross", 0};
+    csim__forecast f;
+    input in;
+    make_input(ctx, &p, false, &in);
+    in.options.pairs = "all";
+    in.options.memory = INT64_C(1400) << 20;
+    assert_int_equal(foretell(ctx, &in, 16, &csim__machine_typical, &f), CSIM_OK);
+    assert_int_equal(f.why, CSIM__WHY_MEMORY);
+    assert_true(csim__teams_size(&f.teams) > 1 && f.peak <= in.options.memory);
+    in.options.memory = INT64_C(300) << 20;
+    assert_int_equal(foretell(ctx, &in, 16, &csim__machine_typical, &f), CSIM_E_MEM);
+    csim__forgive(ctx);
+    free_input(&in);
     harness_context_free(&ctx);
 }
 
@@ -376,6 +595,19 @@ static void ranks_without_work(void **state)
     assert_int_equal(f.idle_rows, 3);
     assert_int_equal(f.idle_pairs, 7);
     assert_int_equal(f.loads, 2);
+
+    /* three groups of 1×3 for one large pair; the tenth rank has the pair with the small layer */
+    const problem q = {"", 900, 3, {300, 300, 20}, {"procrustes"}, CSIM_DOUBLE, "all", 0};
+    input in;
+    make_input(ctx, &q, false, &in);
+    in.options.grid_rows = 1;
+    in.options.grid_cols = 3;
+    in.options.grid_from = 200;
+    assert_int_equal(foretell(ctx, &in, 10, &csim__machine_typical, &f), CSIM_OK);
+    assert_int_equal(f.large, 1);
+    assert_int_equal(f.decomposed, 3);
+    assert_int_equal(f.idle_pairs, 10 - 3 - 5); /* three self-pairs have no work: they are spread */
+    free_input(&in);
     harness_context_free(&ctx);
 }
 
@@ -383,9 +615,10 @@ int main(int argc, char **argv)
 {
     MPI_Init(&argc, &argv);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(memory_is_as_foretold), cmocka_unit_test(limits_are_kept),
+        cmocka_unit_test(memory_is_as_foretold), cmocka_unit_test(memory_of_groups),
+        cmocka_unit_test(limits_are_kept),       cmocka_unit_test(chunks_are_foretold),
         cmocka_unit_test(one_planner),           cmocka_unit_test(time_by_hand),
-        cmocka_unit_test(ranks_without_work),
+        cmocka_unit_test(groups_are_chosen),     cmocka_unit_test(ranks_without_work),
     };
     return harness_finish(cmocka_run_group_tests_name("forecast", tests, NULL, NULL));
 }

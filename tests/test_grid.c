@@ -1,45 +1,14 @@
 /* Grids side by side, matrices dealt over them, and decompositions on them against LAPACK's. */
-#include "harness.h"
+#include "grid_case.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "linalg/pdense.h"
-#include "linalg/team.h"
-#include "reference.h"
 
 extern int numroc_(const int *, const int *, const int *, const int *, const int *);
 extern int indxl2g_(const int *, const int *, const int *, const int *, const int *);
-
-#define SCALE_ERROR 1e-10 /* of the largest singular value */
-
-static bool leads(const csim__grid *g)
-{
-    return g->ctx != NULL && csim_context_rank(g->ctx) == 0;
-}
-
-/* A function run on every grid of every shape that this job has ranks for, with small blocks, which
- * spread small matrices, and with the usual ones. Ranks that are in no grid skip it. */
-static void on_grids(void (*run)(csim__grid *))
-{
-    static const int blocks[] = {3, CSIM__GRID_BLOCK};
-    csim_context *ctx = harness_context();
-    int size = csim_context_size(ctx);
-    for (int p = 1; p <= size; p++) {
-        for (int q = 1; p * q <= size; q++) {
-            csim__grid *g = NULL;
-            assert_int_equal(csim__grid_create(ctx, p, q, &g), CSIM_OK);
-            for (size_t b = 0; b < sizeof blocks / sizeof *blocks; b++) {
-                g->block = blocks[b];
-                if (g->ctx != NULL) { run(g); }
-            }
-            csim__grid_free(&g);
-            assert_null(g);
-        }
-    }
-    harness_context_free(&ctx);
-}
 
 static void shares_are_those_of_scalapack(void **state)
 {
@@ -172,85 +141,9 @@ static void shares_too_large_are_refused(void **state)
 
 /* ---- decompositions ---- */
 
-typedef struct shape {
-    int m, n, rank; /* rank 0: full */
-} shape;
-
-static const shape shapes[] = {{1, 1, 0},   {1, 6, 0},   {6, 1, 0},    {2, 2, 0},    {5, 5, 0},
-                               {20, 33, 0}, {33, 20, 0}, {64, 64, 0},  {65, 130, 0}, {130, 65, 0},
-                               {96, 96, 0}, {70, 90, 9}, {90, 70, 11}, {100, 100, 1}};
-
-/* The same on all ranks of a grid, another on each grid. */
-static double *make_matrix(const csim__grid *g, const shape *l, uint64_t seed)
-{
-    int m = l->m, n = l->n, r = l->rank;
-    double *a = ref_alloc((int64_t)m * n, sizeof *a);
-    seed += 100 * (uint64_t)(g->group + 1);
-    if (r == 0) {
-        ref_random_matrix(seed, m, n, a);
-        return a;
-    }
-    double *x = ref_alloc((int64_t)m * r, sizeof *x), *y = ref_alloc((int64_t)r * n, sizeof *y);
-    ref_random_matrix(seed, m, r, x);
-    ref_random_matrix(seed + 1, r, n, y);
-    csim__gemm_nn(m, n, r, x, r, y, n, a, n);
-    free(x);
-    free(y);
-    return a;
-}
-
-/* LAPACK's singular values of the same matrix. */
-static double *expected_values(const csim__grid *g, const shape *l, const double *a)
-{
-    int k = l->m < l->n ? l->m : l->n;
-    size_t bytes = (size_t)l->m * (size_t)l->n * sizeof *a;
-    double *copy = ref_alloc((int64_t)l->m * l->n, sizeof *copy), *s = ref_alloc(k, sizeof *s);
-    memcpy(copy, a, bytes);
-    assert_int_equal(csim__svd(g->whole, CSIM__VALUES, l->m, l->n, copy, s, NULL, NULL), CSIM_OK);
-    free(copy);
-    return s;
-}
-
-static void near(int k, const double *got, const double *expected, double tolerance)
-{
-    for (int i = 0; i < k; i++) {
-        if (!(fabs(got[i] - expected[i]) <= tolerance)) {
-            print_error("value %d of %d: found %.17g, expected %.17g\n", i, k, got[i], expected[i]);
-            assert_true(false);
-        }
-    }
-}
-
-/* Are A = Σ s_i u_i v_i and the vectors orthonormal? u by columns with a step of @p u_step between
- * the elements of one, v by rows. */
-static void check_vectors(const shape *l, const double *a, const double *s, const double *u,
-                          bool u_rows, const double *v)
-{
-    int m = l->m, n = l->n, k = m < n ? m : n, r = l->rank > 0 ? l->rank : k;
-    int64_t step = u_rows ? 1 : k, next = u_rows ? m : 1;
-    double tolerance = SCALE_ERROR * s[0];
-    for (int i = 0; i < m; i++) {
-        for (int j = 0; j < n; j++) {
-            double sum = 0;
-            for (int c = 0; c < k; c++) {
-                sum += s[c] * u[c * next + i * step] * v[(int64_t)c * n + j];
-            }
-            assert_true(fabs(sum - a[(int64_t)i * n + j]) <= tolerance);
-        }
-    }
-    for (int c = 0; c < r; c++) { /* by squares, those of zero values are made of rounding */
-        for (int e = 0; e <= c; e++) {
-            double of_u = 0, of_v = 0;
-            for (int i = 0; i < m; i++) { of_u += u[c * next + i * step] * u[e * next + i * step]; }
-            for (int j = 0; j < n; j++) { of_v += v[(int64_t)c * n + j] * v[(int64_t)e * n + j]; }
-            assert_true(fabs(of_u - (c == e)) < 1e-6 && fabs(of_v - (c == e)) < 1e-6);
-        }
-    }
-}
-
 static void values_of(csim__grid *g)
 {
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+    for (size_t i = 0; i < CASE_SHAPES; i++) {
         const shape *l = &shapes[i];
         int k = l->m < l->n ? l->m : l->n;
         double *whole = make_matrix(g, l, i), *expected = expected_values(g, l, whole);
@@ -275,7 +168,7 @@ static void singular_values_are_those_of_lapack(void **state)
 
 static void vectors_of(csim__grid *g, bool squares)
 {
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+    for (size_t i = 0; i < CASE_SHAPES; i++) {
         const shape *l = &shapes[i];
         int m = l->m, n = l->n, k = m < n ? m : n;
         double *whole = make_matrix(g, l, i), *expected = expected_values(g, l, whole);
@@ -470,63 +363,6 @@ static void grids_fail_everywhere(void **state)
     harness_context_free(&ctx);
 }
 
-/* ---- a team ---- */
-
-static void ask_team(csim__grid *g)
-{
-    csim__team team = {.grid = g, .least = 20};
-    if (!leads(g)) {
-        assert_int_equal(csim__team_serve(&team), CSIM_OK);
-        return;
-    }
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        const shape *l = &shapes[i];
-        int m = l->m, n = l->n, k = m < n ? m : n;
-        double *whole = make_matrix(g, l, i), *expected = expected_values(g, l, whole);
-        double *copy = ref_alloc((int64_t)m * n, 8), *s = ref_alloc(k, 8);
-        double *u = ref_alloc((int64_t)m * k, 8), *v = ref_alloc((int64_t)k * n, 8);
-        csim__doubt doubt;
-        int64_t asked = team.asked;
-        size_t bytes = (size_t)m * (size_t)n * sizeof *copy;
-        memcpy(copy, whole, bytes);
-        assert_int_equal(csim__team_svd_by_squares(g->whole, &team, CSIM__VALUES, m, n, copy, s,
-                                                   NULL, NULL, &doubt),
-                         CSIM_OK);
-        assert_memory_equal(copy, whole, bytes);
-        near(k, s, expected, 1e-7 * expected[0]);
-        assert_int_equal(csim__team_svd(g->whole, &team, CSIM__VECTORS, m, n, copy, s, u, v),
-                         CSIM_OK);
-        near(k, s, expected, SCALE_ERROR * expected[0]);
-        check_vectors(l, whole, s, u, false, v);
-        memcpy(copy, whole, bytes);
-        assert_int_equal(
-            csim__team_svd_by_squares(g->whole, &team, CSIM__VECTORS, m, n, copy, s, u, v, &doubt),
-            CSIM_OK);
-        check_vectors(l, whole, s, u, true, v);
-        assert_int_equal(team.asked - asked, k >= 20 ? 3 : 0);
-        copy[0] = NAN; /* is reported, and does not end the team */
-        csim_status st = csim__team_svd(g->whole, &team, CSIM__VALUES, m, n, copy, s, NULL, NULL);
-        if (k >= 20) {
-            assert_int_equal(st, CSIM_E_NUMERIC);
-            assert_non_null(strstr(csim_context_error(g->whole), "is not finite"));
-        }
-        csim__forgive(g->whole);
-        free(v);
-        free(u);
-        free(s);
-        free(copy);
-        free(expected);
-        free(whole);
-    }
-    csim__team_dismiss(&team);
-}
-
-static void a_team_does_what_its_leader_asks(void **state)
-{
-    (void)state;
-    on_grids(ask_team);
-}
-
 int main(int argc, char **argv)
 {
     MPI_Init(&argc, &argv);
@@ -542,7 +378,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(eigenvalues_are_those_of_lapack),
         cmocka_unit_test(a_failing_grid_leaves_others_intact),
         cmocka_unit_test(grids_fail_everywhere),
-        cmocka_unit_test(a_team_does_what_its_leader_asks),
     };
     return harness_finish(cmocka_run_group_tests_name("grid", tests, NULL, NULL));
 }

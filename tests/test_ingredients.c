@@ -79,7 +79,8 @@ static void cross_one(csim_context *ctx, int n, int d, int e, bool single)
     double *cx = ref_centre(x, n, d), *cy = ref_centre(y, n, e);
     for (int k = 0; k < PRODUCTS; k++) {
         int64_t size = pair[k][0]->width * pair[k][1]->width;
-        products[k] = (csim__product){pair[k][0], pair[k][1], k % shard.size, NULL};
+        products[k] =
+            (csim__product){.left = pair[k][0], .right = pair[k][1], .owner = k % shard.size};
         if (k % shard.size != shard.rank) { continue; }
         assert_int_equal(csim__alloc(ctx, size, sizeof(double), "out", &products[k].out), CSIM_OK);
     }

@@ -381,7 +381,8 @@ static csim__route route_of(csim_context *ctx, const sweep_case *c)
                        .width = width,
                        .wanted = wanted,
                        .needs = needs,
-                       .size = csim_context_size(ctx)};
+                       .size = csim_context_size(ctx),
+                       .teams = {.p = 1, .q = 1}};
     assert_int_equal(csim__plan_make(ctx, &p, &plan), CSIM_OK);
     csim__route route = plan.pairs[plan.selves].route;
     csim__plan_clear(ctx, &plan);

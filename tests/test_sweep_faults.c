@@ -152,7 +152,8 @@ static int64_t planned(csim_context *ctx, const sweep_case *c, unsigned needs)
                        .wanted = wanted,
                        .needs = needs,
                        .single = c->precision == CSIM_SINGLE_PRECISION,
-                       .size = csim_context_size(ctx)};
+                       .size = csim_context_size(ctx),
+                       .teams = {.p = 1, .q = 1}};
     assert_int_equal(csim__plan_make(ctx, &p, &plan), CSIM_OK);
     bytes = plan.shard_bytes + plan.tile_bytes;
     csim__plan_clear(ctx, &plan);

@@ -102,7 +102,7 @@ static void memory_does_not_matter(void **state)
         bool room = true;
         csim_status st = CSIM_OK;
         MPI_Allreduce(MPI_IN_PLACE, &limit, 1, MPI_INT64_T, MPI_MAX, MPI_COMM_WORLD);
-        for (c.memory = limit; st == CSIM_OK && room; c.memory -= c.memory / 12) {
+        for (c.memory = limit; st == CSIM_OK && room; c.memory -= c.memory / 8) {
             csim_context *other = harness_context();
             csim_results *r = NULL;
             csim_context_set_log(other, CSIM_LOG_INFO, watch, &tiled);

@@ -84,7 +84,7 @@ static void stages_come_in_turn(void **state)
     csim_results_free(&r);
     if (csim_context_rank(ctx) == 0) {
         assert_string_equal(seen.names, "encoding;neighbours;medians;kernels;distances;"
-                                        "spectra;distances;batches;bases;pairs;");
+                                        "spectra;batches;bases;pairs;");
         assert_false(seen.back);
     }
     harness_context_free(&ctx);

@@ -64,6 +64,7 @@ enum csim_props {
     X(FAULT, "injected_fault", "a fault was injected")                                             \
     X(PRECISION, "precision_lost", "rounding leaves too few digits of a self-term")                \
     X(UNDERFLOW, "underflow", "values too small for double precision")                             \
+    X(LIMIT, "too_large", "a decomposition is too large for LAPACK's or ScaLAPACK's integers")     \
     X(ALL_OTHERS, "all_others", "all other examples are neighbours: chance gives 1")               \
     X(BANDWIDTH, "zero_bandwidth", "the median distance of examples is 0: kernels have no width")  \
     X(ALIKE, "all_alike", "all pairs of examples are equally far: nothing to compare")             \

@@ -19,6 +19,9 @@ typedef enum csim_precision { CSIM_DOUBLE, CSIM_SINGLE_PRECISION } csim_precisio
 /** Decompositions on a grid of ranks start to pay at matrices of as many rows and columns. */
 #define CSIM_GRID_FROM 2048
 
+/** Groups of ranks that nobody asked for are chosen for matrices of as many rows and columns. */
+#define CSIM_GRID_CHOSEN_FROM 4096
+
 /** Called on rank 0 as the sweep goes on; @p done and @p total are in flops. */
 typedef void (*csim_progress_fn)(void *user, const char *phase, double done, double total);
 
@@ -42,8 +45,9 @@ typedef struct csim_sweep_options {
     const csim_encoder *const *encoders; /**< of the learned measures, each once */
     int encoder_count;
     int grid_rows, grid_cols; /**< large pairs are decomposed on groups of grid_rows × grid_cols
-                                   ranks, several side by side; 0: each pair on one rank. Values on
-                                   more than one rank differ by rounding */
+                                   ranks, several side by side; 1: each pair on one rank; 0: as the
+                                   planner chooses, from CSIM_GRID_CHOSEN_FROM on. Values on more
+                                   than one rank differ by rounding */
     int64_t grid_from; /**< pairs are large whose smaller side has at least as many neurons, or
                             examples where those are fewer; 0: CSIM_GRID_FROM */
     int part, parts;   /**< compute one part of the pairs, 1 ≤ part ≤ parts, of a job array; the

@@ -9,14 +9,16 @@
 #include <unistd.h>
 
 #include "app/calibration.h"
+#include "app/machine.h"
 #include "core/exact.h"
 #include "ingredients/gram.h"
 #include "ingredients/site.h"
-#include "linalg/dense.h"
+#include "linalg/pdense.h"
 
 enum {
     REPEATS = 5,
     SQUARE = 384, /* of decompositions */
+    DEALT = 512,  /* of those on grids */
     TILE = 512,
     MANY = 8,    /* of inner products */
     BLOCK = 768, /* of exact sums */
@@ -42,6 +44,7 @@ typedef struct bench {
     char *path;
     int other; /* rank to talk to */
     int bytes;
+    csim__dealt whole, copy, vectors; /* without a grid on a rank that is in none */
 } bench;
 
 typedef csim_status work(bench *w);
@@ -133,7 +136,7 @@ static csim_status run_svd(bench *w)
 
 static csim_status run_exact(bench *w)
 {
-    csim__exact_add_block((int64_t *)(void *)w->b, w->a, w->n, w->n, w->c, w->d, false);
+    csim__exact_add_block((int64_t *)(void *)w->b, w->n, w->a, w->n, w->n, w->n, w->c, w->d, false);
     return CSIM_OK;
 }
 
@@ -190,6 +193,32 @@ static csim_status run_message(bench *w)
                      "MPI_Sendrecv");
 }
 
+static void copy_dealt(bench *w)
+{
+    size_t count = (size_t)w->whole.m_loc * (size_t)w->whole.n_loc;
+    memcpy(w->copy.x, w->whole.x, count * sizeof *w->copy.x);
+}
+
+static csim_status tell(bench *w, csim_status st)
+{
+    if (st == CSIM_OK) { return st; }
+    return csim__fail(w->ctx, st, "%s", csim_context_error(w->whole.grid->ctx));
+}
+
+static csim_status run_grid_eigen(bench *w)
+{
+    if (w->whole.grid == NULL) { return CSIM_OK; }
+    copy_dealt(w);
+    return tell(w, csim__pd_eigen(w->want, &w->copy, w->c, &w->vectors));
+}
+
+static csim_status run_grid_svd(bench *w)
+{
+    if (w->whole.grid == NULL) { return CSIM_OK; }
+    copy_dealt(w);
+    return tell(w, csim__pd_singular_values(&w->copy, w->c));
+}
+
 static csim_status time_products(bench *w, csim__machine *m)
 {
     csim_status st = CSIM_OK;
@@ -219,6 +248,57 @@ static csim_status time_decompositions(bench *w, csim__machine *m)
     CSIM_TRY(rate_of(w, run_svd, 20 * cube, 1, &m->svd_vectors));
 done:
     return st;
+}
+
+/* The rate of a rank of a grid of two, without what the messages of its columns take; with these most
+ * of the time, at least a quarter is left. */
+static csim_status grid_rate(bench *w, work *run, double flops, const csim__grid_traffic *traffic,
+                             const csim__machine *m, double *rate)
+{
+    double seconds = 1;
+    csim_status st = clock_work(w, run, 1, &seconds);
+    double messages = csim__grid_messages(traffic, 1, 2, DEALT, m->latency, m->bandwidth);
+    *rate = flops / 2 / fmax(seconds - messages, seconds / 4);
+    return st;
+}
+
+/* Neighbours in rank share a decomposition, all such pairs at the same time. */
+static csim_status time_grids(bench *w, csim__machine *m)
+{
+    const double cube = (double)DEALT * DEALT * DEALT;
+    csim__grid *grid = NULL;
+    csim__dealt *list[] = {&w->whole, &w->copy, &w->vectors};
+    csim_status st = csim__grid_create(w->ctx, 1, 2, &grid);
+    if (st != CSIM_OK) { return st; }
+    for (int i = 0; st == CSIM_OK && grid->ctx != NULL && i < 3; i++) {
+        st = csim__dealt_make(grid, DEALT, DEALT, "a dealt matrix", list[i]);
+        st = st == CSIM_OK ? st : csim__fail(w->ctx, st, "%s", csim_context_error(grid->ctx));
+    }
+    CSIM_TRY(csim__vote(w->ctx, st));
+    if (grid->ctx != NULL) { fill(w->whole.x, (int64_t)w->whole.m_loc * w->whole.n_loc); }
+    w->want = CSIM__VALUES;
+    CSIM_TRY(
+        grid_rate(w, run_grid_eigen, 4.0 / 3 * cube, &csim__grid_values, m, &m->grid_eigen_values));
+    CSIM_TRY(grid_rate(w, run_grid_svd, 8.0 / 3 * cube, &csim__grid_svd, m, &m->grid_svd_values));
+    w->want = CSIM__VECTORS;
+    CSIM_TRY(
+        grid_rate(w, run_grid_eigen, 9 * cube, &csim__grid_vectors, m, &m->grid_eigen_vectors));
+done:
+    for (int i = 0; i < 3; i++) { csim__dealt_clear(list[i]); }
+    csim__grid_free(&grid);
+    return st;
+}
+
+/* What the process takes beside what it asks for itself: libraries, buffers of messages. */
+static csim_status measure_beside(bench *w, csim__machine *m)
+{
+    double most = 0,
+           mine = (double)(csim__resident_bytes(false) - csim_context_memory_live(w->ctx));
+    csim_status st = csim__mpi(
+        w->ctx, MPI_Allreduce(&mine, &most, 1, MPI_DOUBLE, MPI_MAX, csim_context_comm(w->ctx)),
+        "MPI_Allreduce");
+    if (most > 0) { m->beside = most; }
+    return csim__vote(w->ctx, st);
 }
 
 static csim_status time_sums(bench *w, csim__machine *m)
@@ -365,9 +445,12 @@ done:
     if (st == CSIM_OK) { st = time_moments(&w, &c->machine); }
     if (st == CSIM_OK) { st = time_reading(&w, &c->machine); }
     if (st == CSIM_OK) { st = time_network(&w, c); }
+    c->grids = c->ranks > 1;
+    if (st == CSIM_OK && c->grids) { st = time_grids(&w, &c->machine); }
     if (st == CSIM_OK) { st = time_products(&w, &c->machine); }
     csim__free(ctx, &w.wanted);
     for (int i = 0; i < 4; i++) { csim__free(ctx, list[i]); }
+    if (st == CSIM_OK) { st = measure_beside(&w, &c->machine); }
     return st;
 }
 

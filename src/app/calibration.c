@@ -14,8 +14,8 @@
 
 enum { SCHEMA = 1 };
 
-/* When a speed is known: always, of messages inside a node, of messages between nodes. */
-typedef enum known { ALWAYS, MESSAGES, NETWORK } known;
+/* When a speed is known: always, of messages inside a node, of messages between nodes, of grids. */
+typedef enum known { ALWAYS, MESSAGES, NETWORK, GRIDS } known;
 
 typedef struct speed {
     const char *key, *text, *unit;
@@ -40,6 +40,10 @@ static const speed speeds[] = {
     {"eigen_vectors", "eigenvectors (9 k^3)", "flop/s", AT(eigen_vectors), ALWAYS},
     {"svd_values", "singular values (8/3 k^3)", "flop/s", AT(svd_values), ALWAYS},
     {"svd_vectors", "singular vectors (20 k^3)", "flop/s", AT(svd_vectors), ALWAYS},
+    {"grid_eigen_values", "the same of a rank of two (4/3 k^3)", "flop/s", AT(grid_eigen_values),
+     GRIDS},
+    {"grid_eigen_vectors", "eigenvectors (9 k^3)", "flop/s", AT(grid_eigen_vectors), GRIDS},
+    {"grid_svd_values", "singular values (8/3 k^3)", "flop/s", AT(grid_svd_values), GRIDS},
     {"exact_sums", "exact sums of blocks", "numbers/s", AT(exact), ALWAYS},
     {"moments", "checking and centring", "numbers/s", AT(moments), ALWAYS},
     {"memory", "copies in memory", "bytes/s", AT(memory), ALWAYS},
@@ -60,7 +64,8 @@ static double *field(csim__machine *machine, const speed *s)
 
 static bool is_known(const csim__calibration *c, known k)
 {
-    return k == ALWAYS || (k == MESSAGES ? c->messages : c->network);
+    const bool list[] = {true, c->messages, c->network, c->grids};
+    return list[k];
 }
 
 csim_status csim__calibration_path(csim_context *ctx, const char *given, char **path)
@@ -109,6 +114,9 @@ static csim_status understand(csim_context *ctx, const char *path, const json_t 
     c->nodes = take_count(root, "nodes");
     c->messages = json_object_get(list, "bandwidth") != NULL;
     c->network = json_object_get(list, "net_bandwidth") != NULL;
+    c->grids = json_object_get(list, "grid_svd_values") != NULL;
+    const json_t *beside = json_object_get(root, "memory_beside");
+    if (beside != NULL) { c->machine.beside = json_number_value(beside); }
     take_text(root, "host", c->host, sizeof c->host);
     take_text(root, "date", c->date, sizeof c->date);
     take_text(root, "blas", c->blas, sizeof c->blas);
@@ -121,6 +129,9 @@ static csim_status understand(csim_context *ctx, const char *path, const json_t 
                               speeds[i].key);
         }
         *field(&c->machine, &speeds[i]) = number;
+    }
+    if (!(c->machine.beside > 0) || !isfinite(c->machine.beside)) {
+        return csim__fail(ctx, CSIM_E_FORMAT, "%s: memory_beside: expected bytes above 0", path);
     }
     return c->ranks > 0 && c->nodes > 0
                ? CSIM_OK
@@ -176,9 +187,10 @@ static char *to_text(const csim__calibration *c)
         if (!is_known(c, speeds[i].known)) { continue; }
         json_object_set_new(list, speeds[i].key, json_real(rounded(*field(&machine, &speeds[i]))));
     }
-    json_t *root = json_pack("{s:i, s:s, s:s, s:s, s:s, s:i, s:i, s:o}", "schema", SCHEMA,
+    json_t *root = json_pack("{s:i, s:s, s:s, s:s, s:s, s:i, s:i, s:I, s:o}", "schema", SCHEMA,
                              "version", csim_version(), "host", c->host, "date", c->date, "blas",
-                             c->blas, "ranks", c->ranks, "nodes", c->nodes, "speeds", list);
+                             c->blas, "ranks", c->ranks, "nodes", c->nodes, "memory_beside",
+                             (json_int_t)machine.beside, "speeds", list);
     char *text = root != NULL ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) : NULL;
     json_decref(root);
     return text;
@@ -236,5 +248,6 @@ csim_status csim__calibration_print(csim_context *ctx, const csim__calibration *
     for (int i = 0; i < SPEEDS; i++) {
         if (is_known(c, speeds[i].known)) { print_speed(c, &speeds[i]); }
     }
+    printf("memory of a rank beside what it counts: %.0f MiB\n", c->machine.beside / 1048576);
     return CSIM_OK;
 }

@@ -11,6 +11,7 @@ typedef struct csim__calibration {
     bool measured;           /* false: typical constants */
     int ranks, nodes;        /* that measured at the same time */
     bool messages, network;  /* were messages inside a node and between nodes measured? */
+    bool grids;              /* and grids of ranks? */
     char host[64], date[24]; /* of rank 0; UTC as in ISO 8601 */
     char blas[128];
 } csim__calibration;

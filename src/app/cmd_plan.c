@@ -69,6 +69,11 @@ static const csim_option where_table[] = {
      .metavar = "SIZE",
      .help = "memory limit of each rank, as sweep takes it; with neither a limit nor --ranks nor "
              "--nodes, that of this machine"},
+    {.name = "part",
+     .kind = CSIM_OPTION_TEXT,
+     .offset = offsetof(csim__plan_options, part),
+     .metavar = "I/N",
+     .help = "the I-th of N parts of the pairs, as sweep --part computes it in a job array"},
     {.name = "calibration",
      .kind = CSIM_OPTION_TEXT,
      .offset = offsetof(csim__plan_options, calibration),
@@ -216,11 +221,13 @@ static csim_status plan_run(csim__app *app, void *target)
     CSIM_TRY(csim__read_encoders(ctx, &options->sweep.encoders, &encoders));
     CSIM_TRY(csim__outlook_sets(app, &w));
     st = csim__sweep_what_options(app, &options->sweep, measures, measure_count, &w.sweep);
+    if (st == CSIM_OK) { st = csim__sweep_part(ctx, options->part, &w.sweep); }
     if (st == CSIM_OK && w.sweep.grid_rows * w.sweep.grid_cols > w.ranks) {
         st = csim__fail(ctx, CSIM_E_USAGE, "a group of %d x %d ranks, but only %d ranks",
                         w.sweep.grid_rows, w.sweep.grid_cols, w.ranks);
     }
     CSIM_TRY(csim__vote(ctx, st));
+    w.sweep.journal = options->output; /* pairs are saved beside it: rounds are short */
     w.sweep.encoders = (const csim_encoder *const *)encoders;
     w.sweep.encoder_count = options->sweep.encoders.count;
     if (csim_context_rank(ctx) == 0) { st = deliver(app, &w); }

@@ -96,19 +96,6 @@ static csim_status check_options(csim__app *app, const sweep_options *options)
     return csim__stop_after(app->ctx, options->walltime);
 }
 
-/* "2/8" as part 2 of 8. */
-static csim_status read_part(csim_context *ctx, const char *text, csim_sweep_options *sweep)
-{
-    int end = 0;
-    if (text == NULL) { return CSIM_OK; }
-    if (sscanf(text, "%9d/%9d%n", &sweep->part, &sweep->parts, &end) != 2 || text[end] != 0 ||
-        sweep->part < 1 || sweep->part > sweep->parts) {
-        return csim__fail(ctx, CSIM_E_USAGE,
-                          "--part: found '%s', expected I/N with 1 <= I <= N, such as 2/8", text);
-    }
-    return CSIM_OK;
-}
-
 static csim_status print_results(csim__app *app, const sweep_options *options,
                                  csim_results *results)
 {
@@ -276,7 +263,7 @@ static csim_status prepare_saving(csim__app *app, const sweep_options *options,
                                   csim_sweep_options *sweep, char **journal, char **remark)
 {
     csim_context *ctx = app->ctx;
-    csim_status st = read_part(ctx, options->part, sweep);
+    csim_status st = csim__sweep_part(ctx, options->part, sweep);
     if (st == CSIM_OK && options->output != NULL) { st = journal_of(ctx, options, journal); }
     if (st == CSIM_OK) {
         st = csim__format(ctx, remark, "BLAS threads: %lld", (long long)app->common.threads);

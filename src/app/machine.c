@@ -137,6 +137,21 @@ csim_status csim__check_machine(csim_context *ctx, int threads)
     return CSIM_OK;
 }
 
+int64_t csim__resident_bytes(bool highest)
+{
+    const char *name = highest ? "VmHWM:" : "VmRSS:";
+    long long kilobytes = 0;
+    char line[128];
+    FILE *file = fopen("/proc/self/status", "r");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        if (strncmp(line, name, strlen(name)) == 0) {
+            kilobytes = strtoll(line + strlen(name), NULL, 10);
+        }
+    }
+    if (file != NULL) { fclose(file); }
+    return (int64_t)kilobytes * 1024;
+}
+
 void csim__print_libraries(FILE *out)
 {
     char mpi[MPI_MAX_LIBRARY_VERSION_STRING];

@@ -2,6 +2,7 @@
 #ifndef CSIM_APP_MACHINE_H
 #define CSIM_APP_MACHINE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -28,6 +29,10 @@ csim_status csim__default_memory(csim_context *ctx, int64_t *bytes);
 
 /** What each of so many ranks of a node with that much memory may take. Local. */
 int64_t csim__rank_share(int64_t bytes, int64_t ranks);
+
+/** Memory of this process as the system counts it, now or at its highest; 0 where that is not known.
+ *  Local. */
+int64_t csim__resident_bytes(bool highest);
 
 /** Print the versions of the libraries that are linked, one a line. Local. */
 void csim__print_libraries(FILE *out);

@@ -1,6 +1,7 @@
 /* One sweep of synthetic sites: its times, its memory, the work of its phases. */
 #include <string.h>
 
+#include "app/machine.h"
 #include "app/perf.h"
 
 /* Linux keeps the highest resident size of a process and starts anew when told to. */
@@ -12,24 +13,12 @@ static void reset_resident(void)
     (void)fclose(file);
 }
 
-static int64_t highest_resident(void)
-{
-    long long kilobytes = 0;
-    char line[128];
-    FILE *file = fopen("/proc/self/status", "r");
-    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
-        if (sscanf(line, "VmHWM: %lld", &kilobytes) == 1) { break; }
-    }
-    if (file != NULL) { fclose(file); }
-    return (int64_t)kilobytes * 1024;
-}
-
 /* Times and memory of a sweep that a context of its own has watched. Collective. */
 static csim_status collect(csim_context *ctx, double seconds, csim__perf_run *run)
 {
     MPI_Comm comm = csim_context_comm(ctx);
     const csim_phase_report *list = NULL;
-    int64_t bytes[2] = {csim_context_memory_peak(ctx), highest_resident()}, most[2] = {0};
+    int64_t bytes[2] = {csim_context_memory_peak(ctx), csim__resident_bytes(true)}, most[2] = {0};
     int count = 0;
     csim_status st =
         csim__mpi(ctx, MPI_Allreduce(bytes, most, 2, MPI_INT64_T, MPI_MAX, comm), "MPI_Allreduce");

@@ -19,7 +19,7 @@ typedef struct csim__plan_options {
 
     /* where it is to run */
     int64_t ranks, nodes, node_memory, memory;
-    const char *calibration;
+    const char *calibration, *part;
 
     int format, overwrite;
     const char *sbatch, *output;
@@ -30,6 +30,7 @@ typedef struct csim__shape {
     int ranks, nodes;
     const char *why, *key; /* for people, for JSON */
     int64_t peak;          /* bytes of a rank */
+    csim__teams teams;     /* groups of ranks that it would have */
     double low, high;      /* s */
 } csim__shape;
 

@@ -29,6 +29,12 @@ void csim__outlook_range(const csim__outlook *w, const csim__forecast *f, double
     *high = (seconds + f->effort.again) * (measured ? 1.35 : 3);
 }
 
+/* Are all layers held at once? */
+static bool holds_all(const csim__forecast *f)
+{
+    return f->plans == 1 && !f->streamed;
+}
+
 /* One forecast; that it does not fit is no failure. */
 static csim_status foretell_under(csim_context *ctx, const csim__outlook *w, int ranks, int nodes,
                                   int64_t limit, csim__forecast *f, bool *fits)
@@ -47,13 +53,15 @@ static csim_status foretell_under(csim_context *ctx, const csim__outlook *w, int
 }
 
 /* Under the limit that holds there. Where the sweep fits at all, another shape is only good if it
- * holds all layers at once. */
+ * holds all layers at once; none is with fewer ranks than the groups have that are asked for. */
 static csim_status foretell(csim_context *ctx, const csim__outlook *w, int ranks, int nodes,
                             csim__forecast *f, bool *good)
 {
+    *good = false;
+    if (ranks < w->sweep.grid_rows * w->sweep.grid_cols) { return CSIM_OK; }
     csim_status st =
         foretell_under(ctx, w, ranks, nodes, csim__outlook_limit(w, ranks, nodes), f, good);
-    *good = *good && (!w->fits || f->plans == 1);
+    *good = *good && (!w->fits || holds_all(f));
     return st;
 }
 
@@ -65,7 +73,8 @@ static void add_shape(csim__outlook *w, int ranks, int nodes, const char *key, c
     }
     if (w->shapes == CSIM__SHAPES) { return; }
     csim__shape *s = &w->shape[w->shapes++];
-    *s = (csim__shape){.ranks = ranks, .nodes = nodes, .key = key, .why = why, .peak = f->peak};
+    *s = (csim__shape){
+        .ranks = ranks, .nodes = nodes, .key = key, .why = why, .peak = f->peak, .teams = f->teams};
     csim__outlook_range(w, f, &s->low, &s->high);
 }
 
@@ -187,7 +196,7 @@ static csim_status advise(csim_context *ctx, csim__outlook *w)
     const char *fewest =
         w->fits ? "the fewest that hold all layers at once" : "the fewest that fit";
     csim_status st = CSIM_OK;
-    if (!w->fits || f->plans > 1) {
+    if (!w->fits || !holds_all(f)) {
         CSIM_TRY(add_fewest(ctx, w, now + 1, (int)most + 1, "more", fewest));
         CSIM_TRY(add_spread(ctx, w));
         return w->fits ? CSIM_OK : add_fewer(ctx, w);

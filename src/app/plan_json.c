@@ -47,16 +47,22 @@ static json_t *pairs_json(const csim__forecast *f)
         "none", (json_int_t)f->routes[CSIM__ROUTE_NONE], "decomposed", (json_int_t)f->decomposed);
 }
 
+static json_t *group_json(const csim__forecast *f)
+{
+    int team = csim__teams_size(&f->teams);
+    return json_pack("{s:i, s:[i,i], s:i, s:i, s:I, s:I, s:s}", "ranks", team, "grid", f->teams.p,
+                     f->teams.q, "count", f->size / team, "ranks_in_none", f->size % team,
+                     "from_neurons", (json_int_t)f->teams.least, "large_pairs",
+                     (json_int_t)f->large, "why", csim__why_key(f->why));
+}
+
 static json_t *ranks_json(const csim__outlook *w)
 {
     const csim__forecast *f = &w->forecast;
-    int team = w->sweep.grid_rows * w->sweep.grid_cols;
-    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:{s:i, s:[i,i], s:i, s:I}, s:I}", "count",
-                     w->ranks, "nodes", w->target.nodes, "per_node",
-                     csim__per_node(w->ranks, w->target.nodes), "without_examples", f->idle_rows,
-                     "without_pairs", f->idle_pairs, "group", "ranks", team, "grid",
-                     w->sweep.grid_rows, w->sweep.grid_cols, "count", w->ranks / team,
-                     "from_neurons", (json_int_t)w->sweep.grid_from, "tiles", (json_int_t)f->plans);
+    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:o, s:I}", "count", w->ranks, "nodes",
+                     w->target.nodes, "per_node", csim__per_node(w->ranks, w->target.nodes),
+                     "without_examples", f->idle_rows, "without_pairs", f->idle_pairs, "group",
+                     group_json(f), "tiles", (json_int_t)f->plans);
 }
 
 static json_t *memory_json(const csim__outlook *w)
@@ -73,6 +79,8 @@ static json_t *memory_json(const csim__outlook *w)
     }
     json_object_set_new(o, "peak_bytes", whole(f->peak));
     json_object_set_new(o, "mean_bytes", real(f->mean_peak));
+    json_object_set_new(o, "beside_bytes", real(f->beside));
+    json_object_set_new(o, "resident_bytes", real((double)f->peak + f->beside));
     json_object_set_new(o, "peak_rank", whole(f->rank));
     json_object_set_new(o, "peak_while", json_string(csim__stage_text(f->when)));
     json_object_set_new(o, "limit_bytes",
@@ -86,10 +94,11 @@ static json_t *memory_json(const csim__outlook *w)
 static json_t *work_json(const csim__outlook *w)
 {
     const csim__forecast *f = &w->forecast;
-    json_t *files = json_pack("{s:I, s:I, s:o, s:o, s:I}", "count", (json_int_t)w->file_count,
-                              "bytes", (json_int_t)w->file_bytes, "readings",
-                              real((double)f->loads / f->sites), "bytes_read", real(f->effort.read),
-                              "results_bytes", (json_int_t)f->room.array[CSIM__ROOM_RESULTS].bytes);
+    json_t *files = json_pack(
+        "{s:I, s:I, s:b, s:I, s:o, s:o, s:I}", "count", (json_int_t)w->file_count, "bytes",
+        (json_int_t)w->file_bytes, "by_chunks", (int)f->streamed, "rounds", (json_int_t)f->rounds,
+        "readings", real((double)f->loads / f->sites), "bytes_read", real(f->effort.read),
+        "results_bytes", (json_int_t)f->room.array[CSIM__ROOM_RESULTS].bytes);
     return json_pack("{s:o, s:o, s:o}", "files", files, "flops", real(f->flops), "bytes_moved",
                      real(f->effort.moved));
 }
@@ -122,10 +131,10 @@ static json_t *shapes_json(const csim__outlook *w)
     json_t *list = json_array();
     for (int i = 0; i < w->shapes; i++) {
         const csim__shape *s = &w->shape[i];
-        json_array_append_new(list, json_pack("{s:i, s:i, s:s, s:I, s:o, s:o}", "ranks", s->ranks,
-                                              "nodes", s->nodes, "why", s->key, "peak_bytes",
-                                              (json_int_t)s->peak, "low", real(s->low), "high",
-                                              real(s->high)));
+        json_array_append_new(
+            list, json_pack("{s:i, s:i, s:[i,i], s:s, s:I, s:o, s:o}", "ranks", s->ranks, "nodes",
+                            s->nodes, "grid", s->teams.p, s->teams.q, "why", s->key, "peak_bytes",
+                            (json_int_t)s->peak, "low", real(s->low), "high", real(s->high)));
     }
     return list;
 }

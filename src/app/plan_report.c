@@ -84,20 +84,23 @@ static void print_groups(const csim__outlook *w)
            plural(w->target.nodes), per_node);
     int64_t chunks = (f->chunks + w->ranks - 1) / w->ranks;
     printf("; at most %" PRId64 " chunk%s on a rank\n", chunks, plural(chunks));
-    const csim_sweep_options *o = &w->sweep;
-    int team = o->grid_rows * o->grid_cols; /* at most a million */
-    if (f->decomposed > 0 && team <= 1) {
+    const csim__teams *t = &f->teams;
+    int team = csim__teams_size(t), groups = f->size / team;
+    if (f->decomposed > 0 && team == 1) {
         printf("  %" PRId64 " pairs are decomposed, each by one rank (grid 1 x 1)\n",
                f->decomposed);
     } else if (f->decomposed > 0) {
-        printf("  %" PRId64 " pairs are decomposed, those of %" PRId64
-               " neurons and more by %d group%s of %d x %d ranks, %d ranks in none; the time is "
-               "foretold for one rank each\n",
-               f->decomposed, o->grid_from, w->ranks / team, plural(w->ranks / team), o->grid_rows,
-               o->grid_cols, w->ranks % team);
+        printf("  %" PRId64 " pairs are decomposed, %" PRId64 " of them, of %" PRId64
+               " neurons and more, by %d group%s of %d x %d ranks, %d ranks in none; %s\n",
+               f->decomposed, f->large, t->least, groups, plural(groups), t->p, t->q,
+               f->size % team, csim__why_text(f->why));
     }
     printf("  idle: %d without examples, %d without pairs\n", f->idle_rows, f->idle_pairs);
-    if (f->plans > 1) {
+    if (f->streamed) {
+        printf("  layers are read again by chunks: %" PRId64 " rounds in %" PRId64
+               " tiles of pairs, each layer is read %.1f times\n",
+               f->rounds, f->plans, (double)f->loads / f->sites);
+    } else if (f->plans > 1) {
         printf("  not all layers fit at once: %" PRId64
                " tiles of pairs, each layer is read %.1f times\n",
                f->plans, (double)f->loads / f->sites);
@@ -129,7 +132,9 @@ static void print_memory(const csim__outlook *w)
     } else {
         printf("no limit is given (--mem-per-node, --memory)\n");
     }
-    printf("  beside that: libraries, buffers of MPI and the page cache\n");
+    printf(
+        "  beside that %s of libraries and buffers of MPI, and the page cache: a process of %s\n",
+        csim__bytes_text(f->beside).s, csim__bytes_text((double)f->peak + f->beside).s);
 }
 
 static void print_work(const csim__outlook *w)
@@ -182,9 +187,13 @@ static void print_shapes(const csim__outlook *w)
     if (w->shapes > 0) { printf("other shapes\n"); }
     for (int i = 0; i < w->shapes; i++) {
         const csim__shape *s = &w->shape[i];
-        printf("  %d rank%s on %d node%s: %s to %s, %s a rank: %s\n", s->ranks, plural(s->ranks),
+        printf("  %d rank%s on %d node%s: %s to %s, %s a rank", s->ranks, plural(s->ranks),
                s->nodes, plural(s->nodes), csim__seconds_text(s->low).s,
-               csim__seconds_text(s->high).s, csim__bytes_text((double)s->peak).s, s->why);
+               csim__seconds_text(s->high).s, csim__bytes_text((double)s->peak).s);
+        if (csim__teams_size(&s->teams) > 1) {
+            printf(", groups of %d x %d", s->teams.p, s->teams.q);
+        }
+        printf(": %s\n", s->why);
     }
 }
 

@@ -108,6 +108,7 @@ static void print_script(const csim__app *app, const csim__outlook *w, FILE *out
         csim__shell_word(o->sweep.sets.text[i], out);
     }
     csim__config_line(app->config, "set", out);
+    if (o->part != NULL) { fprintf(out, " --part %s", o->part); }
     if (o->memory > 0) { fprintf(out, " --memory %" PRId64, o->memory); }
     fputs(" --output ", out);
     csim__shell_word(o->output, out);

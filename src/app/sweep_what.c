@@ -55,7 +55,7 @@ static const csim_option table[] = {
      .help =
          "ranks that decompose a large pair together, in a grid as square as can be, several "
          "such groups side by side; their values differ by rounding from those of one rank; 0 = "
-         "as --grid says, without it 1"},
+         "as --grid says, without it as the planner chooses, from 4096 neurons on"},
     {.name = "grid",
      .kind = CSIM_OPTION_TEXT,
      .offset = offsetof(csim__sweep_what, grid),
@@ -78,6 +78,18 @@ csim_status csim__sweep_what_groups(csim__config *config, csim__sweep_what *what
     csim__option_group input = {"", "Reading the sets", csim_input_option_table, &what->input, 1};
     csim_status st = csim__config_add(config, &group);
     return st == CSIM_OK ? csim__config_add(config, &input) : st;
+}
+
+csim_status csim__sweep_part(csim_context *ctx, const char *text, csim_sweep_options *sweep)
+{
+    int end = 0;
+    if (text == NULL) { return CSIM_OK; }
+    if (sscanf(text, "%9d/%9d%n", &sweep->part, &sweep->parts, &end) != 2 || text[end] != 0 ||
+        sweep->part < 1 || sweep->part > sweep->parts) {
+        return csim__fail(ctx, CSIM_E_USAGE,
+                          "--part: found '%s', expected I/N with 1 <= I <= N, such as 2/8", text);
+    }
+    return CSIM_OK;
 }
 
 csim_status csim__sweep_what_measures(csim__app *app, const csim__sweep_what *what,
@@ -104,13 +116,14 @@ done:
     return st;
 }
 
-/* The shape of the groups of `--grid PxQ`, or of `--group-size RANKS` as square as can be. */
+/* The shape of the groups of `--grid PxQ`, or of `--group-size RANKS` as square as can be; 0 x 0 where
+ * neither is given. */
 static csim_status choose_grid(const csim__config *config, const char *grid, int64_t size,
                                int *rows, int *cols)
 {
     int end = 0;
     if (grid == NULL) {
-        size = csim__max64(size, 1);
+        if (size == 0) { return CSIM_OK; }
         for (int p = 1; (int64_t)p * p <= size; p++) {
             if (size % p == 0) { *rows = p; }
         }

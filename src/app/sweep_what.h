@@ -34,4 +34,7 @@ csim_status csim__sweep_what_options(const csim__app *app, const csim__sweep_wha
                                      const csim_sweep_measure *measures, int count,
                                      csim_sweep_options *options);
 
+/** "2/8" of `--part` as part 2 of 8; NULL: all. Local. CSIM_OK, CSIM_E_USAGE. */
+csim_status csim__sweep_part(csim_context *ctx, const char *text, csim_sweep_options *sweep);
+
 #endif

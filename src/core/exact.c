@@ -82,41 +82,53 @@ static inline int64_t to_integer(double v)
 }
 
 CSIM_CLONES
-void csim__exact_add_block(int64_t *restrict acc, const double *restrict part, int64_t m, int64_t n,
-                           const double *restrict fx, const double *restrict fy, bool upper)
+void csim__exact_add_block(int64_t *restrict acc, int64_t step, const double *restrict part,
+                           int64_t part_step, int64_t m, int64_t n, const double *restrict fx,
+                           const double *restrict fy, bool upper)
 {
     for (int64_t i = 0; i < m; i++) {
         const double f = fx[i];
         for (int64_t j = upper ? i : 0; j < n; j++) {
-            acc[i * n + j] += to_integer(part[i * n + j] * f * fy[j]);
+            acc[i * step + j] += to_integer(part[i * part_step + j] * f * fy[j]);
         }
     }
 }
 
 CSIM_CLONES
-void csim__exact_add_block_f(int64_t *restrict acc, const float *restrict part, int64_t m,
-                             int64_t n, const double *restrict fx, const double *restrict fy,
-                             bool upper)
+void csim__exact_add_block_f(int64_t *restrict acc, int64_t step, const float *restrict part,
+                             int64_t part_step, int64_t m, int64_t n, const double *restrict fx,
+                             const double *restrict fy, bool upper)
 {
     for (int64_t i = 0; i < m; i++) {
         const double f = fx[i];
         for (int64_t j = upper ? i : 0; j < n; j++) {
-            acc[i * n + j] += to_integer((double)part[i * n + j] * f * fy[j]);
+            acc[i * step + j] += to_integer((double)part[i * part_step + j] * f * fy[j]);
         }
     }
 }
 
-void csim__exact_block_value(const int64_t *acc, int64_t m, int64_t n, const double *fx,
-                             const double *fy, bool upper, double *out)
+static void row_value(const int64_t *acc, int64_t n, double fx, const double *fy, double *out)
 {
-    for (int64_t i = 0; i < m; i++) {
-        for (int64_t j = upper ? i : 0; j < n; j++) {
-            int64_t whole;
-            memcpy(&whole, acc + i * n + j, sizeof whole); /* out may be the same memory */
-            out[i * n + j] = whole != 0 ? (double)whole / fx[i] / fy[j] : 0;
-        }
+    for (int64_t j = 0; j < n; j++) {
+        int64_t whole;
+        memcpy(&whole, acc + j, sizeof whole); /* out may be the same memory */
+        out[j] = whole != 0 ? (double)whole / fx / fy[j] : 0;
     }
-    for (int64_t i = 0; upper && i < m; i++) {
+}
+
+void csim__exact_block_value(const int64_t *acc, int64_t m, int64_t n, const double *fx,
+                             const double *fy, double *out)
+{
+    for (int64_t i = 0; i < m; i++) { row_value(acc + i * n, n, fx[i], fy, out + i * n); }
+}
+
+void csim__exact_triangle_value(const int64_t *acc, int64_t first, int64_t m, int64_t n,
+                                const double *f, double *out)
+{
+    for (int64_t i = first; i < first + m; i++) {
+        row_value(acc + i * n + i, n - i, f[i], f + i, out + i * n + i);
+    }
+    for (int64_t i = first; i < first + m; i++) {
         for (int64_t j = 0; j < i; j++) { out[i * n + j] = out[j * n + i]; }
     }
 }

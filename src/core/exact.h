@@ -29,16 +29,22 @@ csim_status csim__exact_reduce(csim_context *ctx, csim__exact *list, int64_t cou
  *  The factor of a norm of 0 is 0: its entries are skipped, and come back as 0. */
 void csim__exact_factors(const double *norm, int64_t count, double *factor);
 
-/** acc[i,j] += round(part[i,j]·fx[i]·fy[j]) for an m×n block with contiguous rows; with
- *  @p upper only entries j ≥ i. */
-void csim__exact_add_block(int64_t *acc, const double *part, int64_t m, int64_t n, const double *fx,
-                           const double *fy, bool upper);
-void csim__exact_add_block_f(int64_t *acc, const float *part, int64_t m, int64_t n,
-                             const double *fx, const double *fy, bool upper);
+/** acc[i,j] += round(part[i,j]·fx[i]·fy[j]) for an m×n block whose rows are @p step numbers apart in
+ *  the sums and @p part_step in the partial; with @p upper only entries j ≥ i. */
+void csim__exact_add_block(int64_t *acc, int64_t step, const double *part, int64_t part_step,
+                           int64_t m, int64_t n, const double *fx, const double *fy, bool upper);
+void csim__exact_add_block_f(int64_t *acc, int64_t step, const float *part, int64_t part_step,
+                             int64_t m, int64_t n, const double *fx, const double *fy, bool upper);
 
-/** Back to doubles: out[i,j] = acc[i,j]/(fx[i]·fy[j]). @p out may be the same memory as @p acc.
- *  With @p upper the lower triangle of a square block is mirrored from the upper one. */
+/** Back to doubles: out[i,j] = acc[i,j]/(fx[i]·fy[j]) for m rows of n, packed. @p out may be the same
+ *  memory as @p acc. */
 void csim__exact_block_value(const int64_t *acc, int64_t m, int64_t n, const double *fx,
-                             const double *fy, bool upper, double *out);
+                             const double *fy, double *out);
+
+/** The same for rows @p first … first + m − 1 of a symmetric [n, n] of which the upper triangle has
+ *  sums, as if it were whole: @p acc and @p out begin at row 0. What is left of the diagonal is
+ *  mirrored from the rows above, which must be there. */
+void csim__exact_triangle_value(const int64_t *acc, int64_t first, int64_t m, int64_t n,
+                                const double *f, double *out);
 
 #endif

@@ -1,9 +1,30 @@
-/* Distances in one site of pairs that are near in another. */
+/* Cosine distances, and those in one site of pairs that are near in another. */
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
 #include "ingredients/neighbours.h"
 #include "linalg/dense.h"
+
+/* Rows so short that squares of products of their lengths have no digits left. */
+static double short_rows(int64_t d, const double *x, const double *y, double norm_x, double norm_y)
+{
+    double sum = 0;
+    for (int64_t j = 0; j < d; j++) {
+        double v = x[j] / norm_x - y[j] / norm_y;
+        sum += v * v;
+    }
+    return sum / 2;
+}
+
+double csim__cosine_distance(int64_t d, const double *x, const double *y, double norm_x,
+                             double norm_y)
+{
+    double norms = norm_x * norm_y, square = 2 * norms * norms;
+    if (norm_x == 0 || norm_y == 0) { return 1; }
+    if (square < DBL_MIN / DBL_EPSILON) { return short_rows(d, x, y, norm_x, norm_y); }
+    return csim__square_distance(d, norm_y, x, norm_x, y) / square;
+}
 
 /* One chunk of the site, on all ranks. */
 typedef struct visit {

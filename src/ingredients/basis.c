@@ -3,16 +3,19 @@
 #include <string.h>
 
 #include "ingredients/basis.h"
-#include "ingredients/cross.h"
+#include "ingredients/bundle.h"
+#include "ingredients/exchange.h"
+#include "ingredients/feed.h"
 #include "linalg/dense.h"
 
-enum { PASSES = 3, FAILED = -1 };
+enum { PASSES = CSIM__FACTORS, FAILED = -1 };
 
 /* The work on one site of a round. */
 typedef struct job {
     csim__site *site;
     csim__basis *basis;
     int owner;
+    bool streamed; /* q is not there: the basis gets its factors */
     int k;         /* columns of q now */
     double *q;     /* [rows, k] X, then its orthonormal image */
     double *bound; /* [d] norms of the columns of q */
@@ -30,25 +33,20 @@ typedef struct work {
     double flops; /* of this rank on rows; the small factors are not counted */
 } work;
 
-static csim_status broadcast(csim_context *ctx, double *data, int64_t count, int root)
-{
-    enum { PIECE = 1 << 27 };
-    csim_status st = CSIM_OK;
-    for (int64_t at = 0; st == CSIM_OK && at < count; at += PIECE) {
-        int piece = (int)csim__min64(PIECE, count - at);
-        st = csim__mpi(ctx, MPI_Bcast(data + at, piece, MPI_DOUBLE, root, csim_context_comm(ctx)),
-                       "broadcast of a factor");
-    }
-    return st;
-}
-
 /* The rows to work on: the site's own memory, or a copy, or the rows as read. */
 static csim_status take_rows(work *w, job *j)
 {
     csim__site *s = j->site;
     int64_t rows = w->shard->rows;
     csim_status st = CSIM_OK;
-    if (w->options->consume && !w->options->raw) {
+    if (s->streamed && !j->streamed) { CSIM_TRY(csim__site_hold(w->ctx, w->shard, s, false)); }
+    if (s->streamed) {
+        for (int64_t i = 0; w->options->raw && s->x != NULL && i < rows; i++) {
+            csim__site_raw_row(s, i, s->x + i * s->d);
+        }
+        j->q = s->x;
+        s->x = NULL;
+    } else if (w->options->consume && !w->options->raw) {
         j->q = s->x;
         s->x = NULL;
     } else {
@@ -80,22 +78,60 @@ static void release(work *w, job *j)
     csim__free(w->ctx, &j->q);
 }
 
+/* The same of one job whose rows are read for it. */
+static csim_status streamed_square(work *w, job *j)
+{
+    bool raw = w->options->raw, turned = j->basis->factors.r != NULL;
+    csim__guest guest = {.site = j->site,
+                         .forms = raw      ? CSIM__FORM_RAW_BASIS
+                                  : turned ? CSIM__FORM_BASIS
+                                           : CSIM__FORM_CENTRED};
+    csim__product product = {
+        .left = &j->operand, .right = &j->operand, .owner = j->owner, .out = j->block};
+    csim__feed feed = {.ctx = NULL};
+    csim__bundle bundle = {.ctx = NULL};
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__feed_open(w->ctx, w->shard, &guest, 1, true, w->meter, &feed));
+    j->operand = (csim__operand){.width = j->k,
+                                 .x = raw      ? guest.raw_basis
+                                      : turned ? guest.basis
+                                               : guest.centred,
+                                 .norm = j->bound,
+                                 .passing = guest.forms};
+    CSIM_TRY(csim__bundle_open(w->ctx, w->shard, &product, 1, w->meter, &bundle));
+    for (int64_t c = 0; c < w->shard->count; c++) {
+        CSIM_TRY(csim__feed_next(&feed));
+        csim__bundle_add(&bundle, 0, c);
+    }
+done:
+    st = csim__vote(w->ctx, st);
+    if (st == CSIM_OK) { st = csim__bundle_sum(&bundle); }
+    csim__bundle_close(&bundle);
+    csim__feed_close(&feed);
+    return st;
+}
+
 /* QᵀQ (or XᵀX) of all jobs of the round that are not done, each on its owner. */
 static csim_status squares(work *w, job *jobs, int count)
 {
     csim__product *products = NULL;
     int64_t many = 0;
     csim_status st = csim__alloc(w->ctx, count, sizeof *products, "products", &products);
-    for (int i = 0; st == CSIM_OK && i < count; i++) {
+    CSIM_TRY(csim__vote(w->ctx, st));
+    for (int i = 0; i < count; i++) {
         job *j = &jobs[i];
         if (j->done) { continue; }
+        w->flops += (double)w->shard->rows * j->k * j->k;
+        if (j->streamed) {
+            CSIM_TRY(streamed_square(w, j));
+            continue;
+        }
         j->operand = (csim__operand){.width = j->k, .x = j->q, .norm = j->bound};
         products[many++] = (csim__product){
             .left = &j->operand, .right = &j->operand, .owner = j->owner, .out = j->block};
-        w->flops += (double)w->shard->rows * j->k * j->k;
     }
-    st = csim__vote(w->ctx, st);
-    if (st == CSIM_OK) { st = csim__cross_pass(w->ctx, w->shard, products, many, w->meter); }
+    if (many > 0) { st = csim__cross_pass(w->ctx, w->shard, products, many, w->meter); }
+done:
     csim__free(w->ctx, &products);
     return st;
 }
@@ -130,15 +166,23 @@ static csim_status first_factor(work *w, job *j)
 static csim_status apply_first(work *w, job *j, double *factor)
 {
     int d = j->k;
+    if (j->streamed) {
+        double **r = &j->basis->factors.r;
+        csim_status made = csim__alloc(w->ctx, (int64_t)d * d, sizeof **r, "a factor", r);
+        made = csim__vote(w->ctx, made);
+        if (made != CSIM_OK) { return made; }
+        factor = *r;
+    }
     if (w->shard->rank == j->owner) {
         memcpy(factor, j->block, (size_t)d * (size_t)d * sizeof *factor);
     }
-    csim_status st = broadcast(w->ctx, factor, (int64_t)d * d, j->owner);
+    csim_status st = csim__give_all(w->ctx, factor, (int64_t)d * d, j->owner);
+    for (int i = 0; i < d; i++) { j->bound[i] = 1; }
+    if (j->streamed) { return st; }
     for (int64_t c = 0; st == CSIM_OK && c < w->shard->count; c++) {
         int rows = (int)csim__chunk_rows(w->shard, w->shard->first + c);
         csim__trsm_right(rows, d, factor, j->q + c * w->shard->chunk * d);
     }
-    for (int i = 0; i < d; i++) { j->bound[i] = 1; }
     csim__meter_add(w->meter, "bases", (double)w->shard->rows * d * d);
     w->flops += (double)w->shard->rows * d * d;
     return st;
@@ -195,18 +239,34 @@ done:
     return st;
 }
 
+/* All ranks: one more factor, which turns k columns into m. */
+static csim_status add_factor(work *w, job *j, int m)
+{
+    csim__factors *factors = &j->basis->factors;
+    int64_t count = (int64_t)j->k * m;
+    double **f = &factors->f[factors->count];
+    csim_status st = csim__alloc(w->ctx, count, sizeof **f, "a factor", f);
+    st = csim__vote(w->ctx, st);
+    if (st != CSIM_OK) { return st; }
+    if (w->shard->rank == j->owner) { memcpy(*f, j->block, (size_t)count * sizeof **f); }
+    factors->columns[factors->count++] = m;
+    j->k = m;
+    return csim__give_all(w->ctx, *f, count, j->owner);
+}
+
 /* All ranks: Q ← Q F, rows packed anew from k to m columns. */
 static csim_status apply(work *w, job *j, int m, double *factor)
 {
     int k = j->k;
     int64_t chunk = w->shard->chunk;
     double *rows_out = NULL;
+    if (j->streamed) { return add_factor(w, j, m); }
     csim_status st = csim__alloc(w->ctx, chunk * m, sizeof *rows_out, "a chunk", &rows_out);
     st = csim__vote(w->ctx, st);
     if (st == CSIM_OK && w->shard->rank == j->owner) {
         memcpy(factor, j->block, (size_t)k * (size_t)m * sizeof *factor);
     }
-    if (st == CSIM_OK) { st = broadcast(w->ctx, factor, (int64_t)k * m, j->owner); }
+    if (st == CSIM_OK) { st = csim__give_all(w->ctx, factor, (int64_t)k * m, j->owner); }
     for (int64_t c = 0; st == CSIM_OK && m > 0 && c < w->shard->count; c++) {
         int rows = (int)csim__chunk_rows(w->shard, w->shard->first + c);
         csim__gemm_nn(rows, m, k, j->q + c * chunk * k, k, factor, m, rows_out, m);
@@ -245,7 +305,7 @@ static csim_status conclude(work *w, job *j)
                 }
             }
         }
-        if (st == CSIM_OK) { st = broadcast(w->ctx, b->loading, b->q * d, j->owner); }
+        if (st == CSIM_OK) { st = csim__give_all(w->ctx, b->loading, b->q * d, j->owner); }
     }
     return st;
 }
@@ -289,7 +349,7 @@ static csim_status pass(work *w, job *jobs, int count, bool last, double *factor
         if (st == CSIM_OK) { st = apply(w, j, now[0], factor); }
         if (st == CSIM_OK && now[1]) {
             j->done = true;
-            st = broadcast(w->ctx, j->basis->sigma, now[0], j->owner);
+            st = csim__give_all(w->ctx, j->basis->sigma, now[0], j->owner);
             if (st == CSIM_OK) { st = conclude(w, j); }
         }
     }
@@ -310,39 +370,6 @@ static csim_status tall_round(work *w, job *jobs, int count, double *factor)
         for (int i = 0; i < count; i++) { open |= !jobs[i].done; }
         if (open) { st = pass(w, jobs, count, p == PASSES, factor); }
     }
-    return st;
-}
-
-/* Move rows of a site between all ranks and its owner. */
-static csim_status exchange(work *w, int width, double *whole, double *mine, int owner, bool gather)
-{
-    const csim_shard *me = w->shard;
-    int *count = NULL, *start = NULL;
-    MPI_Datatype row;
-    csim_status st = CSIM_OK;
-    CSIM_TRY(csim__alloc(w->ctx, me->size, sizeof *count, "row counts", &count));
-    CSIM_TRY(csim__alloc(w->ctx, me->size, sizeof *start, "row starts", &start));
-    for (int r = 0; st == CSIM_OK && r < me->size; r++) {
-        csim_shard s = csim__shard(me->n, r, me->size);
-        st = csim__int(w->ctx, s.rows, "rows of a rank", &count[r]);
-        if (st == CSIM_OK) { st = csim__int(w->ctx, s.row0, "first row of a rank", &start[r]); }
-    }
-done:
-    st = csim__vote(w->ctx, st);
-    if (st == CSIM_OK) {
-        MPI_Comm comm = csim_context_comm(w->ctx);
-        int code = MPI_Type_contiguous(width, MPI_DOUBLE, &row);
-        if (code == MPI_SUCCESS) { code = MPI_Type_commit(&row); }
-        if (code == MPI_SUCCESS && gather) {
-            code = MPI_Gatherv(mine, count[me->rank], row, whole, count, start, row, owner, comm);
-        } else if (code == MPI_SUCCESS) {
-            code = MPI_Scatterv(whole, count, start, row, mine, count[me->rank], row, owner, comm);
-        }
-        MPI_Type_free(&row);
-        st = csim__mpi(w->ctx, code, "exchange of rows");
-    }
-    csim__free(w->ctx, &start);
-    csim__free(w->ctx, &count);
     return st;
 }
 
@@ -384,7 +411,7 @@ static csim_status wide_round(work *w, job *jobs, int count)
     }
     st = csim__vote(w->ctx, st);
     for (int i = 0; st == CSIM_OK && i < count; i++) {
-        st = exchange(w, jobs[i].k, x, jobs[i].q, jobs[i].owner, true);
+        st = csim__exchange_rows(w->ctx, w->shard, jobs[i].k, x, jobs[i].q, jobs[i].owner, true);
     }
     for (int i = 0; st == CSIM_OK && i < count; i++) {
         if (w->shard->rank != jobs[i].owner) { continue; }
@@ -399,8 +426,8 @@ static csim_status wide_round(work *w, job *jobs, int count)
                        "broadcast of a rank");
         j->basis->failed = j->k == FAILED;
         if (st != CSIM_OK || j->basis->failed) { continue; }
-        st = exchange(w, j->k, u, j->q, j->owner, false);
-        if (st == CSIM_OK) { st = broadcast(w->ctx, j->basis->sigma, j->k, j->owner); }
+        st = csim__exchange_rows(w->ctx, w->shard, j->k, u, j->q, j->owner, false);
+        if (st == CSIM_OK) { st = csim__give_all(w->ctx, j->basis->sigma, j->k, j->owner); }
         if (st == CSIM_OK) { st = conclude(w, j); }
     }
     csim__free(w->ctx, &u);
@@ -420,6 +447,7 @@ static csim_status one_round(work *w, csim__site *const *sites, int count, bool 
         csim__site *s = sites[i];
         int64_t least = csim__min64(s->n, s->d);
         j->site = s;
+        j->streamed = s->streamed && !wide;
         j->owner = i;
         j->basis = w->options->raw ? &s->raw_basis : &s->basis;
         widest = csim__max64(widest, s->d);
@@ -432,7 +460,7 @@ static csim_status one_round(work *w, csim__site *const *sites, int count, bool 
             CSIM_TRY(csim__alloc(w->ctx, s->d * s->d, sizeof *j->block, "a square", &j->block));
         }
     }
-    if (!wide) {
+    if (!wide && !sites[0]->streamed) { /* all are, or none */
         CSIM_TRY(csim__alloc(w->ctx, widest * widest, sizeof *factor, "a factor", &factor));
     }
 done:

@@ -21,7 +21,9 @@ typedef struct csim__basis_options {
 /** Build bases. Collective.
  *  For n > d by passes over the rows: XᵀX → shifted Cholesky R; Q = X R⁻¹; QᵀQ → eigenvectors
  *  without null directions; singular values of the small factor (again while ill-conditioned and
- *  raw). For n ≤ d one rank takes the LQ factorisation of the whole site.
+ *  raw). For n ≤ d one rank takes the LQ factorisation of the whole site. Of a streamed site with
+ *  n > d the factors are kept instead of rows of U, and its rows are read again for each pass; one
+ *  with n ≤ d is held meanwhile.
  *  @return CSIM_OK, CSIM_E_MEM, CSIM_E_LIMIT, CSIM_E_NUMERIC, CSIM_E_MPI; the same on every rank
  *  @note   5·n·d²/P + 25·d³ flops a site, P sites' small factors at the same time; on an owner
  *          eleven d×d matrices; where n ≤ d two of the whole site and eight n×n */

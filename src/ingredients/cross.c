@@ -1,140 +1,79 @@
-#include <math.h>
-#include <string.h>
+/* A product goes by panels of rows, so that no rank holds a whole one but its owner, and none at all
+ * if it is dealt: then each rank of the group is the target of the sums of its part of a panel, which
+ * is one piece of its memory. A whole product is dealt to one rank in one block. */
+#include "ingredients/panel.h"
 
-#include "core/exact.h"
-#include "ingredients/cross.h"
-#include "linalg/dense.h"
+enum { FLIGHTS = 2 }; /* panels under way at once */
 
-enum { FLIGHTS = 2, PIECE = 1 << 26 }; /* sums under way at once; integers in one reduction */
-
-/* A sum over ranks that is under way. */
-typedef struct flight {
-    const csim__product *product;
-    int64_t *acc;     /* [wl, wr] the owner's is the memory of its output */
-    int64_t *scratch; /* the others' */
-    MPI_Request *request;
-    int pieces, started;
-} flight;
+/* A panel whose sums are under way. */
+typedef struct passenger {
+    csim__panel panel; /* product NULL: none */
+    csim__flight flight;
+} passenger;
 
 typedef struct pass {
     csim_context *ctx;
     const csim_shard *shard;
-    void *part;        /* [wl, wr] a chunk's partial, double or float */
+    void *part;        /* [rows, wr] a chunk's partial of a panel, double or float */
     double *factor[2]; /* [widest] scale factors of the columns */
-    flight flight[FLIGHTS];
+    passenger panel[FLIGHTS];
 } pass;
-
-static int64_t block_size(const csim__product *p)
-{
-    return p->left->width * p->right->width;
-}
-
-static int pieces_of(int64_t count)
-{
-    return (int)((count + PIECE - 1) / PIECE);
-}
 
 static csim_status allocate(pass *w, const csim__product *products, int64_t count)
 {
-    int64_t largest = 0, widest = 0, foreign = 0;
+    int64_t largest = 0, widest = 0, foreign = 0, pieces = 1;
     csim_status st = CSIM_OK;
     int ignore;
     for (int64_t i = 0; i < count; i++) {
         const csim__product *p = &products[i];
         CSIM_TRY(csim__int(w->ctx, p->left->width, "width of a site", &ignore));
         CSIM_TRY(csim__int(w->ctx, p->right->width, "width of a site", &ignore));
-        largest = csim__max64(largest, block_size(p));
+        int64_t numbers = csim__cross_panel(p->left->width, p->right->width);
+        largest = csim__max64(largest, numbers);
         widest = csim__max64(widest, csim__max64(p->left->width, p->right->width));
-        if (p->out == NULL) { foreign = csim__max64(foreign, block_size(p)); }
+        if (p->out == NULL) { foreign = csim__max64(foreign, numbers); }
+        pieces = csim__max64(pieces, csim__panel_pieces(p));
     }
-    CSIM_TRY(csim__alloc(w->ctx, largest, sizeof(double), "a partial block", &w->part));
+    CSIM_TRY(csim__alloc(w->ctx, largest, sizeof(double), "a partial panel", &w->part));
     for (int k = 0; k < 2; k++) {
         CSIM_TRY(csim__alloc(w->ctx, widest, sizeof(double), "scale factors", &w->factor[k]));
     }
     for (int k = 0; k < FLIGHTS; k++) {
-        CSIM_TRY(csim__alloc(w->ctx, foreign, sizeof(int64_t), "a block of integers",
-                             &w->flight[k].scratch));
-        CSIM_TRY(csim__alloc(w->ctx, pieces_of(largest), sizeof(MPI_Request), "requests",
-                             &w->flight[k].request));
+        passenger *l = &w->panel[k];
+        CSIM_TRY(csim__alloc(w->ctx, pieces, sizeof *l->panel.piece, "pieces of a panel",
+                             &l->panel.piece));
+        CSIM_TRY(csim__flight_make(w->ctx, foreign, largest, pieces, &l->flight));
     }
 done:
     return st;
 }
 
-/* Scale factors for the rows as they are stored. */
-static void stored_factors(const csim__operand *o, double *factor)
+static void release(pass *w)
 {
-    csim__exact_factors(o->norm, o->width, factor);
-    for (int64_t i = 0; o->shift != 0 && i < o->width; i++) {
-        factor[i] = ldexp(factor[i], o->shift);
+    for (int k = 0; k < FLIGHTS; k++) {
+        csim__flight_clear(&w->panel[k].flight);
+        csim__free(w->ctx, &w->panel[k].panel.piece);
     }
+    for (int k = 0; k < 2; k++) { csim__free(w->ctx, &w->factor[k]); }
+    csim__free(w->ctx, &w->part);
 }
 
-/* This rank's chunks of one product, added into acc. */
-static void accumulate(pass *w, const csim__product *p, int64_t *acc, flight *under_way)
+/* This rank's chunks of one panel. */
+static void accumulate(pass *w, const csim__panel *l, csim__flight *under_way)
 {
-    const csim__operand *l = p->left, *r = p->right;
-    bool self = l == r;
-    int m = (int)l->width, n = (int)r->width;
-    memset(acc, 0, (size_t)block_size(p) * sizeof *acc);
-    stored_factors(l, w->factor[0]);
-    stored_factors(r, w->factor[1]);
+    csim__panel_factors(l->product, w->factor);
     for (int64_t c = 0; c < w->shard->count; c++) {
-        int64_t at = c * w->shard->chunk;
-        int k = (int)csim__chunk_rows(w->shard, w->shard->first + c);
-        double work = (self ? 1.0 : 2.0) * m * n * k;
-        if (l->xf != NULL) {
-            const float *a = l->xf + at * m, *b = r->xf + at * n;
-            csim__phase_begin(w->ctx, "products");
-            self ? csim__syrk_tn_f(m, k, a, w->part) : csim__gemm_tn_f(m, n, k, a, b, w->part);
-            csim__phase_end(w->ctx, work, 0);
-            csim__exact_add_block_f(acc, w->part, m, n, w->factor[0], w->factor[1], self);
-        } else {
-            const double *a = l->x + at * m, *b = r->x + at * n;
-            csim__phase_begin(w->ctx, "products");
-            self ? csim__syrk_tn(m, k, a, w->part) : csim__gemm_tn(m, n, k, a, b, w->part);
-            csim__phase_end(w->ctx, work, 0);
-            csim__exact_add_block(acc, w->part, m, n, w->factor[0], w->factor[1], self);
-        }
-        if (under_way->product != NULL) { /* let the message layer make progress */
-            int done;
-            MPI_Testall(under_way->started, under_way->request, &done, MPI_STATUSES_IGNORE);
-        }
+        csim__panel_add(w->ctx, w->shard, l, c, w->part, w->factor);
+        csim__flight_poll(under_way);
     }
 }
 
-static csim_status take_off(pass *w, flight *f, const csim__product *p)
+static csim_status land(pass *w, passenger *l)
 {
-    csim_status st = CSIM_OK;
-    bool mine = p->owner == w->shard->rank;
-    int64_t count = block_size(p);
-    f->product = p;
-    f->started = 0;
-    for (int64_t at = 0; st == CSIM_OK && at < count; at += PIECE) {
-        int piece = (int)csim__min64(PIECE, count - at);
-        st = csim__mpi(w->ctx,
-                       MPI_Ireduce(mine ? MPI_IN_PLACE : f->acc + at, mine ? f->acc + at : NULL,
-                                   piece, MPI_INT64_T, MPI_SUM, p->owner, csim_context_comm(w->ctx),
-                                   &f->request[f->started]),
-                       "sum of a block");
-        f->started += st == CSIM_OK;
-    }
-    return st;
-}
-
-static csim_status land(pass *w, flight *f)
-{
-    const csim__product *p = f->product;
-    if (p == NULL) { return CSIM_OK; }
-    f->product = NULL;
-    csim_status st = csim__mpi(w->ctx, MPI_Waitall(f->started, f->request, MPI_STATUSES_IGNORE),
-                               "sum of a block");
-    if (st == CSIM_OK && p->out != NULL) {
-        csim__exact_factors(p->left->norm, p->left->width, w->factor[0]);
-        csim__exact_factors(p->right->norm, p->right->width, w->factor[1]);
-        csim__exact_block_value(f->acc, p->left->width, p->right->width, w->factor[0], w->factor[1],
-                                p->left == p->right, p->out);
-    }
+    if (l->panel.product == NULL) { return CSIM_OK; }
+    csim_status st = csim__flight_land(&l->flight);
+    if (st == CSIM_OK) { csim__panel_value(&l->panel, w->shard->rank, w->factor); }
+    l->panel.product = NULL;
     return st;
 }
 
@@ -143,31 +82,29 @@ csim_status csim__cross_pass(csim_context *ctx, const csim_shard *shard,
 {
     pass w = {.ctx = ctx, .shard = shard};
     double flops = 0;
+    int turn = 0;
     csim__phase_begin(ctx, "cross");
     csim_status st = csim__vote(ctx, allocate(&w, products, count));
     for (int64_t i = 0; st == CSIM_OK && i < count; i++) {
-        const csim__product *p = &products[i];
-        flight *f = &w.flight[i % FLIGHTS], *other = &w.flight[(i + 1) % FLIGHTS];
-        st = land(&w, f);
-        f->acc = p->out != NULL ? (int64_t *)(void *)p->out : f->scratch;
-        accumulate(&w, p, f->acc, other);
-        if (st == CSIM_OK) { st = take_off(&w, f, p); }
-        double work = (p->left == p->right ? 1.0 : 2.0) * (double)shard->rows *
-                      (double)p->left->width * (double)p->right->width;
-        flops += work;
-        csim__meter_add(meter, "cross products", work);
+        for (int64_t at = 0; st == CSIM_OK && at < products[i].left->width;) {
+            passenger *l = &w.panel[turn];
+            turn = (turn + 1) % FLIGHTS;
+            st = land(&w, l);
+            csim__panel_lay_out(&l->panel, &products[i], at, shard->rank, l->flight.scratch);
+            accumulate(&w, &l->panel, &w.panel[turn].flight);
+            if (st == CSIM_OK) { st = csim__panel_take_off(&l->panel, &l->flight); }
+            double work = csim__panel_work(&l->panel, shard->rows);
+            flops += work;
+            csim__meter_add(meter, "cross products", work);
+            at += l->panel.rows;
+        }
     }
     for (int k = 0; k < FLIGHTS; k++) {
-        csim_status landed = land(&w, &w.flight[(count + k) % FLIGHTS]);
+        csim_status landed = land(&w, &w.panel[(turn + k) % FLIGHTS]);
         st = st == CSIM_OK ? landed : st;
     }
     st = csim__vote(ctx, st);
-    for (int k = 0; k < FLIGHTS; k++) {
-        csim__free(ctx, &w.flight[k].request);
-        csim__free(ctx, &w.flight[k].scratch);
-    }
-    for (int k = 0; k < 2; k++) { csim__free(ctx, &w.factor[k]); }
-    csim__free(ctx, &w.part);
+    release(&w);
     csim__phase_end(ctx, flops, 0);
     return st;
 }

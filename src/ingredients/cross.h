@@ -5,6 +5,7 @@
 #include "core/core.h"
 #include "core/shard.h"
 #include "ingredients/meter.h"
+#include "linalg/dealt.h"
 
 /** A matrix by rows: this rank's [rows, width], double or float, and a bound of each column. */
 typedef struct csim__operand {
@@ -14,21 +15,38 @@ typedef struct csim__operand {
     int shift;       /* 0 with x */
     const double
         *norm; /* [width] at least the Euclidean norms of the columns, the same on all ranks */
+    unsigned passing; /* x or xf are rows of one chunk after the other, in this form (feed.h) and of
+                       * this site of a list; 0: they are all there */
+    int site;
 } csim__operand;
 
-/** One product: out = leftᵀ right on its owner. left == right: only one triangle is computed. */
+/** One product: out = leftᵀ right, whole on its owner or dealt over a group. left == right: only one
+ *  triangle is computed, and it is whole. */
 typedef struct csim__product {
     const csim__operand *left, *right;
-    int owner;
-    double *out; /* [left.width, right.width] on the owner, NULL elsewhere */
+    int owner;              /* or the leader of the group */
+    double *out;            /* [left.width, right.width] on the owner, NULL elsewhere or if dealt */
+    const csim__grid *grid; /* its shape, on all ranks; NULL: whole */
+    csim__dealt *share;     /* of the ranks of the group, NULL on others; borrowed */
 } csim__product;
 
-/** Compute products over all examples by exact sums: one GEMM a chunk and product, the sum of one
- *  product over the ranks under way while the next is computed. Collective.
+/** Compute products over all examples by exact sums, a panel of rows of a product after the other:
+ *  one GEMM a chunk and panel; the sum of one panel over the ranks is under way while the next is
+ *  computed, and comes to the rank that has its numbers in the end. Collective.
  *  @return CSIM_OK, CSIM_E_MEM, CSIM_E_LIMIT, CSIM_E_MPI; the same on every rank
- *  @note   2·n·wl·wr/P flops each; two blocks of integers and one partial of the largest product;
- *          each product is one reduction of 8·wl·wr bytes */
+ *  @note   2·n·wl·wr/P flops each; one partial and two blocks of integers of the largest panel; 8·wl·wr
+ *          bytes of reductions each */
 csim_status csim__cross_pass(csim_context *ctx, const csim_shard *shard,
                              const csim__product *products, int64_t count, csim__meter *meter);
+
+/** Rows of a panel of a product [left, right]; from the widths alone, as the last bits depend on it.
+ *  Local, pure. */
+int64_t csim__cross_rows(int64_t left, int64_t right);
+
+/** Numbers in a panel of a product. Local, pure. */
+static inline int64_t csim__cross_panel(int64_t left, int64_t right)
+{
+    return csim__cross_rows(left, right) * right;
+}
 
 #endif

@@ -6,7 +6,7 @@
 
 #include "core/clones.h"
 #include "core/exact.h"
-#include "ingredients/site.h"
+#include "ingredients/feed.h"
 #include "linalg/dense.h"
 
 /* Sums of fourth powers of smaller numbers run out of digits. */
@@ -22,6 +22,8 @@ typedef struct scan {
 typedef struct scratch {
     scan scan;
     double *part;      /* [2·widest] */
+    double *columns;   /* [chunks of this rank, widest] sums of columns */
+    double *chunk;     /* [chunk, widest] of streamed sites */
     int *exponent;     /* [widest] */
     csim__exact *sums; /* [widest + 2] */
     int64_t *hashes;   /* [chunks] */
@@ -92,30 +94,31 @@ static void centre_and_square(double *restrict x, int64_t rows, int64_t d,
     }
 }
 
-static int64_t hash_rows(const double *x, int64_t count)
-{
-    uint64_t h = XXH3_64bits(x, (size_t)count * sizeof *x);
-    int64_t bits;
-    memcpy(&bits, &h, sizeof bits);
-    return bits;
-}
-
-/* Read this rank's rows by chunks; hash and scan each while it is in cache. */
+/* Read this rank's rows by chunks; hash and scan each, and add up its columns, while it is in cache. */
 static csim_status read_rows(csim_context *ctx, const csim_shard *shard, csim__site *site,
-                             double *x, scan *s, int64_t *hashes)
+                             scratch *w)
 {
+    csim__guest guest = {.site = site};
+    csim__feed feed = {.ctx = NULL};
     csim_status st = CSIM_OK;
-    csim__phase_begin(ctx, "read");
-    for (int64_t c = shard->first; st == CSIM_OK && c < shard->first + shard->count; c++) {
-        int64_t row = csim__chunk_row(shard, c), rows = csim__chunk_rows(shard, c);
-        double *to = x + (row - shard->row0) * site->d;
-        st = csim_set_read(site->set, site->index, row, rows, to);
-        if (st == CSIM_OK) {
-            hashes[c] = hash_rows(to, rows * site->d);
-            look(to, row, rows, site->d, s);
-        }
+    int64_t d = site->d;
+    if (site->streamed) { CSIM_TRY(csim__feed_open(ctx, shard, &guest, 1, false, NULL, &feed)); }
+    csim__phase_begin(ctx, site->streamed ? "scan" : "read");
+    for (int64_t c = 0; st == CSIM_OK && c < shard->count; c++) {
+        int64_t row = csim__chunk_row(shard, shard->first + c);
+        int64_t rows = csim__chunk_rows(shard, shard->first + c);
+        double *to = site->streamed ? w->chunk : site->x + c * shard->chunk * d;
+        st = site->streamed ? csim__feed_read(&feed, to)
+                            : csim_set_read(site->set, site->index, row, rows, to);
+        if (st != CSIM_OK) { continue; }
+        w->hashes[shard->first + c] = csim__rows_hash(to, rows * d);
+        if (site->streamed) { site->hash[c] = w->hashes[shard->first + c]; }
+        look(to, row, rows, d, &w->scan);
+        add_columns(to, rows, d, w->columns + c * d);
     }
-    csim__phase_end(ctx, 0, (double)(shard->rows * site->d) * sizeof(double));
+    csim__phase_end(ctx, 0, (double)(shard->rows * d) * sizeof(double));
+done:
+    csim__feed_close(&feed);
     return st;
 }
 
@@ -201,9 +204,7 @@ static csim_status take_means(csim_context *ctx, const csim_shard *shard, csim__
             csim__exact_exponent((double)shard->n * fmax(w->scan.top[j], w->scan.bottom[j]));
     }
     for (int64_t c = 0; c < shard->count; c++) {
-        int64_t at = c * shard->chunk, rows = csim__chunk_rows(shard, shard->first + c);
-        add_columns(site->x + at * d, rows, d, w->part);
-        add_parts(w->sums, w->part, w->exponent, d);
+        add_parts(w->sums, w->columns + c * d, w->exponent, d);
     }
     csim_status st = csim__exact_reduce(ctx, w->sums, d);
     for (int64_t j = 0; st == CSIM_OK && j < d; j++) {
@@ -214,12 +215,11 @@ static csim_status take_means(csim_context *ctx, const csim_shard *shard, csim__
     return st;
 }
 
-/* Lengths of the rows of a chunk; returns the sum of their fourth powers, counts zero rows. */
-static double take_rows(csim__site *site, int64_t at, int64_t rows, int64_t *zero)
+/* Lengths of the rows x of a chunk; returns the sum of their fourth powers, counts zero rows. */
+static double take_rows(csim__site *site, const double *x, int64_t at, int64_t rows, int64_t *zero)
 {
     double fourth = 0;
-    for (int64_t i = at; i < at + rows; i++) {
-        const double *x = site->x + i * site->d;
+    for (int64_t i = at; i < at + rows; i++, x += site->d) {
         site->row_square[i] = csim__dot(site->d, x, x);
         fourth += site->row_square[i] * site->row_square[i];
         int64_t j = 0;
@@ -244,14 +244,23 @@ static csim_status take_norms(csim_context *ctx, const csim_shard *shard, csim__
     }
     csim__exact *tail = w->sums + d; /* Σ‖x̃_i‖⁴, and the number of zero rows */
     int e = csim__exact_exponent(bound * bound);
+    csim__guest guest = {.site = site};
+    csim__feed feed = {.ctx = NULL};
+    csim_status st = CSIM_OK;
+    if (site->streamed) { st = csim__feed_open(ctx, shard, &guest, 1, true, NULL, &feed); }
     tail[0] = tail[1] = (csim__exact){0, 0};
-    for (int64_t c = 0; c < shard->count; c++) {
+    for (int64_t c = 0; st == CSIM_OK && c < shard->count; c++) {
         int64_t at = c * shard->chunk, rows = csim__chunk_rows(shard, shard->first + c);
-        centre_and_square(site->x + at * d, rows, d, site->mean, w->part, w->part + d);
+        double *x = site->streamed ? w->chunk : site->x + at * d;
+        if (site->streamed) { st = csim__feed_read(&feed, x); }
+        if (st != CSIM_OK) { continue; }
+        centre_and_square(x, rows, d, site->mean, w->part, w->part + d);
         add_parts(w->sums, w->part, w->exponent, d);
-        csim__exact_add(&tail[0], take_rows(site, at, rows, &tail[1].hi), e);
+        csim__exact_add(&tail[0], take_rows(site, x, at, rows, &tail[1].hi), e);
     }
-    csim_status st = csim__exact_reduce(ctx, w->sums, d + 2);
+    csim__feed_close(&feed);
+    if (site->streamed) { st = csim__vote(ctx, st); }
+    if (st == CSIM_OK) { st = csim__exact_reduce(ctx, w->sums, d + 2); }
     site->variance = site->raw_square = 0;
     for (int64_t j = 0; st == CSIM_OK && j < d; j++) {
         double square = csim__exact_value(w->sums[j], w->exponent[j]);
@@ -273,6 +282,7 @@ static csim_status to_single(csim_context *ctx, const csim_shard *shard, csim__s
     double typical = sqrt(site->variance / ((double)site->n * (double)site->d));
     site->shift = site->variance > 0 ? csim__exact_exponent(typical) : 0;
     double scale = ldexp(1.0, -site->shift);
+    if (site->streamed) { return CSIM_OK; }
     csim_status st = csim__alloc(ctx, count, sizeof *site->xf, "rows of a site", &site->xf);
     for (int64_t i = 0; st == CSIM_OK && i < count; i++) {
         site->xf[i] = (float)(site->x[i] * scale);
@@ -284,7 +294,7 @@ static csim_status to_single(csim_context *ctx, const csim_shard *shard, csim__s
 /* What double precision cannot square twice, too large or all of it too small, is held as zeros, and
  * its values are flagged: one such site must not cost a sweep the others. */
 static void judge_scale(csim_context *ctx, const csim_shard *shard, csim__site *site, bool again,
-                        scan *s)
+                        scan *s, double *columns)
 {
     double widest = 0, most = 0;
     for (int64_t j = 0; j < site->d; j++) {
@@ -307,7 +317,8 @@ static void judge_scale(csim_context *ctx, const csim_shard *shard, csim__site *
                   site->layer, site->model, most, widest);
     }
     if (site->unfit == CSIM_NOTE_NONE) { return; }
-    memset(site->x, 0, (size_t)(shard->rows * site->d) * sizeof *site->x);
+    if (!site->streamed) { memset(site->x, 0, (size_t)(shard->rows * site->d) * sizeof *site->x); }
+    memset(columns, 0, (size_t)(shard->count * site->d) * sizeof *columns);
     for (int64_t j = 0; j < site->d; j++) { s->top[j] = s->bottom[j] = 0; }
 }
 
@@ -323,7 +334,11 @@ static csim_status ingest_site(csim_context *ctx, const csim_shard *shard, csim_
     CSIM_TRY(csim__alloc(ctx, d, sizeof *site->norm, "norms", &site->norm));
     CSIM_TRY(
         csim__alloc(ctx, shard->rows, sizeof *site->row_square, "row norms", &site->row_square));
-    CSIM_TRY(csim__alloc(ctx, shard->rows * d, sizeof *site->x, "rows of a site", &site->x));
+    if (site->streamed) {
+        CSIM_TRY(csim__alloc(ctx, shard->count, sizeof *site->hash, "checksums", &site->hash));
+    } else {
+        CSIM_TRY(csim__alloc(ctx, shard->rows * d, sizeof *site->x, "rows of a site", &site->x));
+    }
     w->scan.bottom = w->scan.top + d;
     w->scan.odd = w->scan.bottom + d;
     w->scan.bad = INT64_MAX;
@@ -331,7 +346,7 @@ static csim_status ingest_site(csim_context *ctx, const csim_shard *shard, csim_
         w->scan.top[j] = w->scan.bottom[j] = -INFINITY;
         w->scan.odd[j] = 0;
     }
-    CSIM_TRY(read_rows(ctx, shard, site, site->x, &w->scan, w->hashes));
+    CSIM_TRY(read_rows(ctx, shard, site, w));
 done:
     st = csim__vote(ctx, st);
     if (st != CSIM_OK) { return st; }
@@ -340,7 +355,7 @@ done:
     bool refused = st != CSIM_OK; /* agreed: a second vote would lose the message */
     if (!refused) { st = join_hashes(ctx, shard, w->hashes, site); }
     if (!refused) { st = csim__vote(ctx, st); }
-    if (st == CSIM_OK) { judge_scale(ctx, shard, site, again, &w->scan); }
+    if (st == CSIM_OK) { judge_scale(ctx, shard, site, again, &w->scan, w->columns); }
     if (st == CSIM_OK) { st = take_means(ctx, shard, site, w); }
     if (st == CSIM_OK) { st = take_norms(ctx, shard, site, w); }
     if (st == CSIM_OK && precision == CSIM_SINGLE_PRECISION) {
@@ -352,19 +367,20 @@ done:
 
 csim_status csim__ingest_checksum(csim_context *ctx, const csim_shard *shard, csim__site *site)
 {
+    csim__guest guest = {.site = site};
+    csim__feed feed = {.ctx = NULL};
     double *rows = NULL;
     int64_t *hashes = NULL;
     csim_status st = CSIM_OK;
     CSIM_TRY(csim__alloc(ctx, shard->chunk * site->d, sizeof *rows, "a chunk of a site", &rows));
     CSIM_TRY(csim__calloc(ctx, shard->chunks, sizeof *hashes, "checksums", &hashes));
-    csim__phase_begin(ctx, "read");
-    for (int64_t c = shard->first; st == CSIM_OK && c < shard->first + shard->count; c++) {
-        int64_t many = csim__chunk_rows(shard, c);
-        st = csim_set_read(site->set, site->index, csim__chunk_row(shard, c), many, rows);
-        hashes[c] = st == CSIM_OK ? hash_rows(rows, many * site->d) : 0;
+    CSIM_TRY(csim__feed_open(ctx, shard, &guest, 1, false, NULL, &feed));
+    for (int64_t c = shard->first; c < shard->first + shard->count; c++) {
+        CSIM_TRY(csim__feed_read(&feed, rows));
+        hashes[c] = csim__rows_hash(rows, csim__chunk_rows(shard, c) * site->d);
     }
-    csim__phase_end(ctx, 0, (double)(shard->rows * site->d) * sizeof *rows);
 done:
+    csim__feed_close(&feed);
     st = csim__vote(ctx, st);
     if (st == CSIM_OK) { st = csim__vote(ctx, join_hashes(ctx, shard, hashes, site)); }
     csim__free(ctx, &hashes);
@@ -388,13 +404,18 @@ csim_status csim__ingest(csim_context *ctx, csim__site *sites, int count, csim_p
                          csim_shard *shard)
 {
     enum { LEAST = 4 };
-    int64_t widest = 0;
+    int64_t widest = 0, streamed = 0;
     scratch w = {.part = NULL};
     csim_status st = CSIM_OK;
     *shard = csim__shard(csim_set_examples(sites[0].set), csim_context_rank(ctx),
                          csim_context_size(ctx));
     if (shard->n < LEAST) { return csim__vote(ctx, fail_few(ctx, &sites[0], shard->n, LEAST)); }
-    for (int s = 0; s < count; s++) { widest = csim__max64(widest, sites[s].d); }
+    for (int s = 0; s < count; s++) {
+        widest = csim__max64(widest, sites[s].d);
+        if (sites[s].streamed) { streamed = csim__max64(streamed, sites[s].d); }
+    }
+    CSIM_TRY(csim__alloc(ctx, shard->chunk * streamed, sizeof *w.chunk, "a chunk", &w.chunk));
+    CSIM_TRY(csim__alloc(ctx, shard->count * widest, sizeof *w.columns, "sums", &w.columns));
     CSIM_TRY(csim__alloc(ctx, 3 * widest, sizeof *w.scan.top, "extremes", &w.scan.top));
     CSIM_TRY(csim__alloc(ctx, 2 * widest, sizeof *w.part, "partial sums", &w.part));
     CSIM_TRY(csim__alloc(ctx, widest, sizeof *w.exponent, "exponents", &w.exponent));
@@ -410,6 +431,8 @@ done:
     csim__free(ctx, &w.exponent);
     csim__free(ctx, &w.part);
     csim__free(ctx, &w.scan.top);
+    csim__free(ctx, &w.columns);
+    csim__free(ctx, &w.chunk);
     return st;
 }
 
@@ -418,6 +441,8 @@ static void basis_clear(csim_context *ctx, csim__basis *basis)
     csim__free(ctx, &basis->u);
     csim__free(ctx, &basis->sigma);
     csim__free(ctx, &basis->loading);
+    csim__free(ctx, &basis->factors.r);
+    for (int i = 0; i < CSIM__FACTORS; i++) { csim__free(ctx, &basis->factors.f[i]); }
 }
 
 void csim__site_release(csim_context *ctx, csim__site *site)
@@ -426,6 +451,7 @@ void csim__site_release(csim_context *ctx, csim__site *site)
     csim__free(ctx, &site->norm);
     csim__free(ctx, &site->x);
     csim__free(ctx, &site->xf);
+    csim__free(ctx, &site->hash);
     csim__free(ctx, &site->row_square);
     basis_clear(ctx, &site->basis);
     basis_clear(ctx, &site->raw_basis);

@@ -91,16 +91,3 @@ void csim__rows_to_unit(double *rows, int64_t count, int64_t d, bool centred)
         for (int64_t j = 0; j < d; j++) { x[j] = length > 0 ? x[j] / length : 0; }
     }
 }
-
-csim_status csim__read_rows(csim_context *ctx, const csim_shard *shard, const csim__site *site,
-                            double *rows)
-{
-    csim_status st = CSIM_OK;
-    csim__phase_begin(ctx, "read");
-    for (int64_t c = shard->first; st == CSIM_OK && c < shard->first + shard->count; c++) {
-        int64_t row = csim__chunk_row(shard, c), many = csim__chunk_rows(shard, c);
-        st = csim_set_read(site->set, site->index, row, many, rows + (row - shard->row0) * site->d);
-    }
-    csim__phase_end(ctx, 0, (double)(shard->rows * site->d) * sizeof(double));
-    return csim__vote(ctx, st);
-}

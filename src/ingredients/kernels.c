@@ -8,6 +8,7 @@
 #include "core/vector_exp.h"
 #include "ingredients/gram.h"
 #include "ingredients/ring.h"
+#include "ingredients/rows.h"
 #include "linalg/dense.h"
 
 /* Kinds of rows that inner products are made of. */
@@ -23,10 +24,10 @@ typedef struct pass {
     const csim_shard *shard;
     csim__site *const *site;
     int count;
-    const csim__form *form;
+    const csim__kernel_form *form;
     int forms;
     const unsigned char *wanted;
-    csim__form_site *of;
+    csim__kernel_site *of;
     csim__meter *meter;
     int views, kind[VIEWS];
     int most_forms;    /* of one view */
@@ -66,7 +67,7 @@ static double row_scale(const pass *w, int f, int s, double square)
 
 static int exponent_of(const pass *w, int f, int a, int b, bool through)
 {
-    const csim__form_site *x = &w->of[f * w->count + a], *y = &w->of[f * w->count + b];
+    const csim__kernel_site *x = &w->of[f * w->count + a], *y = &w->of[f * w->count + b];
     double bound = 2 * x->longest * y->longest; /* ‖A1‖ ≤ √n‖A‖ */
     return csim__exact_exponent(through ? (double)w->shard->n * bound : bound);
 }
@@ -200,7 +201,7 @@ static csim_status make_view(pass *w, int v)
     for (int s = 0; st == CSIM_OK && s < w->count && w->kind[v] != CENTRED; s++) {
         double *rows = w->unit[w->kind[v] * w->count + s], middle;
         int64_t d = w->site[s]->d;
-        st = csim__read_rows(w->ctx, w->shard, w->site[s], rows);
+        st = csim__raw_rows(w->ctx, w->shard, w->site[s], rows);
         if (st != CSIM_OK) { break; }
         csim__rows_to_unit(rows, w->shard->rows, d, w->kind[v] == UNIT_CENTRED);
         st = mean_angle(w, rows, d, &middle);
@@ -218,12 +219,12 @@ static void make_shifts(pass *w)
 {
     double n = (double)w->shard->n;
     for (int f = 0; f < w->forms; f++) {
-        const csim__form *form = &w->form[f];
+        const csim__kernel_form *form = &w->form[f];
         for (int s = 0; s < w->count; s++) {
-            csim__form_site *of = &w->of[f * w->count + s];
+            csim__kernel_site *of = &w->of[f * w->count + s];
             double v = w->site[s]->variance, far = sqrt(2 * v / n);
             double typical = form->typical != NULL ? form->typical[s] : far;
-            *of = (csim__form_site){.longest = 2 * n};
+            *of = (csim__kernel_site){.longest = 2 * n};
             if (form->matrix == CSIM_FAR) {
                 of->shift = far;
                 of->longest = 2 * sqrt(2 * n * v + n * n * far * far);
@@ -256,7 +257,7 @@ static void minus_row(double *out, const double *in, int n, double shift)
 static void make_form(const pass *w, int f, int s, const csim__tile *t, const double *in,
                       double *out)
 {
-    const csim__form *form = &w->form[f];
+    const csim__kernel_form *form = &w->form[f];
     double shift = w->of[f * w->count + s].shift, sigma = form->sigma ? form->sigma[s] : 0;
     int n = t->n;
     for (int i = 0; i < t->m; i++, in += n, out += n) {
@@ -439,7 +440,7 @@ static void sum_rows(pass *w, int f)
     }
 }
 
-static void take_out(const pass *w, csim__form_pair *pairs)
+static void take_out(const pass *w, csim__kernel_pair *pairs)
 {
     for (int f = 0; f < w->forms; f++) {
         for (int a = 0; a < w->count; a++) {
@@ -448,7 +449,7 @@ static void take_out(const pass *w, csim__form_pair *pairs)
                 csim__exact_value(from[2 * w->count], total_exponent(w, f, a));
             for (int b = a; b < w->count; b++) {
                 if (!w->wanted[a * w->count + b]) { continue; }
-                pairs[((int64_t)f * w->count + a) * w->count + b] = (csim__form_pair){
+                pairs[((int64_t)f * w->count + a) * w->count + b] = (csim__kernel_pair){
                     csim__exact_value(from[b], exponent_of(w, f, a, b, false)),
                     csim__exact_value(from[w->count + b], exponent_of(w, f, a, b, true))};
             }
@@ -467,9 +468,9 @@ static void list_views(pass *w)
 }
 
 csim_status csim__kernel_pass(csim_context *ctx, const csim_shard *shard, csim__site *const *sites,
-                              int count, const csim__form *forms, int form_count,
-                              const unsigned char *wanted, csim__form_site *of,
-                              csim__form_pair *pairs, csim__meter *meter)
+                              int count, const csim__kernel_form *forms, int form_count,
+                              const unsigned char *wanted, csim__kernel_site *of,
+                              csim__kernel_pair *pairs, csim__meter *meter)
 {
     pass w = {.ctx = ctx,
               .shard = shard,

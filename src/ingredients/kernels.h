@@ -8,28 +8,28 @@
 #include "ingredients/site.h"
 
 /** One kind of matrix, of all sites. */
-typedef struct csim__form {
+typedef struct csim__kernel_form {
     csim_matrix matrix;
     bool products;         /* of pairs of sites, not only their sums */
     const double *sigma;   /* [count] of RBF kernels; 0: this site has none */
     const double *typical; /* [count] a distance in the middle of all; NULL: one is made up */
-} csim__form;
+} csim__kernel_form;
 
 /** What is known of the matrix A of a site. A constant is taken off its entries beforehand, about
  *  their mean, so that no digits are lost where they are all alike: A' = A − shift but for the
  *  diagonal, which is 0 in A'. */
-typedef struct csim__form_site {
+typedef struct csim__kernel_site {
     double shift;
     double corner;  /* A_ii */
     double total;   /* ΣA'_ij */
     double longest; /* a bound of ‖A'‖_F */
-} csim__form_site;
+} csim__kernel_site;
 
 /** What is known of two of them, A' and B'. */
-typedef struct csim__form_pair {
+typedef struct csim__kernel_pair {
     double product; /* ΣA'_ij·B'_ij */
     double through; /* Σ_i (Σ_j A'_ij)(Σ_j B'_ij) */
-} csim__form_pair;
+} csim__kernel_pair;
 
 /** Compute the sums of all forms in one pass in which all chunks meet; per tile and site a GEMM for
  *  each kind of rows, then all forms, then the products of all pairs of sites. Collective.
@@ -45,9 +45,9 @@ typedef struct csim__form_pair {
  *  @note   n²·ΣD/P flops for the tiles of each kind of rows, some 30·n²/2P for an exponential,
  *          n²·(pairs)/P for the products of a form; memory: csim__kernel_bytes() */
 csim_status csim__kernel_pass(csim_context *ctx, const csim_shard *shard, csim__site *const *sites,
-                              int count, const csim__form *forms, int form_count,
-                              const unsigned char *wanted, csim__form_site *of,
-                              csim__form_pair *pairs, csim__meter *meter);
+                              int count, const csim__kernel_form *forms, int form_count,
+                              const unsigned char *wanted, csim__kernel_site *of,
+                              csim__kernel_pair *pairs, csim__meter *meter);
 
 /** Kinds of rows that forms are made of, each with a GEMM of its own; bytes of a pass beside the centred
  *  rows. Pure.
@@ -88,10 +88,5 @@ void csim__angles_of(double *g, int m, int n, int64_t d, const double *x, const 
 /** The rows of a chunk as they are read, brought to length 1, less their own mean before where
  *  @p centred; a row without length (of zeros, or all alike) becomes zeros. Local. */
 void csim__rows_to_unit(double *rows, int64_t count, int64_t d, bool centred);
-
-/** This rank's rows of a site as read, [rows, d]. Collective; votes.
- *  CSIM_OK, CSIM_E_IO, CSIM_E_MEM. */
-csim_status csim__read_rows(csim_context *ctx, const csim_shard *shard, const csim__site *site,
-                            double *rows);
 
 #endif

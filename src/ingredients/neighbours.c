@@ -139,27 +139,6 @@ static void empty(const search *w, party *p, int metric)
 /* ---- tiles ---- */
 
 /* Distances have the same bits for either order of the rows, and on every rank. */
-
-/* Rows so short that squares of products of their lengths have no digits left. */
-static double short_rows(int64_t d, const double *x, const double *y, double norm_x, double norm_y)
-{
-    double sum = 0;
-    for (int64_t j = 0; j < d; j++) {
-        double v = x[j] / norm_x - y[j] / norm_y;
-        sum += v * v;
-    }
-    return sum / 2;
-}
-
-double csim__cosine_distance(int64_t d, const double *x, const double *y, double norm_x,
-                             double norm_y)
-{
-    double norms = norm_x * norm_y, square = 2 * norms * norms;
-    if (norm_x == 0 || norm_y == 0) { return 1; }
-    if (square < DBL_MIN / DBL_EPSILON) { return short_rows(d, x, y, norm_x, norm_y); }
-    return csim__square_distance(d, norm_y, x, norm_x, y) / square;
-}
-
 static double measure(const search *w, int metric, const double *x, const double *y, double norm_x,
                       double norm_y)
 {
@@ -331,6 +310,12 @@ static csim_status bring_back(void *user, int from, int to, csim_status before)
 
 /* ---- the whole ---- */
 
+/* Rows of the rank that has most, whole chunks. */
+static int64_t most_rows(const csim_shard *shard)
+{
+    return (shard->chunks + shard->size - 1) / shard->size * shard->chunk;
+}
+
 /* Words of a party's terms, by metric: bound, a, b, c, t. */
 enum { TERMS = 5 };
 
@@ -380,7 +365,7 @@ static csim_status start(search *w, csim__near *near)
     w->visitor.first = -1;
     if (w->shard->size > 1) { CSIM_TRY(make_party(w, &w->visitor, chunk, NULL)); }
     for (int m = 0; w->shard->size > 1 && m < CSIM_METRICS; m++) {
-        int64_t most = csim__shard_fullest(w->shard->n, w->shard->size).rows * w->k[m];
+        int64_t most = most_rows(w->shard) * w->k[m];
         CSIM_TRY(csim__alloc(ctx, most, sizeof(record), "neighbours", &w->back[m].list));
     }
     CSIM_TRY(csim__calloc(ctx, w->shard->count * w->metrics * chunk, sizeof *w->extra, "bounds",
@@ -500,7 +485,7 @@ int64_t csim__neighbours_bytes(const csim_shard *shard, int64_t d, const int64_t
     if (shard->size > 1) {
         /* a visitor's lists, and all that it found */
         bytes += word * chunk * (1 + TERMS * metrics) + 12 * chunk * sum;
-        bytes += (int64_t)sizeof(record) * csim__shard_fullest(shard->n, shard->size).rows * sum;
+        bytes += (int64_t)sizeof(record) * most_rows(shard) * sum;
     }
     return bytes;
 }

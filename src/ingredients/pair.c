@@ -37,21 +37,60 @@ double csim__pair_variance(const csim_pair *pair, int side)
     return csim__dot(s->basis.q, s->basis.sigma, s->basis.sigma);
 }
 
+/* Σ p_i A_ij² q_j of the leading m×n of a dealt block. */
+static csim_status dealt_square(csim_pair *pair, int which, int m, int n, const double *p,
+                                const double *q, double *out)
+{
+    csim__matter x = {.m = m, .n = n, .dealt = which, .p = p, .q = q};
+    return csim__team_square(pair->ctx, pair->team, &x, out);
+}
+
+static bool is_dealt(const csim_pair *pair, int which)
+{
+    return pair->share[which].grid != NULL;
+}
+
 /* Σ_ij σ_i² M_ij² τ_j² */
-static double gram_of_bases(const csim_pair *pair)
+static csim_status gram_of_bases(csim_pair *pair, double *out)
 {
     const csim__basis *a = &pair->site[0]->basis, *b = &pair->site[1]->basis;
-    double sum = 0;
-    for (int i = 0; i < a->q; i++) {
-        const double *m = pair->m + (int64_t)i * b->q;
-        double row = 0;
-        for (int j = 0; j < b->q; j++) {
-            double v = m[j] * b->sigma[j];
-            row += v * v;
+    double sum = 0, *square = NULL;
+    csim_status st = CSIM_OK;
+    if (is_dealt(pair, CSIM__SHARE_CROSS)) {
+        CSIM_TRY(
+            csim__alloc(pair->ctx, (int64_t)a->q + b->q, sizeof *square, "variances", &square));
+        for (int i = 0; i < a->q; i++) { square[i] = a->sigma[i] * a->sigma[i]; }
+        for (int j = 0; j < b->q; j++) { square[a->q + j] = b->sigma[j] * b->sigma[j]; }
+        CSIM_TRY(dealt_square(pair, CSIM__SHARE_CROSS, a->q, b->q, square, square + a->q, &sum));
+    } else {
+        for (int i = 0; i < a->q; i++) {
+            const double *m = pair->m + (int64_t)i * b->q;
+            double row = 0;
+            for (int j = 0; j < b->q; j++) {
+                double v = m[j] * b->sigma[j];
+                row += v * v;
+            }
+            sum += a->sigma[i] * a->sigma[i] * row;
         }
-        sum += a->sigma[i] * a->sigma[i] * row;
     }
-    return sum;
+    *out = sum;
+done:
+    csim__free(pair->ctx, &square);
+    return st;
+}
+
+static csim_status gram_of_block(csim_pair *pair, double *out)
+{
+    int64_t d = pair->site[0]->d, e = pair->site[1]->d;
+    if (is_dealt(pair, CSIM__SHARE_CROSS)) {
+        return dealt_square(pair, CSIM__SHARE_CROSS, (int)d, (int)e, NULL, NULL, out);
+    }
+    *out = 0;
+    for (int64_t i = 0; i < d; i++) {
+        const double *row = pair->block + i * e;
+        *out += csim__dot(e, row, row);
+    }
+    return CSIM_OK;
 }
 
 /* ⟨K,L⟩ without diagonals less ⟨K̂,L̂⟩: the part that the projection takes off, with @p diagonal
@@ -72,33 +111,75 @@ static double site_taken_off(const csim__site *s)
     return taken_off((double)s->n, s->square_of_norms, s->variance, s->variance);
 }
 
-double csim__pair_gram(csim_pair *pair)
+csim_status csim__pair_gram(csim_pair *pair, double *out)
 {
-    if (pair->has_gram) { return pair->gram; }
-    if (pair->route == CSIM__ROUTE_GRAM) {
-        pair->gram = pair->hollow + pair_taken_off(pair) + pair->rows.diagonal;
-    } else if (pair->route == CSIM__ROUTE_BASIS) {
-        pair->gram = gram_of_bases(pair);
-    } else {
-        pair->gram = 0;
-        for (int64_t i = 0; i < pair->site[0]->d; i++) {
-            const double *row = pair->block + i * pair->site[1]->d;
-            pair->gram += csim__dot(pair->site[1]->d, row, row);
+    csim_status st = CSIM_OK;
+    if (!pair->has_gram) {
+        if (pair->route == CSIM__ROUTE_GRAM) {
+            pair->gram = pair->hollow + pair_taken_off(pair) + pair->rows.diagonal;
+        } else {
+            st = pair->route == CSIM__ROUTE_BASIS ? gram_of_bases(pair, &pair->gram)
+                                                  : gram_of_block(pair, &pair->gram);
         }
+        pair->has_gram = st == CSIM_OK;
     }
-    pair->has_gram = true;
-    return pair->gram;
+    *out = pair->gram;
+    return st;
 }
 
-double csim__pair_off_diagonal(csim_pair *pair)
+csim_status csim__pair_off_diagonal(csim_pair *pair, double *out)
 {
-    return pair->tiled ? pair->hollow + pair_taken_off(pair)
-                       : csim__pair_gram(pair) - pair->rows.diagonal;
+    *out = pair->hollow + pair_taken_off(pair);
+    if (pair->tiled) { return CSIM_OK; }
+    csim_status st = csim__pair_gram(pair, out);
+    *out -= pair->rows.diagonal;
+    return st;
 }
 
-double csim__pair_hollow(csim_pair *pair)
+csim_status csim__pair_hollow(csim_pair *pair, double *out)
 {
-    return pair->tiled ? pair->hollow : csim__pair_off_diagonal(pair) - pair_taken_off(pair);
+    *out = pair->hollow;
+    if (pair->tiled) { return CSIM_OK; }
+    csim_status st = csim__pair_off_diagonal(pair, out);
+    *out -= pair_taken_off(pair);
+    return st;
+}
+
+csim_status csim__pair_weighted_square(csim_pair *pair, const double *p, int rows, const double *q,
+                                       int cols, double *out)
+{
+    int stride = pair->site[1]->basis.q;
+    bool flipped = pair->flipped;
+    double sum = 0;
+    if (is_dealt(pair, CSIM__SHARE_CROSS)) {
+        return dealt_square(pair, CSIM__SHARE_CROSS, flipped ? cols : rows, flipped ? rows : cols,
+                            flipped ? q : p, flipped ? p : q, out);
+    }
+    for (int i = 0; i < rows; i++) {
+        double row = 0;
+        for (int j = 0; j < cols; j++) {
+            double m =
+                flipped ? pair->m[(int64_t)j * stride + i] : pair->m[(int64_t)i * stride + j];
+            row += m * m * (q != NULL ? q[j] : 1);
+        }
+        sum += p[i] * row;
+    }
+    *out = sum;
+    return CSIM_OK;
+}
+
+csim_status csim__pair_raw_square(csim_pair *pair, double *out)
+{
+    const csim__basis *a = &pair->site[0]->raw_basis, *b = &pair->site[1]->raw_basis;
+    if (is_dealt(pair, CSIM__SHARE_RAW)) {
+        return dealt_square(pair, CSIM__SHARE_RAW, a->r, b->r, NULL, NULL, out);
+    }
+    *out = 0;
+    for (int i = 0; i < a->r; i++) {
+        const double *row = pair->raw_m + (int64_t)i * b->q;
+        *out += csim__dot(b->r, row, row);
+    }
+    return CSIM_OK;
 }
 
 double csim__site_off_diagonal(const csim__site *site)
@@ -144,37 +225,65 @@ static bool hopeless(const csim_pair *pair)
 /* Sum of the singular values of A, destroyed. What is made of it is often ‖X‖²+‖Y‖²−2‖A‖_*, or that
  * of layers scaled to one norm, which is smaller; so the sum is taken by squares only where its
  * error is far below 2(‖X‖‖Y‖−‖A‖_*), too. */
-static csim_status nuclear_norm(csim_pair *pair, int m, int n, double *a, double *out)
+static csim_status nuclear_norm(csim_pair *pair, const csim__matter *x, double *out)
 {
     double *s = NULL;
     double most = sqrt(csim__pair_variance(pair, 0)) * sqrt(csim__pair_variance(pair, 1));
+    int k = x->m < x->n ? x->m : x->n;
     csim__doubt doubt;
     csim_status st = CSIM_OK;
-    CSIM_TRY(csim__alloc(pair->ctx, m < n ? m : n, sizeof *s, "singular values", &s));
+    CSIM_TRY(csim__alloc(pair->ctx, k, sizeof *s, "singular values", &s));
     int attempt = pair->route == CSIM__ROUTE_BASIS && hopeless(pair);
-    st = attempt ? csim__team_svd(pair->ctx, pair->team, CSIM__VALUES, m, n, a, s, NULL, NULL)
-                 : csim__team_svd_by_squares(pair->ctx, pair->team, CSIM__VALUES, m, n, a, s, NULL,
-                                             NULL, &doubt);
+    st = attempt ? csim__team_svd(pair->ctx, pair->team, CSIM__VALUES, x, s, NULL, NULL)
+                 : csim__team_svd_by_squares(pair->ctx, pair->team, CSIM__VALUES, x, s, NULL, NULL,
+                                             &doubt);
     CSIM_TRY(st);
     for (;; attempt++) {
         *out = 0;
-        for (int i = 0; i < m && i < n; i++) { *out += s[i]; }
+        for (int i = 0; i < k; i++) { *out += s[i]; }
         if (attempt == 1) { break; }
         double error = doubt.values * s[0], room = fmin(*out, 2 * (most - *out));
         if (error <= SUM_ERROR * room) { break; }
-        CSIM_TRY(csim__team_svd(pair->ctx, pair->team, CSIM__VALUES, m, n, a, s, NULL, NULL));
+        CSIM_TRY(csim__team_svd(pair->ctx, pair->team, CSIM__VALUES, x, s, NULL, NULL));
     }
 done:
     csim__free(pair->ctx, &s);
     return st;
 }
 
-csim_status csim__pair_nuclear(csim_pair *pair, double *out)
+/* What has the singular values of X̃ᵀỸ: the block, or Σ₀MΣ₁, as the orthogonal factors of both sides
+ * leave the values alone; a copy unless it is dealt. */
+static csim_status nuclear_matter(csim_pair *pair, double **copy, csim__matter *x)
 {
     const csim__site *a = pair->site[0], *b = pair->site[1];
     bool bases = pair->route == CSIM__ROUTE_BASIS;
     int m = bases ? a->basis.q : (int)a->d, n = bases ? b->basis.q : (int)b->d;
+    *x = (csim__matter){.m = m, .n = n, .dealt = CSIM__SHARE_CROSS};
+    if (bases) {
+        x->p = a->basis.sigma;
+        x->q = b->basis.sigma;
+    }
+    if (is_dealt(pair, CSIM__SHARE_CROSS)) { return CSIM_OK; }
+    csim_status st = csim__alloc(pair->ctx, (int64_t)m * n, sizeof **copy, "a block", copy);
+    if (st != CSIM_OK) { return st; }
+    x->a = *copy;
+    if (!bases) {
+        memcpy(x->a, pair->block, (size_t)m * (size_t)n * sizeof *x->a);
+        return CSIM_OK;
+    }
+    for (int64_t i = 0; i < m; i++) {
+        for (int64_t j = 0; j < n; j++) {
+            x->a[i * n + j] = a->basis.sigma[i] * pair->m[i * n + j] * b->basis.sigma[j];
+        }
+    }
+    return CSIM_OK;
+}
+
+csim_status csim__pair_nuclear(csim_pair *pair, double *out)
+{
+    const csim__site *a = pair->site[0], *b = pair->site[1];
     double *work = NULL;
+    csim__matter x;
     csim_status st = CSIM_OK;
     if (pair->has_nuclear) { goto done; }
     pair->nuclear = csim__pair_is_self(pair) ? csim__pair_variance(pair, 0) : 0;
@@ -182,18 +291,9 @@ csim_status csim__pair_nuclear(csim_pair *pair, double *out)
         pair->has_nuclear = true;
         goto done;
     }
-    CSIM_TRY(csim__alloc(pair->ctx, (int64_t)m * n, sizeof *work, "a block", &work));
-    if (bases) { /* the orthogonal factors of both sides leave singular values alone */
-        for (int64_t i = 0; i < m; i++) {
-            for (int64_t j = 0; j < n; j++) {
-                work[i * n + j] = a->basis.sigma[i] * pair->m[i * n + j] * b->basis.sigma[j];
-            }
-        }
-    } else {
-        memcpy(work, pair->block, (size_t)m * (size_t)n * sizeof *work);
-    }
+    CSIM_TRY(nuclear_matter(pair, &work, &x));
     csim__phase_begin(pair->ctx, "svd");
-    st = nuclear_norm(pair, m, n, work, &pair->nuclear);
+    st = nuclear_norm(pair, &x, &pair->nuclear);
     csim__phase_end(pair->ctx, 0, 0);
     CSIM_TRY(st);
     pair->has_nuclear = true;
@@ -224,18 +324,22 @@ static csim_status decompose(csim_pair *pair, int k0, int k1, csim__want want, d
 {
     int stride = pair->site[1]->basis.q, k = k0 < k1 ? k0 : k1;
     double *work = NULL;
+    csim__matter x = {.m = k0, .n = k1, .dealt = CSIM__SHARE_CROSS};
     csim__doubt doubt;
-    csim_status st = csim__alloc(pair->ctx, (int64_t)k0 * k1, sizeof *work, "a block", &work);
-    if (st != CSIM_OK) { return st; }
+    csim_status st = CSIM_OK;
     csim__phase_begin(pair->ctx, "svd");
-    for (int64_t i = 0; i < k0; i++) {
-        memcpy(work + i * k1, pair->m + i * stride, (size_t)k1 * sizeof *work);
+    if (!is_dealt(pair, CSIM__SHARE_CROSS)) {
+        CSIM_TRY(csim__alloc(pair->ctx, (int64_t)k0 * k1, sizeof *work, "a block", &work));
+        for (int64_t i = 0; i < k0; i++) {
+            memcpy(work + i * k1, pair->m + i * stride, (size_t)k1 * sizeof *work);
+        }
+        x.a = work;
     }
-    CSIM_TRY(csim__team_svd_by_squares(pair->ctx, pair->team, want, k0, k1, work, s, u, v, &doubt));
+    CSIM_TRY(csim__team_svd_by_squares(pair->ctx, pair->team, want, &x, s, u, v, &doubt));
     bool good = doubt.values <= MEAN_ERROR * k &&
                 (want == CSIM__VALUES || doubt.vectors <= ANGLE_ERROR * k);
     if (!good) {
-        CSIM_TRY(csim__team_svd(pair->ctx, pair->team, want, k0, k1, work, s, u, v));
+        CSIM_TRY(csim__team_svd(pair->ctx, pair->team, want, &x, s, u, v));
         if (want == CSIM__VECTORS) { st = to_rows(pair->ctx, k0, k, u); }
     }
 done:
@@ -315,7 +419,8 @@ csim_status csim__pair_block(csim_pair *pair, const double **out)
     } else if (pair->rebuilt == NULL) { /* L₀ᵀ M L₁ */
         CSIM_TRY(csim__alloc(pair->ctx, d0 * q1, sizeof *half, "half a product", &half));
         CSIM_TRY(csim__alloc(pair->ctx, d0 * d1, sizeof *turn, "a block", &turn));
-        csim__gemm_tn((int)d0, (int)q1, (int)q0, a->basis.loading, pair->m, half);
+        csim__gemm_tn((int)d0, (int)q1, (int)q0, a->basis.loading, (int)d0, pair->m, (int)q1, half,
+                      (int)q1);
         csim__gemm_nn((int)d0, (int)d1, (int)q1, half, (int)q1, b->basis.loading, (int)d1, turn,
                       (int)d1);
         pair->rebuilt = turn;

@@ -26,10 +26,13 @@ typedef struct csim__row_sums {
     double gap;      /* Σ‖x_i/‖x_i‖ − y_i/‖y_i‖‖; equal widths only */
 } csim__row_sums;
 
+/** Blocks of a pair that may lie dealt over a group: X̃ᵀỸ or U₀ᵀU₁, and that of the raw bases. */
+enum { CSIM__SHARE_CROSS, CSIM__SHARE_RAW, CSIM__SHARES };
+
 /** What a measure with CSIM_NEEDS_KERNELS compares: the sums of its two matrices. */
 typedef struct csim__matrices {
-    csim__form_site of[2];
-    csim__form_pair self[2], both;
+    csim__kernel_site of[2];
+    csim__kernel_pair self[2], both;
     csim_note note; /* they are not there, and why */
 } csim__matrices;
 
@@ -57,6 +60,8 @@ struct csim_pair {
     const csim__matrices *kernel;   /* that of the measure at hand */
     double *unit;                   /* [d0, d1] of the unit rows, borrowed; NULL unless needed */
     csim__team *team; /* whose leader this rank is, for decompositions; borrowed; NULL: none */
+    csim__dealt
+        share[CSIM__SHARES]; /* of blocks that are dealt: then they are NULL above; borrowed */
 
     /* kept */
     bool has_gram, has_nuclear, has_rho, has_canonical;
@@ -79,13 +84,23 @@ double csim__pair_variance(const csim_pair *pair, int side);
 /** Are the two one site, or sites of the same values? Then what compares them is 1, or 0. */
 bool csim__pair_is_self(const csim_pair *pair);
 
-/** ⟨K_x,K_y⟩ = ‖X̃ᵀỸ‖_F². On the Gram route made of ⟨K̂_x,K̂_y⟩ and sums over the rows. */
-double csim__pair_gram(csim_pair *pair);
+/** ⟨K_x,K_y⟩ = ‖X̃ᵀỸ‖_F². On the Gram route made of ⟨K̂_x,K̂_y⟩ and sums over the rows.
+ *  CSIM_OK; of a dealt block CSIM_E_MEM, CSIM_E_FAULT, CSIM_E_MPI. */
+csim_status csim__pair_gram(csim_pair *pair, double *out);
 
 /** The same of K and L without their diagonals, and of K̂ and L̂ (gram.h). Needs the row sums. Where
  *  not tiled it is what is left of ⟨K_x,K_y⟩, with that one's rounding. */
-double csim__pair_off_diagonal(csim_pair *pair);
-double csim__pair_hollow(csim_pair *pair);
+csim_status csim__pair_off_diagonal(csim_pair *pair, double *out);
+csim_status csim__pair_hollow(csim_pair *pair, double *out);
+
+/** Σ_ij p_i M_ij² q_j over rows of X and columns of Y of M = UₓᵀU_y, on the basis route.
+ *  @param[in] p  [rows]
+ *  @param[in] q  [cols]; NULL: ones */
+csim_status csim__pair_weighted_square(csim_pair *pair, const double *p, int rows, const double *q,
+                                       int cols, double *out);
+
+/** ‖UₓᵀU_y‖_F² of the kept directions of the raw bases. */
+csim_status csim__pair_raw_square(csim_pair *pair, double *out);
 
 /** ‖K‖² of one site without its diagonal. */
 double csim__site_off_diagonal(const csim__site *site);
@@ -105,7 +120,8 @@ csim_status csim__pair_correlations(csim_pair *pair, int k_x, int k_y, double *o
 /** Canonical vectors of a side, in the axes of its basis: rows of [count, r]. */
 csim_status csim__pair_canonical(csim_pair *pair, int side, const double **out, int *count);
 
-/** X̃ᵀỸ, [d0, d1] in the order of the operands (pair->site), made from the bases where needed. */
+/** X̃ᵀỸ, [d0, d1] in the order of the operands (pair->site), made from the bases where needed. A pair
+ *  of which a measure needs it is not dealt. */
 csim_status csim__pair_block(csim_pair *pair, const double **out);
 
 #endif

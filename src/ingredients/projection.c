@@ -3,6 +3,7 @@
 
 #include "core/exact.h"
 #include "ingredients/cross.h"
+#include "ingredients/feed.h"
 #include "ingredients/gram.h"
 #include "ingredients/projection.h"
 #include "ingredients/site.h"
@@ -24,6 +25,9 @@ typedef struct work {
     const unsigned char *wanted;
     int *input;    /* [count] input layers */
     double *raw;   /* [widest] a row as read */
+    double *chunk; /* [chunk, widest] of streamed sites, else NULL */
+    csim__guest *guest;
+    csim__feed feed;
     float *x, *zf; /* [chunk, widest], [chunk, width] */
     double **z;    /* [count] encoded rows: of a chunk, or all of this rank's */
     int *lost;     /* [count] see csim__projection */
@@ -47,6 +51,44 @@ static csim_status start(work *w, int64_t rows)
     }
 done:
     return st;
+}
+
+/* Rows of streamed sites begin to come, chunk by chunk and in each site by site. */
+static csim_status begin_rows(work *w)
+{
+    csim_status st = CSIM_OK;
+    int64_t widest = 0;
+    if (!w->site[0].streamed) { return CSIM_OK; }
+    CSIM_TRY(csim__calloc(w->ctx, w->count, sizeof *w->guest, "sites", &w->guest));
+    for (int s = 0; s < w->count; s++) {
+        w->guest[s].site = &w->site[s];
+        widest = csim__max64(widest, w->site[s].d);
+    }
+    CSIM_TRY(csim__alloc(w->ctx, w->shard->chunk * widest, sizeof *w->chunk, "a chunk", &w->chunk));
+    st = csim__feed_open(w->ctx, w->shard, w->guest, w->count, true, NULL, &w->feed);
+done:
+    return st;
+}
+
+static void end_rows(work *w)
+{
+    csim__feed_close(&w->feed);
+    csim__free(w->ctx, &w->chunk);
+    csim__free(w->ctx, &w->guest);
+}
+
+/* Row @p i of this rank as read; of a streamed site one of the chunk at hand. */
+static void raw_row(work *w, const csim__site *site, int64_t i)
+{
+    if (!site->streamed) {
+        csim__site_raw_row(site, i, w->raw);
+        return;
+    }
+    const double *x = w->chunk + i % w->shard->chunk * site->d;
+    for (int64_t j = 0; j < site->d; j++) {
+        double centred = x[j] - site->mean[j]; /* rounded like rows that are held */
+        w->raw[j] = centred + site->mean[j];
+    }
 }
 
 static void finish(work *w)
@@ -82,16 +124,17 @@ static csim_status encode_chunk(work *w, int s, int64_t c, double *z)
     bool lost = false;
     csim__meter_add(w->meter, "encoding",
                     2.0 * (double)csim_encoder_parameters(w->encoder) * (double)rows);
+    csim_status st = site->streamed ? csim__feed_read(&w->feed, w->chunk) : CSIM_OK;
+    if (st != CSIM_OK) { return st; }
     if (site->unfit != CSIM_NOTE_NONE) { /* gets no value from any measure */
         memset(z, 0, (size_t)(rows * w->width) * sizeof *z);
         return CSIM_OK;
     }
     for (int64_t i = 0; i < rows; i++) {
-        csim__site_raw_row(site, at - w->shard->row0 + i, w->raw);
+        raw_row(w, site, at - w->shard->row0 + i);
         for (int64_t j = 0; j < site->d; j++) { w->x[i * site->d + j] = (float)w->raw[j]; }
     }
-    csim_status st =
-        csim_encoder_encode(w->ctx, w->encoder, w->init, w->input[s], rows, w->x, w->zf);
+    st = csim_encoder_encode(w->ctx, w->encoder, w->init, w->input[s], rows, w->x, w->zf);
     for (int64_t i = 0; st == CSIM_OK && i < rows; i++) {
         const float *from = w->zf + i * w->width;
         double *to = z + i * w->width;
@@ -117,6 +160,7 @@ static csim_status aligned_pass(work *w, double *value)
     csim_status st = CSIM_OK;
     CSIM_TRY(csim__alloc(w->ctx, cells, sizeof *part, "products", &part));
     CSIM_TRY(csim__calloc(w->ctx, cells, sizeof *sum, "sums", &sum));
+    CSIM_TRY(begin_rows(w));
     for (int64_t c = w->shard->first; c < w->shard->first + w->shard->count; c++) {
         for (int s = 0; s < w->count; s++) { CSIM_TRY(encode_chunk(w, s, c, w->z[s])); }
         csim__inner_products((const double *const *)w->z, w->count,
@@ -126,6 +170,7 @@ static csim_status aligned_pass(work *w, double *value)
         }
     }
 done:
+    end_rows(w);
     st = csim__vote(w->ctx, st);
     if (st == CSIM_OK) { st = csim__exact_reduce(w->ctx, sum, cells); }
     for (int64_t i = 0; st == CSIM_OK && i < cells; i++) {
@@ -179,11 +224,13 @@ done:
 static csim_status centred_rows(work *w, double *norm)
 {
     csim_status st = CSIM_OK;
+    CSIM_TRY(begin_rows(w));
     for (int64_t c = w->shard->first; c < w->shard->first + w->shard->count; c++) {
         int64_t at = (csim__chunk_row(w->shard, c) - w->shard->row0) * w->width;
         for (int s = 0; s < w->count; s++) { CSIM_TRY(encode_chunk(w, s, c, w->z[s] + at)); }
     }
 done:
+    end_rows(w);
     st = csim__vote(w->ctx, st);
     if (st == CSIM_OK) { st = column_sums(w, false, norm); }
     for (int s = 0; st == CSIM_OK && s < w->count; s++) {
@@ -217,7 +264,8 @@ static csim_status products(work *w, const csim__operand *operand, int64_t first
             if (owner == w->shard->rank && st == CSIM_OK) {
                 st = csim__alloc(w->ctx, size, sizeof(double), "a block", &block[many]);
             }
-            list[many] = (csim__product){&operand[a], &operand[b], owner, block[many]};
+            list[many] = (csim__product){
+                .left = &operand[a], .right = &operand[b], .owner = owner, .out = block[many]};
             place[many++] = i;
         }
         k++;
@@ -298,7 +346,9 @@ int64_t csim__projection_bytes(const csim_encoder *encoder, const csim_shard *sh
     int64_t bytes = 8 * sites * width * rows + 4 * shard->chunk * (widest + width) + 8 * widest;
     bytes += sites * 16 + cells + csim_encoder_bytes(encoder, shard->chunk);
     /* products and their sums; or bounds, sums of columns, products, and blocks under way */
-    return bytes + (aligned ? 24 * cells : 24 * sites * width + 8 * cells + 8 * block * (own + 3));
+    return bytes + (aligned ? 24 * cells
+                            : 24 * sites * width + 8 * cells +
+                                  8 * (block * own + 3 * csim__cross_panel(width, width)));
 }
 
 int64_t csim__projection_kept(const csim_encoder *encoder, int64_t sites)

@@ -8,11 +8,29 @@
 #include "core/core.h"
 #include "core/shard.h"
 
+enum { CSIM__FACTORS = 3 };
+
+/** What makes the rows of a basis of those of its site, where neither are held: X R⁻¹ F₁ F₂ …, on
+ *  every rank. */
+typedef struct csim__factors {
+    double *r; /* [d, d] upper triangle; NULL: none yet */
+    int count;
+    double *f[CSIM__FACTORS];   /* [columns before, columns] */
+    int columns[CSIM__FACTORS]; /* after each */
+} csim__factors;
+
+/** Columns that factors make of the @p d columns of a site. */
+static inline int64_t csim__factors_columns(const csim__factors *factors, int64_t d)
+{
+    return factors->count > 0 ? factors->columns[factors->count - 1] : d;
+}
+
 /** An orthonormal basis of the span of a site: X = U diag(sigma) V. */
 typedef struct csim__basis {
-    int q;           /* directions, all that are not zero to rounding */
-    int r;           /* leading directions kept by the relative variance floor */
-    double *u;       /* [rows, q] this rank's rows */
+    int q;     /* directions, all that are not zero to rounding */
+    int r;     /* leading directions kept by the relative variance floor */
+    double *u; /* [rows, q] this rank's rows; NULL: made of the site's by the factors */
+    csim__factors factors;
     double *sigma;   /* [q] descending */
     double *loading; /* [q, d] diag(sigma) V, NULL unless wanted */
     bool failed;     /* a decomposition did not converge: there is no basis */
@@ -35,10 +53,12 @@ typedef struct csim__site {
     uint64_t checksum; /* of the values as read */
     bool hashed;       /* the checksum is known from an earlier reading, and must come out again */
 
-    /* rows of this rank */
-    double *x; /* [rows, d] centred; NULL in single precision or once the basis has it */
-    float *xf; /* [rows, d] centred, times 2^−shift; single precision only */
-    int shift; /* brings the rows of xf near 1, where squares neither over- nor underflow */
+    /* rows of this rank; of a streamed site they are read where they are needed (feed.h) */
+    bool streamed;
+    int64_t *hash; /* [chunks of this rank] of the values as read; streamed only */
+    double *x;     /* [rows, d] centred; NULL in single precision or once the basis has it */
+    float *xf;     /* [rows, d] centred, times 2^−shift; single precision only */
+    int shift;     /* brings the rows of xf near 1, where squares neither over- nor underflow */
     double *row_square; /* [rows] ‖x̃_i‖² */
 
     double self_gram;      /* ‖X̃ᵀX̃‖_F², once known */
@@ -51,15 +71,17 @@ typedef struct csim__site {
     csim__basis raw_basis; /* not centred */
 } csim__site;
 
-/** Read and centre the rows of all sites, and compute their moments. Collective.
- *  @param[in,out] sites  [count] with set, index, model, layer, d filled in; on error call
+/** Read and centre the rows of all sites, and compute their moments; rows of streamed sites are read
+ *  twice and not kept. Collective.
+ *  @param[in,out] sites  [count] with set, index, model, layer, d, streamed filled in; on error call
  *                        csim__site_release() on each all the same
  *  @param[in]     precision  of the rows that are kept
  *  @param[out]    shard  who has which examples
  *  @return CSIM_OK, CSIM_E_DATA (NaN or Inf: names set, site, row, column; too few examples; a
  *          checksum that is not the one known),
  *          CSIM_E_IO, CSIM_E_MEM; the same on every rank
- *  @note   about 6·N·ΣD/P flops; memory: the rows in double (single: in float, and one site more) */
+ *  @note   about 6·N·ΣD/P flops; memory: the rows in double (single: in float, and one site more), or
+ *          a chunk of the widest streamed site */
 csim_status csim__ingest(csim_context *ctx, csim__site *sites, int count, csim_precision precision,
                          csim_shard *shard);
 
@@ -71,7 +93,7 @@ csim_status csim__ingest_checksum(csim_context *ctx, const csim_shard *shard, cs
 /** Free what a site owns. Local. */
 void csim__site_release(csim_context *ctx, csim__site *site);
 
-/** Row @p i of this rank as it was read (not centred), into out[d]. Local. */
+/** Row @p i of this rank, which is held, as it was read (not centred), into out[d]. Local. */
 void csim__site_raw_row(const csim__site *site, int64_t i, double *out);
 
 #endif

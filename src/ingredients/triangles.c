@@ -6,6 +6,7 @@
 #include "core/exact.h"
 #include "ingredients/gram.h"
 #include "ingredients/kernels.h"
+#include "ingredients/rows.h"
 #include "linalg/dense.h"
 
 /* ---- who has which tiles ---- */
@@ -90,7 +91,7 @@ static csim_status read_rows(const csim__triangles *t, const csim__site *site, d
     const csim_shard *me = &t->shard;
     int64_t whole = site->n / me->n, rest = site->n % me->n;
     csim_status st = CSIM_OK;
-    if (me->n == site->n) { return csim__read_rows(t->ctx, me, site, rows); }
+    if (me->n == site->n) { return csim__raw_rows(t->ctx, me, site, rows); }
     for (int64_t i = 0; st == CSIM_OK && i < me->rows; i++) {
         int64_t at = me->row0 + i, row = at * whole + at * rest / me->n; /* ⌊at·n/sample⌋ */
         st = csim_set_read(site->set, site->index, row, 1, rows + i * site->d);

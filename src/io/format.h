@@ -53,6 +53,9 @@ typedef struct csim__reader {
     csim_status (*list)(csim_context *ctx, void *handle, int64_t i, char **name);
     /* Read all of an array and compare it with its checksum. NULL: the format has none. */
     csim_status (*check)(csim_context *ctx, void *handle, const csim__array *a);
+    /* The descriptor of the file in which arrays with an offset lie as they are. NULL: they do in
+     * none. */
+    int (*descriptor)(const void *handle);
 } csim__reader;
 
 extern const csim__reader csim__format_npy, csim__format_npz, csim__format_safetensors,

@@ -186,3 +186,8 @@ csim_status csim__set_of_shapes(csim_context *ctx, const char *name, int64_t n,
 {
     return make(ctx, name, n, sites, count, false, set);
 }
+
+int csim__set_is_shapes(const csim_set *set)
+{
+    return set->file[0].format == &format_memory && strcmp(set->path, shapes_path) == 0;
+}

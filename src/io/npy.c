@@ -96,10 +96,17 @@ done:
     return st;
 }
 
+static int descriptor(const void *handle)
+{
+    const csim__raw *raw = handle;
+    return raw->fd;
+}
+
 const csim__reader csim__format_npy = {.name = "npy",
                                        .probe = probe,
                                        .scan = scan,
                                        .open = open_file,
                                        .close = close_file,
                                        .read = read_array,
-                                       .read_ids = read_ids};
+                                       .read_ids = read_ids,
+                                       .descriptor = descriptor};

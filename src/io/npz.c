@@ -316,6 +316,12 @@ done:
     return st;
 }
 
+static int descriptor(const void *handle)
+{
+    const npz_file *file = handle;
+    return file->raw->fd;
+}
+
 const csim__reader csim__format_npz = {.name = "npz",
                                        .probe = probe,
                                        .scan = scan,
@@ -324,4 +330,5 @@ const csim__reader csim__format_npz = {.name = "npz",
                                        .read = read_array,
                                        .read_ids = read_ids,
                                        .list = list_companions,
-                                       .check = check_array};
+                                       .check = check_array,
+                                       .descriptor = descriptor};

@@ -246,7 +246,9 @@ csim_status csim__raw_read(csim_context *ctx, const csim__source *source, const 
     csim_status st = CSIM_OK;
     slab s = {.ctx = ctx, .source = source, .a = a, .size = csim__dtype_bytes(a->dtype)};
     int64_t elements = 1;
+    int whole = !a->fortran || a->ndim == 1; /* the slab is one run of elements */
     for (int j = 0; j < a->ndim; ++j) {
+        whole = whole && (j == 0 || count[j] == a->shape[j]);
         elements = count[j] > 0 ? elements * count[j] : 0;
         if (start[j] < 0 || count[j] < 0 || start[j] > a->shape[j] - count[j]) {
             return csim__fail(ctx, CSIM_E_ARG,
@@ -256,7 +258,8 @@ csim_status csim__raw_read(csim_context *ctx, const csim__source *source, const 
         }
     }
     if (elements == 0) { return CSIM_OK; }
-    CSIM_TRY(csim__alloc(ctx, SCRATCH, 1, "read buffer", &s.scratch));
+    int64_t room = whole ? csim__min64(SCRATCH, elements * s.size) : SCRATCH;
+    CSIM_TRY(csim__alloc(ctx, room, 1, "read buffer", &s.scratch));
     if (a->fortran && a->ndim > 1) {
         st = read_fortran(&s, start, count, out);
     } else {

@@ -422,6 +422,12 @@ done:
     return st;
 }
 
+static int descriptor(const void *handle)
+{
+    const st_file *file = handle;
+    return file->raw->fd;
+}
+
 const csim__reader csim__format_safetensors = {.name = "safetensors",
                                                .probe = probe,
                                                .scan = scan,
@@ -429,4 +435,5 @@ const csim__reader csim__format_safetensors = {.name = "safetensors",
                                                .close = close_file,
                                                .read = read_array,
                                                .read_ids = read_ids,
-                                               .list = list_companions};
+                                               .list = list_companions,
+                                               .descriptor = descriptor};

@@ -12,6 +12,9 @@
 csim_status csim__set_of_shapes(csim_context *ctx, const char *name, int64_t n,
                                 const csim_memory_site *sites, int count, csim_set **set);
 
+/** Is a set one of those? */
+int csim__set_is_shapes(const csim_set *set);
+
 /** Open a set by its headers alone: as csim_set_open(), but no array is compared with its checksum.
  *  Collective. */
 csim_status csim__set_headers(csim_context *ctx, const char *spec,

@@ -23,6 +23,13 @@ typedef struct csim__dealt {
 csim_status csim__dealt_make(const csim__grid *grid, int64_t m, int64_t n, const char *what,
                              csim__dealt *a);
 
+/** Numbers in the largest share of a matrix of m×n. Local, pure. */
+static inline int64_t csim__dealt_most(int64_t m, int64_t n, const csim__grid *grid)
+{
+    return csim__grid_share(m, grid->block, 0, grid->q) *
+           csim__grid_share(n, grid->block, 0, grid->p);
+}
+
 /** Local. Accepts what was zeroed. */
 void csim__dealt_clear(csim__dealt *a);
 

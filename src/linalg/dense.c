@@ -33,29 +33,31 @@ extern void dorgqr_(const int *, const int *, const int *, double *, const int *
                     double *, const int *, int *);
 
 /* Cᵀ = Bᵀ A in column-major terms: B is n×k, A is m×k. */
-void csim__gemm_tn(int m, int n, int k, const double *a, const double *b, double *c)
+void csim__gemm_tn(int m, int n, int k, const double *a, int lda, const double *b, int ldb,
+                   double *c, int ldc)
 {
     const double one = 1, zero = 0;
-    dgemm_("N", "T", &n, &m, &k, &one, b, &n, a, &m, &zero, c, &n);
+    dgemm_("N", "T", &n, &m, &k, &one, b, &ldb, a, &lda, &zero, c, &ldc);
 }
 
-void csim__gemm_tn_f(int m, int n, int k, const float *a, const float *b, float *c)
+void csim__gemm_tn_f(int m, int n, int k, const float *a, int lda, const float *b, int ldb,
+                     float *c, int ldc)
 {
     const float one = 1, zero = 0;
-    sgemm_("N", "T", &n, &m, &k, &one, b, &n, a, &m, &zero, c, &n);
+    sgemm_("N", "T", &n, &m, &k, &one, b, &ldb, a, &lda, &zero, c, &ldc);
 }
 
 /* The row-major upper triangle is the column-major lower one. */
-void csim__syrk_tn(int m, int k, const double *a, double *c)
+void csim__syrk_tn(int m, int k, const double *a, int lda, double *c, int ldc)
 {
     const double one = 1, zero = 0;
-    dsyrk_("L", "N", &m, &k, &one, a, &m, &zero, c, &m);
+    dsyrk_("L", "N", &m, &k, &one, a, &lda, &zero, c, &ldc);
 }
 
-void csim__syrk_tn_f(int m, int k, const float *a, float *c)
+void csim__syrk_tn_f(int m, int k, const float *a, int lda, float *c, int ldc)
 {
     const float one = 1, zero = 0;
-    ssyrk_("L", "N", &m, &k, &one, a, &m, &zero, c, &m);
+    ssyrk_("L", "N", &m, &k, &one, a, &lda, &zero, c, &ldc);
 }
 
 static void gemm_nt(int m, int n, int k, const double *a, const double *b, double beta, double *c)
@@ -277,7 +279,7 @@ csim_status csim__svd_by_squares(csim_context *ctx, csim__want want, int m, int 
     *doubt = (csim__doubt){0, 0};
     if (k == 0) { return CSIM_OK; }
     CSIM_TRY(csim__alloc(ctx, (int64_t)k * k, sizeof *square, "a square", &square));
-    left ? csim__syrk_nt(m, n, a, square) : csim__syrk_tn(n, m, a, square);
+    left ? csim__syrk_nt(m, n, a, square) : csim__syrk_tn(n, m, a, n, square, n);
     CSIM_TRY(csim__eigen(ctx, want, k, square, s));
     *doubt = csim__doubt_judge(k, s);
     for (int i = 0; i < k; i++) { s[i] = s[i] > 0 ? sqrt(s[i]) : 0; }

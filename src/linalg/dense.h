@@ -5,13 +5,15 @@
 
 #include "core/core.h"
 
-/** C[m,n] = A[k,m]ᵀ B[k,n], all row-major and packed. */
-void csim__gemm_tn(int m, int n, int k, const double *a, const double *b, double *c);
-void csim__gemm_tn_f(int m, int n, int k, const float *a, const float *b, float *c);
+/** C[m,n] = A[k,m]ᵀ B[k,n], all row-major with leading dimensions lda, ldb, ldc. */
+void csim__gemm_tn(int m, int n, int k, const double *a, int lda, const double *b, int ldb,
+                   double *c, int ldc);
+void csim__gemm_tn_f(int m, int n, int k, const float *a, int lda, const float *b, int ldb,
+                     float *c, int ldc);
 
 /** C[m,m] = A[k,m]ᵀ A, only the upper triangle is written. */
-void csim__syrk_tn(int m, int k, const double *a, double *c);
-void csim__syrk_tn_f(int m, int k, const float *a, float *c);
+void csim__syrk_tn(int m, int k, const double *a, int lda, double *c, int ldc);
+void csim__syrk_tn_f(int m, int k, const float *a, int lda, float *c, int ldc);
 
 /** C[m,n] = A[m,k] B[n,k]ᵀ. */
 void csim__gemm_nt(int m, int n, int k, const double *a, const double *b, double *c);

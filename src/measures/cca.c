@@ -173,36 +173,18 @@ done:
     return st;
 }
 
-/* Σ_ij p_i M_ij² q_j over rows of X and columns of Y, whichever operand X is. */
-static double weighted_square(const csim_pair *pair, const double *p, int rows, const double *q,
-                              int cols)
-{
-    int stride = pair->site[1]->basis.q;
-    double sum = 0;
-    for (int i = 0; i < rows; i++) {
-        double row = 0;
-        for (int j = 0; j < cols; j++) {
-            double m =
-                pair->flipped ? pair->m[(int64_t)j * stride + i] : pair->m[(int64_t)i * stride + j];
-            row += m * m * (q != NULL ? q[j] : 1);
-        }
-        sum += p[i] * row;
-    }
-    return sum;
-}
-
 /* ‖Q_YᵀX̃‖_F²/‖X̃‖_F²: all directions of X, the kept ones of Y. */
 static csim_status linreg(csim_pair *pair, const void *options, csim_value *out)
 {
     (void)options;
     const csim__basis *x = &csim__pair_site(pair, 0)->basis, *y = &csim__pair_site(pair, 1)->basis;
-    double *square = NULL;
+    double *square = NULL, sum;
     if (csim__any_constant(pair)) { return csim__undefined(out, CSIM_NOTE_CONSTANT); }
     csim_status st = csim__alloc(pair->ctx, x->q, sizeof *square, "variances", &square);
     if (st != CSIM_OK) { return st; }
     for (int i = 0; i < x->q; i++) { square[i] = x->sigma[i] * x->sigma[i]; }
-    st = csim__bounded(
-        out, weighted_square(pair, square, x->q, NULL, y->r) / csim__pair_variance(pair, 0), 0);
+    st = csim__pair_weighted_square(pair, square, x->q, NULL, y->r, &sum);
+    if (st == CSIM_OK) { st = csim__bounded(out, sum / csim__pair_variance(pair, 0), 0); }
     csim__free(pair->ctx, &square);
     return st;
 }
@@ -224,14 +206,15 @@ static csim_status gulp(csim_pair *pair, const void *options, csim_value *out)
 {
     const gulp_options *o = options;
     const csim__basis *x = &csim__pair_site(pair, 0)->basis, *y = &csim__pair_site(pair, 1)->basis;
-    double *p = NULL, *q = NULL;
+    double *p = NULL, *q = NULL, cross;
     csim_status st = CSIM_OK;
     if (csim__any_constant(pair)) { return csim__undefined(out, CSIM_NOTE_CONSTANT); }
     CSIM_TRY(csim__alloc(pair->ctx, x->q, sizeof *p, "weights", &p));
     CSIM_TRY(csim__alloc(pair->ctx, y->q, sizeof *q, "weights", &q));
     int rows = shrinkage(x, o->lambda, p), cols = shrinkage(y, o->lambda, q);
     double own = csim__dot(rows, p, p) + csim__dot(cols, q, q);
-    double value = own - 2 * weighted_square(pair, p, rows, q, cols);
+    CSIM_TRY(csim__pair_weighted_square(pair, p, rows, q, cols, &cross));
+    double value = own - 2 * cross;
     if (value < -CSIM__EDGE * own) {
         csim__out_of_range(out);
     } else {
@@ -248,15 +231,12 @@ static csim_status eos(csim_pair *pair, const void *options, csim_value *out)
 {
     (void)options;
     const csim__site *a = pair->site[0], *b = pair->site[1];
-    double sum = 0;
+    double sum;
     if (a->raw_square == 0 || b->raw_square == 0) {
         return csim__undefined(out, CSIM_NOTE_CONSTANT);
     }
-    for (int i = 0; i < a->raw_basis.r; i++) {
-        const double *row = pair->raw_m + (int64_t)i * b->raw_basis.q;
-        sum += csim__dot(b->raw_basis.r, row, row);
-    }
-    return csim__bounded(out, sum / (double)csim__max64(a->d, b->d), 0);
+    csim_status st = csim__pair_raw_square(pair, &sum);
+    return st == CSIM_OK ? csim__bounded(out, sum / (double)csim__max64(a->d, b->d), 0) : st;
 }
 
 #define LINEAR_PROPS                                                                               \

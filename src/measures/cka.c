@@ -8,8 +8,9 @@
 static csim_status hsic(csim_pair *pair, const void *options, csim_value *out)
 {
     (void)options;
-    double n1 = (double)(pair->site[0]->n - 1);
-    return csim__done(out, csim__any_constant(pair) ? 0 : csim__pair_gram(pair) / (n1 * n1));
+    double n1 = (double)(pair->site[0]->n - 1), gram = 0;
+    csim_status st = csim__any_constant(pair) ? CSIM_OK : csim__pair_gram(pair, &gram);
+    return st == CSIM_OK ? csim__done(out, gram / (n1 * n1)) : st;
 }
 
 /* The numerator and the self-terms of a cosine of Gram matrices, and what their rounding is
@@ -73,7 +74,9 @@ static csim_status cka(csim_pair *pair, const void *options, csim_value *out)
     (void)options;
     const csim__site *a = pair->site[0], *b = pair->site[1];
     if (csim__any_constant(pair)) { return csim__undefined(out, CSIM_NOTE_CONSTANT); }
-    cosine c = {csim__pair_gram(pair), {a->self_gram, b->self_gram}};
+    cosine c = {0, {a->self_gram, b->self_gram}};
+    csim_status st = csim__pair_gram(pair, &c.h);
+    if (st != CSIM_OK) { return st; }
     return ratio(pair, &c, 0, out);
 }
 
@@ -83,7 +86,9 @@ static csim_status cka_debiased(csim_pair *pair, const void *options, csim_value
     (void)options;
     const csim__site *a = pair->site[0], *b = pair->site[1];
     if (csim__any_constant(pair)) { return csim__undefined(out, CSIM_NOTE_CONSTANT); }
-    cosine c = {csim__pair_hollow(pair), {a->self_hollow, b->self_hollow}};
+    cosine c = {0, {a->self_hollow, b->self_hollow}};
+    csim_status st = csim__pair_hollow(pair, &c.h);
+    if (st != CSIM_OK) { return st; }
     return ratio(pair, &c, -1, out);
 }
 
@@ -91,8 +96,10 @@ static csim_status cka_lange(csim_pair *pair, const void *options, csim_value *o
 {
     (void)options;
     if (csim__any_constant(pair)) { return csim__undefined(out, CSIM_NOTE_CONSTANT); }
-    cosine c = {csim__pair_off_diagonal(pair),
+    cosine c = {0,
                 {csim__site_off_diagonal(pair->site[0]), csim__site_off_diagonal(pair->site[1])}};
+    csim_status st = csim__pair_off_diagonal(pair, &c.h);
+    if (st != CSIM_OK) { return st; }
     return ratio(pair, &c, -1, out);
 }
 

@@ -170,7 +170,7 @@ static bool undefined(const csim_pair *pair, csim_value *out)
 }
 
 /* tr(AHBH): the constant falls out, the diagonal does not. */
-static double centred(const csim__form_site *a, const csim__form_site *b, const csim__form_pair *p,
+static double centred(const csim__kernel_site *a, const csim__kernel_site *b, const csim__kernel_pair *p,
                       double n)
 {
     double x = a->corner - a->shift, y = b->corner - b->shift;
@@ -180,29 +180,29 @@ static double centred(const csim__form_site *a, const csim__form_site *b, const 
 }
 
 /* n(n−3) times the unbiased HSIC of Song et al. 2012. */
-static double unbiased(const csim__form_site *a, const csim__form_site *b, const csim__form_pair *p,
+static double unbiased(const csim__kernel_site *a, const csim__kernel_site *b, const csim__kernel_pair *p,
                        double n)
 {
     return p->product + a->total * b->total / ((n - 1) * (n - 2)) - 2 * p->through / (n - 2);
 }
 
 /* n(n−1) times the covariance of the entries beside the diagonal. */
-static double covariance(const csim__form_site *a, const csim__form_site *b,
-                         const csim__form_pair *p, double n)
+static double covariance(const csim__kernel_site *a, const csim__kernel_site *b,
+                         const csim__kernel_pair *p, double n)
 {
     return p->product - a->total * b->total / (n * (n - 1));
 }
 
 /* Their sum of products, the constants put back. */
-static double raw_product(const csim__form_site *a, const csim__form_site *b,
-                          const csim__form_pair *p, double n)
+static double raw_product(const csim__kernel_site *a, const csim__kernel_site *b,
+                          const csim__kernel_pair *p, double n)
 {
     return p->product + a->shift * b->total + b->shift * a->total +
            n * (n - 1) * a->shift * b->shift;
 }
 
-typedef double (*product_fn)(const csim__form_site *a, const csim__form_site *b,
-                             const csim__form_pair *p, double n);
+typedef double (*product_fn)(const csim__kernel_site *a, const csim__kernel_site *b,
+                             const csim__kernel_pair *p, double n);
 
 static cosine cosine_of(const csim_pair *pair, product_fn product)
 {
@@ -286,7 +286,7 @@ static csim_status rsm_diff(csim_pair *pair, const void *options, csim_value *ou
 /* ---- statistics of single layers ---- */
 
 /* log of the mean of exp(−2‖x−y‖²) over all n² pairs */
-static double uniformity(const csim__form_site *of, double n)
+static double uniformity(const csim__kernel_site *of, double n)
 {
     return log((of->total + n) / (n * n));
 }

@@ -1,4 +1,6 @@
-/* Nearest neighbours by cosine: every rank has all unit rows and looks at its own chunks. */
+/* Nearest neighbours by cosine: every rank has all unit rows and looks at its own chunks. Which rows may
+ * be neighbours differs by notion and division, and one pass serves all of these; the lists of
+ * ingredients/neighbours.h, of all rows, would have to be as long as a label is rare. */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>

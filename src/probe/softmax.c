@@ -149,14 +149,15 @@ static csim_status objective(void *user, const double *w, double *value, double 
         if (rows == 0) { continue; }
         csim__gemm_nn(rows, classes, inner, x, inner, w, classes, f->p, classes);
         f->loss[shard->first + c] = cross_entropy(rows, classes, f->class + at, f->p);
-        csim__gemm_tn(inner, classes, rows, x, f->p, f->part);
-        csim__exact_add_block(f->sum, f->part, inner, classes, f->fx, f->fy, false);
+        csim__gemm_tn(inner, classes, rows, x, inner, f->p, classes, f->part, classes);
+        csim__exact_add_block(f->sum, classes, f->part, classes, inner, classes, f->fx, f->fy,
+                              false);
         at += rows;
     }
     csim_status st = sum_up(ctx, f->sum, size, MPI_INT64_T, MPI_SUM);
     csim_status other = sum_up(ctx, f->loss, shard->chunks, MPI_DOUBLE, MPI_SUM); /* one has it */
     st = csim__vote(ctx, st != CSIM_OK ? st : other);
-    csim__exact_block_value(f->sum, inner, classes, f->fx, f->fy, false, gradient);
+    csim__exact_block_value(f->sum, inner, classes, f->fx, f->fy, gradient);
     *value = 0;
     for (int64_t c = 0; c < shard->chunks; c++) { *value += f->loss[c]; }
     for (int64_t i = 0; i < size; i++) {

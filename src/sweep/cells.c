@@ -264,6 +264,7 @@ static csim_value evaluate(csim_pair *pair, const csim_sweep_measure *m)
         value.value = NAN;
         value.cell = CSIM_CELL_FAILED;
         value.note = st == CSIM_E_MEM     ? CSIM_NOTE_MEMORY
+                     : st == CSIM_E_LIMIT ? CSIM_NOTE_LIMIT
                      : st == CSIM_E_FAULT ? CSIM_NOTE_FAULT
                                           : CSIM_NOTE_NO_CONVERGENCE;
     }

@@ -1,6 +1,9 @@
 #include "sweep/cost.h"
 
 #include <math.h>
+#include <string.h>
+
+#include "sweep/deal.h"
 
 const int csim__gemm_size[CSIM__GEMM_SIZES] = {64, 256, 1024};
 
@@ -11,6 +14,9 @@ const csim__machine csim__machine_typical = {
     .eigen_vectors = 12e9,
     .svd_values = 4e9,
     .svd_vectors = 12e9,
+    .grid_eigen_values = 3e9,
+    .grid_eigen_vectors = 8e9,
+    .grid_svd_values = 3e9,
     .exact = 0.6e9,
     .moments = 0.25e9,
     .memory = 8e9,
@@ -20,6 +26,7 @@ const csim__machine csim__machine_typical = {
     .bandwidth = 4e9,
     .net_latency = 3e-6,
     .net_bandwidth = 10e9,
+    .beside = 36 << 20,
 };
 
 const char *csim__term_key(csim__term term)
@@ -64,30 +71,60 @@ static double gemm(const model *w, bool single, double flops, double m, double n
     return flops / exp(log(rate[i]) + fmin(t, 1) * (log(rate[i + 1]) - log(rate[i])));
 }
 
-/* Bytes that go from one rank to all, or from all to one: short ones along a tree, of long ones every
- * rank passes on its part, which takes the time of two messages on any number of ranks. */
-static void spread(const model *w, csim__term term, double bytes, double times)
+/* Seconds of bytes that go from one rank to all, or from all to one: short ones along a tree, of long
+ * ones every rank passes on its part, which takes the time of two messages on any number of ranks. */
+static void pass_on(const model *w, csim__term term, double bytes, double times)
 {
     double copies = fmin(w->steps, 2);
     w->effort->seconds[term] += times * (w->steps * w->latency + copies * bytes / w->bandwidth);
+}
+
+/* Bytes of one rank to all. */
+static void spread(const model *w, csim__term term, double bytes, double times)
+{
+    pass_on(w, term, bytes, times);
     w->effort->moved += times * (w->p->size - 1) * bytes;
+}
+
+/* A sum over the ranks that one of them gets: halves are exchanged and added, then halves of these,
+ * and so on; the parts of the sum are gathered along a tree (Rabenseifner). Ranks beyond a power of
+ * two hand theirs to a neighbour first. */
+static void sum_up(const model *w, csim__term term, double bytes)
+{
+    double depth = floor(log2(w->p->size)), beyond = w->p->size - exp2(depth);
+    double more = w->p->size > 2 ? (depth + beyond) / 2 : 0;
+    pass_on(w, term, bytes, 1);
+    w->effort->moved += (w->p->size - 1 + more) * bytes;
+}
+
+/* A sum that all ranks get. */
+static void share_sum(const model *w, csim__term term, double bytes, double times)
+{
+    pass_on(w, term, bytes, times);
+    w->effort->moved += 2 * times * (w->p->size - 1) * bytes;
 }
 
 /* Rows of all sites come in, are checked and centred. */
 static void reading(const model *w, double per_number)
 {
-    double widths = 0;
-    for (int i = 0; i < w->p->sites; i++) { widths += (double)w->p->width[i]; }
+    double widths = 0, again = 0; /* numbers of a row; with those that are read again */
+    for (int i = 0; i < w->p->sites; i++) {
+        widths += (double)w->p->width[i];
+        again += (double)w->plan->reads[i] * (double)w->p->width[i];
+    }
     double numbers = w->rows * widths;
-    w->effort->read += (double)w->p->n * widths * per_number;
-    w->effort->seconds[CSIM__TERM_READ] += numbers * per_number / w->machine->read;
-    w->effort->seconds[CSIM__TERM_MOMENTS] +=
-        numbers / w->machine->moments + numbers * (w->single ? 12 : 8) / w->machine->fresh;
-    if (w->plan->unit) {
+    w->effort->read += (double)w->p->n * again * per_number;
+    w->effort->seconds[CSIM__TERM_READ] += w->rows * again * per_number / w->machine->read;
+    w->effort->seconds[CSIM__TERM_MOMENTS] += w->rows * again / w->machine->moments;
+    if (!w->plan->streamed) {
+        w->effort->seconds[CSIM__TERM_MOMENTS] +=
+            numbers * (w->single ? 12 : 8) / w->machine->fresh;
+    }
+    if (w->plan->unit && !w->plan->streamed) {
         w->effort->seconds[CSIM__TERM_MOMENTS] += 8 * numbers / w->machine->fresh;
     }
     /* extremes, means and norms of every site go round */
-    spread(w, CSIM__TERM_MOMENTS, 56 * widths / w->p->sites, w->p->sites);
+    share_sum(w, CSIM__TERM_MOMENTS, 56 * widths / w->p->sites, w->p->sites);
 }
 
 static void encoding(const model *w)
@@ -100,6 +137,13 @@ static void encoding(const model *w)
         w->effort->seconds[CSIM__TERM_ENCODE] +=
             gemm(w, true, flops * share, (double)w->shard.chunk, width, width);
     }
+}
+
+/* Of how many other ranks one gets the chunks: of half of them, which of an even number includes one
+ * that it shares the work with; of these two one needs all chunks of the other, that one half. */
+static double chunks_met(int size)
+{
+    return (size - 1) / 2.0 + (size % 2 == 0 ? 0.25 : 0);
 }
 
 static void tiles(const model *w)
@@ -122,7 +166,7 @@ static void tiles(const model *w)
     double inner = w->rows * n * pairs / w->machine->inner[w->single];
     w->effort->seconds[CSIM__TERM_INNER] += inner;
     /* a chunk is used while the next one comes: only what takes longer than the work is waited for */
-    double others = (w->p->size - 1) / 2.0, bytes = widths * (w->single ? 4 : 8) + 8.0 * many;
+    double others = chunks_met(w->p->size), bytes = widths * (w->single ? 4 : 8) + 8.0 * many;
     double on_way = w->rows * others * bytes / w->bandwidth +
                     others * (double)w->shard.count * (many + 1) * w->latency;
     w->effort->moved += n * others * bytes;
@@ -217,7 +261,8 @@ static void basis_rows(const model *w, double d, bool loading)
     double chunks = (double)w->shard.count;
     seconds[CSIM__TERM_BASES] += gemm(w, false, 5 * w->rows * d * d, d, d, chunk);
     seconds[CSIM__TERM_SUMS] += chunks * d * d / w->machine->exact; /* two upper triangles */
-    spread(w, CSIM__TERM_REDUCE, 8 * d * d, loading ? 5 : 4);
+    for (int square = 0; square < 2; square++) { sum_up(w, CSIM__TERM_REDUCE, 8 * d * d); }
+    spread(w, CSIM__TERM_REDUCE, 8 * d * d, loading ? 3 : 2);
 }
 
 /* The small factors of a site with n > d, on its owner. */
@@ -273,76 +318,150 @@ static void product(const model *w, double m, double n, bool self)
     seconds[CSIM__TERM_CROSS] += gemm(w, w->single, 2 * share * w->rows * m * n, m, n, chunk);
     /* every chunk is added; the memory is cleared before and turned into numbers after */
     seconds[CSIM__TERM_SUMS] += ((double)w->shard.count * share + 1) * m * n / w->machine->exact;
-    spread(w, CSIM__TERM_REDUCE, 8 * m * n, 1);
+    sum_up(w, CSIM__TERM_REDUCE, 8 * m * n);
 }
 
-/* What the owner of a pair makes of it, and what it costs more when squares are too inexact. */
-static double decompositions(const model *w, const csim__planned *q, double *again)
+const csim__grid_traffic csim__grid_values = {1, 3}, csim__grid_vectors = {2, 7},
+                         csim__grid_svd = {2, 5};
+
+double csim__grid_messages(const csim__grid_traffic *traffic, int p, int q, double k,
+                           double latency, double bandwidth)
+{
+    double down = ceil(log2(p)), across = ceil(log2(q));
+    double words = traffic->copies * k * k / 2 * (across / p + down / q); /* of a rank */
+    return traffic->rounds * k * 4 * (down + across) * latency + 8 * words / bandwidth;
+}
+
+/* The parts of the time of a pair's decompositions: by squares, what it costs more where these are too
+ * inexact, and what the owner does alone. */
+typedef struct task {
+    double squares, again, alone;
+} task;
+
+/* Values, or vectors too, of an a×b matrix by a group: the way from the owner, unless the matrix lies
+ * dealt over the group, that of vectors to it, and what goes along the rows and columns of the grid. */
+static void add_team_svd(const model *w, const csim__planned *q, double a, double b, bool vectors,
+                         task *out)
+{
+    const csim__machine *m = w->machine;
+    const csim__teams *t = &w->p->teams;
+    const csim__grid_traffic *traffic = vectors ? &csim__grid_vectors : &csim__grid_values;
+    double k = fmin(a, b), longer = fmax(a, b), cube = k * k * k, unit = k * k * longer;
+    double team = csim__teams_size(t), half = k / sqrt(team), products = (vectors ? 3 : 1) * unit;
+    double away = 8 * (1 - 1 / team), back = vectors ? away * k * (a + b) : 0;
+    double there = q->dealt ? 0 : away * a * b;
+    out->squares +=
+        gemm(w, false, products / team, half, half, longer) +
+        (vectors ? 9 * cube / m->grid_eigen_vectors : 4.0 / 3 * cube / m->grid_eigen_values) /
+            team +
+        (there + back) / w->bandwidth +
+        csim__grid_messages(traffic, t->p, t->q, k, w->latency, w->bandwidth);
+    /* of the vectors of a bidiagonal matrix the owner makes a fifth of the work alone */
+    out->again += (vectors ? 16 * unit / (team * m->grid_eigen_vectors) + 4 * unit / m->svd_vectors
+                           : 8.0 / 3 * unit / (team * m->grid_svd_values)) +
+                  there / w->bandwidth +
+                  csim__grid_messages(&csim__grid_svd, t->p, t->q, k, w->latency, w->bandwidth);
+    w->effort->moved += there + back + 8 * traffic->copies * k * k * (t->p + t->q - 2);
+}
+
+/* The same by one rank, or by its group. */
+static void add_svd(const model *w, const csim__planned *q, double a, double b, bool vectors,
+                    task *out)
+{
+    const csim__machine *m = w->machine;
+    double k = fmin(a, b), longer = fmax(a, b), cube = k * k * k, unit = k * k * longer;
+    if (q->large) {
+        add_team_svd(w, q, a, b, vectors, out);
+        return;
+    }
+    out->squares += gemm(w, false, (vectors ? 3 : 1) * unit, k, k, longer) +
+                    (vectors ? 9 * cube / m->eigen_vectors : 4.0 / 3 * cube / m->eigen_values);
+    out->again += vectors ? 20 * unit / m->svd_vectors : 8.0 / 3 * unit / m->svd_values;
+}
+
+/* What the owner of a pair makes of it, alone or with its group. */
+static task decompositions(const model *w, const csim__planned *q)
 {
     const csim__machine *m = w->machine;
     unsigned needs = w->p->needs;
     double da = (double)w->p->width[q->couple.left], db = (double)w->p->width[q->couple.right];
     bool bases = q->route == CSIM__ROUTE_BASIS, self = q->couple.left == q->couple.right;
+    bool vectors = (needs & CSIM_NEEDS_BASIS) && (needs & CSIM_NEEDS_LOADING);
     double n = (double)w->p->n, a = bases ? fmin(da, n) : da, b = bases ? fmin(db, n) : db;
-    double k = fmin(a, b), longer = fmax(a, b), cube = k * k * k, unit = k * k * longer, t = 0;
-    double values = gemm(w, false, unit, k, k, longer) + 4.0 / 3 * cube / m->eigen_values;
-    if (!q->cell) { return 0; }
-    if (q->route != CSIM__ROUTE_GRAM) { t += 16 * a * b / m->memory; }
-    if ((needs & CSIM_NEEDS_NUCLEAR) && !self) {
-        t += values;
-        *again += 8.0 / 3 * unit / m->svd_values;
-    }
-    if ((needs & CSIM_NEEDS_BASIS) && (needs & CSIM_NEEDS_LOADING)) {
-        if (!self) {
-            t += gemm(w, false, 3 * unit, k, k, longer) + 9 * cube / m->eigen_vectors;
-            *again += 20 * unit / m->svd_vectors;
-        }
-        t += gemm(w, false, 2 * k * (a * da + b * db), k, longer, longer);
-    } else if ((needs & CSIM_NEEDS_BASIS) && !self) {
-        t += values;
-        *again += 8.0 / 3 * unit / m->svd_values;
-    }
+    double k = fmin(a, b), longer = fmax(a, b);
+    task t = {0, 0, 0};
+    if (!q->cell) { return t; }
+    if (q->route != CSIM__ROUTE_GRAM) { t.alone += 16 * a * b / m->memory; }
+    if ((needs & CSIM_NEEDS_NUCLEAR) && !self) { add_svd(w, q, a, b, false, &t); }
+    if ((needs & CSIM_NEEDS_BASIS) && !self) { add_svd(w, q, a, b, vectors, &t); }
+    if (vectors) { t.alone += gemm(w, false, 2 * k * (a * da + b * db), k, longer, longer); }
     if ((needs & CSIM_NEEDS_BLOCK) && bases) {
-        t += gemm(w, false, 2 * da * a * b + 2 * da * db * b, a, b, longer);
+        t.alone += gemm(w, false, 2 * da * a * b + 2 * da * db * b, a, b, longer);
     }
     if (needs & CSIM_NEEDS_UNIT) {
         double c = fmin(da, db), far = fmax(da, db);
-        t += 20 * c * c * far / m->svd_vectors + gemm(w, false, 2 * c * da * db, c, da, db);
+        t.alone += 20 * c * c * far / m->svd_vectors + gemm(w, false, 2 * c * da * db, c, da, db);
     }
     return t;
 }
 
-/* Owners have pairs in turn: the last rank is the one whose pairs take longest together. */
-static void pairs(const model *w)
+static void products(const model *w, const csim__planned *q)
 {
+    csim__products s = csim__plan_products(w->p, w->plan, q);
+    bool self = q->couple.left == q->couple.right;
+    double da = (double)w->p->width[q->couple.left], db = (double)w->p->width[q->couple.right];
+    double qa = fmin(da, (double)w->p->n), qb = fmin(db, (double)w->p->n);
+    if (s.cross > 0) { product(w, da, db, self); }
+    if (s.unit > 0) { product(w, da, db, self); }
+    if (s.basis > 0 && !self) { product(w, qa, qb, false); }
+    if (s.raw > 0 && !self) { product(w, qa, qb, false); }
+}
+
+/* Seconds of a rank in a round. */
+typedef struct hours {
+    double squares, again;
+} hours;
+
+/* A round is done when its last rank is. A group takes its pairs together before each of its ranks
+ * turns to its own, so what its leader has to do for them holds for all. */
+static void one_round(const model *w, int64_t first, int64_t last, hours *rank)
+{
+    int team = csim__teams_size(&w->p->teams);
     double slowest = 0, again = 0;
-    for (int64_t i = 0; i < w->plan->count; i++) {
+    memset(rank, 0, (size_t)w->p->size * sizeof *rank);
+    for (int64_t i = first; i < last; i++) {
         const csim__planned *q = &w->plan->pairs[i];
-        csim__products s = csim__plan_products(w->p, w->plan, q);
-        bool self = q->couple.left == q->couple.right;
-        double da = (double)w->p->width[q->couple.left], db = (double)w->p->width[q->couple.right];
-        double qa = fmin(da, (double)w->p->n), qb = fmin(db, (double)w->p->n);
-        if (s.cross > 0) { product(w, da, db, self); }
-        if (s.unit > 0) { product(w, da, db, self); }
-        if (s.basis > 0 && !self) { product(w, qa, qb, false); }
-        if (s.raw > 0 && !self) { product(w, qa, qb, false); }
-    }
-    for (int r = 0; r < w->p->size && r < w->plan->count; r++) {
-        double sum = 0, more = 0;
-        for (int64_t i = r; i < w->plan->count; i += w->p->size) {
-            sum += decompositions(w, &w->plan->pairs[i], &more);
+        task t = decompositions(w, q);
+        products(w, q);
+        w->effort->tasks += t.squares + t.alone;
+        for (int k = 0; k < (q->large ? team : 1); k++) {
+            rank[q->owner + k].squares += t.squares + t.alone;
+            rank[q->owner + k].again += t.again;
         }
-        slowest = fmax(slowest, sum);
-        again = fmax(again, more);
+    }
+    for (int r = 0; r < w->p->size; r++) {
+        slowest = fmax(slowest, rank[r].squares);
+        again = fmax(again, rank[r].again);
     }
     w->effort->seconds[CSIM__TERM_DECOMPOSE] += slowest;
     w->effort->again += again;
 }
 
-void csim__effort_add(const csim__problem *p, const csim__plan *plan, const csim__target *target,
-                      csim__effort *effort)
+static void pairs(const model *w, hours *rank)
+{
+    for (int64_t i = 0, end; i < w->plan->count; i = end) {
+        end = csim__plan_round(w->plan, i);
+        one_round(w, i, end, rank);
+    }
+}
+
+csim_status csim__effort_add(csim_context *ctx, const csim__problem *p, const csim__plan *plan,
+                             const csim__target *target, csim__effort *effort)
 {
     const csim__machine *m = target->machine;
+    hours *rank = NULL;
+    csim_status st = csim__alloc(ctx, p->size, sizeof *rank, "hours of ranks", &rank);
+    if (st != CSIM_OK) { return st; }
     double per_node = ceil((double)p->size / target->nodes);
     bool far = target->nodes > 1;
     model w = {.p = p,
@@ -362,7 +481,14 @@ void csim__effort_add(const csim__problem *p, const csim__plan *plan, const csim
     kernels(&w);
     if (plan->any_basis) { bases(&w, plan->basis, plan->loading); }
     if (plan->raw_basis) { bases(&w, NULL, false); }
-    pairs(&w);
+    for (int i = 0; i < p->sites; i++) { /* rows of bases that are made anew for each round */
+        double d = (double)p->width[i], turns = (double)plan->turns[i];
+        effort->seconds[CSIM__TERM_BASES] +=
+            gemm(&w, false, 3 * turns * w.rows * d * d, d, d, (double)w.shard.chunk);
+    }
+    pairs(&w, rank);
+    csim__free(ctx, &rank);
+    return CSIM_OK;
 }
 
 void csim__effort_scan(const csim_shard *shard, int64_t width, const csim__target *target,

@@ -18,6 +18,9 @@ typedef struct csim__machine {
     double eigen_vectors;             /* the same for 9·k³ */
     double svd_values;                /* the same for 8/3·k³ */
     double svd_vectors;               /* the same for 20·k³ */
+    double grid_eigen_values;         /* the first three of a rank of a small grid */
+    double grid_eigen_vectors;        /* without what its messages take */
+    double grid_svd_values;           /* likewise */
     double exact;                     /* numbers/s that are scaled and added as integers */
     double moments;                   /* numbers/s that are converted, checked, hashed, centred */
     double memory;                    /* bytes/s read and written by a copy */
@@ -26,6 +29,7 @@ typedef struct csim__machine {
     double latency, bandwidth;        /* s and bytes/s of a message inside a node */
     double net_latency;               /* s of a message between nodes */
     double net_bandwidth;             /* bytes/s of a node */
+    double beside;                    /* bytes of a rank: libraries, buffers of messages */
 } csim__machine;
 
 /** Round numbers of a core of a present server and its network. */
@@ -67,15 +71,33 @@ const char *csim__term_text(csim__term term);
 typedef struct csim__effort {
     double seconds[CSIM__TERM_COUNT]; /* of the rank that is last */
     double again;                     /* s more where decompositions by squares are too inexact */
+    double tasks;                     /* s of all decompositions, one after the other */
     double read, moved;               /* bytes from files; bytes between ranks, of all ranks */
 } csim__effort;
 
 /** Add what a plan costs. Groups of sites that are held one after the other are plans of their own.
- *  @note  O(pairs + sites) */
-void csim__effort_add(const csim__problem *problem, const csim__plan *plan,
-                      const csim__target *target, csim__effort *effort);
+ *  @return CSIM_OK, CSIM_E_MEM
+ *  @note   O(pairs + sites + rounds·ranks) */
+csim_status csim__effort_add(csim_context *ctx, const csim__problem *problem,
+                             const csim__plan *plan, const csim__target *target,
+                             csim__effort *effort);
 
-/** Add one more reading of a site, which looks for values that are not finite. */
+/** What a decomposition on a grid sends: the rounds of messages of each column, and how often all k²
+ *  numbers go to each further row or column of ranks, as Open MPI counts it. */
+typedef struct csim__grid_traffic {
+    int rounds;
+    double copies;
+} csim__grid_traffic;
+
+/** Of values and of vectors by squares, of values from the matrix itself. */
+extern const csim__grid_traffic csim__grid_values, csim__grid_vectors, csim__grid_svd;
+
+/** Seconds that the messages of a decomposition of k rows and columns on p×q ranks take. Pure. */
+double csim__grid_messages(const csim__grid_traffic *traffic, int p, int q, double k,
+                           double latency, double bandwidth);
+
+/** Add one more reading of a site, which looks for values that are not finite, or takes its
+ *  checksum. */
 void csim__effort_scan(const csim_shard *shard, int64_t width, const csim__target *target,
                        csim__effort *effort);
 

@@ -1,23 +1,29 @@
 /* Large pairs: their decompositions take a group of ranks each, several groups side by side. A pair
- * belongs to the leader of a group, which asks the others for decompositions when a measure needs
- * one, and does everything else itself. */
+ * belongs to the leader of a group, which asks the others for what measures need of the blocks that lie
+ * dealt over the group, and does everything else itself. */
 #include <stdlib.h>
 
 #include "sweep/state.h"
 
-csim_status csim__groups_begin(csim__sweep *w)
+csim_status csim__groups_find(csim__sweep *w)
 {
     const csim_sweep_options *o = w->options;
-    if (!csim__grid_wanted(o)) { return CSIM_OK; }
-    csim_status st = csim__grid_create(w->ctx, o->grid_rows, o->grid_cols, &w->grid);
-    if (st != CSIM_OK) { return st; }
-    w->team = (csim__team){.grid = w->grid, .least = csim__grid_from(o)};
-    int used = w->grid->groups * w->grid->p * w->grid->q;
-    csim__log(w->ctx, CSIM_LOG_INFO,
-              "decompositions from %lld neurons: %d group%s of %d x %d ranks, %d ranks in none",
-              (long long)w->team.least, w->grid->groups, w->grid->groups == 1 ? "" : "s",
-              w->grid->p, w->grid->q, w->shard.size - used);
-    return CSIM_OK;
+    if (w->teams.p > 0) { return CSIM_OK; }
+    if (o->grid_rows == 0) { return csim__choose_groups(w); }
+    w->teams = (csim__teams){o->grid_rows, o->grid_cols, csim__grid_from(o)};
+    w->why = CSIM__WHY_ASKED;
+    if ((int64_t)o->grid_rows * o->grid_cols <= w->shard.size) { return CSIM_OK; }
+    return csim__fail(w->ctx, CSIM_E_ARG, "a grid of %d x %d ranks: found %d rank%s", o->grid_rows,
+                      o->grid_cols, w->shard.size, w->shard.size == 1 ? "" : "s");
+}
+
+csim_status csim__groups_begin(csim__sweep *w)
+{
+    const csim__teams *t = &w->teams;
+    if (csim__teams_size(t) == 1) { return CSIM_OK; }
+    csim_status st = csim__grid_create(w->ctx, t->p, t->q, &w->grid);
+    if (st == CSIM_OK) { w->team = (csim__team){.grid = w->grid, .least = t->least}; }
+    return st;
 }
 
 void csim__groups_end(csim__sweep *w)
@@ -26,82 +32,35 @@ void csim__groups_end(csim__sweep *w)
     csim__grid_free(&w->grid);
 }
 
-int64_t csim__groups_lanes(const csim__sweep *w)
+csim_status csim__groups_record(const csim__sweep *w, csim_results *results)
 {
-    return w->grid != NULL ? w->grid->groups : w->shard.size;
+    const int64_t grid[2] = {w->teams.p, w->teams.q};
+    csim_status st = csim_results_set_ints(results, -1, "grid", grid, 2);
+    if (st != CSIM_OK || w->grid == NULL) { return st; }
+    return csim_results_set_ints(results, -1, "grid_from", &w->teams.least, 1);
 }
 
-/* Is what a pair decomposes, if anything, large enough for a group? */
-static bool large(const csim__sweep *w, const csim__planned *p)
-{
-    int64_t least = csim__min64(w->site[p->couple.left].d, w->site[p->couple.right].d);
-    if (p->route == CSIM__ROUTE_BASIS) { least = csim__min64(least, w->shard.n); }
-    return p->cell && p->couple.left != p->couple.right && least >= w->team.least &&
-           (w->needs & (CSIM_NEEDS_NUCLEAR | CSIM_NEEDS_BASIS)) != 0;
-}
-
-/* A pair of a round and what it costs. */
-typedef struct entry {
-    int64_t at;
-    double cost;
-    bool large;
-} entry;
-
-/* Large ones first, then the longest; equal ones in the order of the plan. */
 static int longest_first(const void *a, const void *b)
 {
-    const entry *x = a, *y = b;
-    if (x->large != y->large) { return x->large ? -1 : 1; }
-    if (x->cost != y->cost) { return x->cost > y->cost ? -1 : 1; }
-    return x->at < y->at ? -1 : 1;
+    const csim__planned *x = *(const csim__planned *const *)a,
+                        *y = *(const csim__planned *const *)b;
+    if (x->finish != y->finish) { return x->finish > y->finish ? -1 : 1; }
+    return x < y ? -1 : 1;
 }
 
-/* The rank with least to do that may take another pair, among the first @p count of every @p step. */
-static int least_busy(const csim__sweep *w, const double *load, const int64_t *held, int count,
-                      int step)
+csim_status csim__groups_list(csim__sweep *w, int64_t first, int64_t last)
 {
-    int best = -1;
-    for (int k = 0; k < count; k++) {
-        int r = k * step;
-        if (held[r] < w->plan.round && (best < 0 || load[r] < load[best])) { best = r; }
-    }
-    return best;
-}
-
-csim_status csim__groups_deal(csim__sweep *w, int64_t first, int64_t last)
-{
-    int64_t count = last - first, *held = NULL;
-    entry *list = NULL;
-    double *load = NULL;
-    csim_status st = CSIM_OK;
+    int team = csim__teams_size(&w->teams);
     if (w->grid == NULL) { return CSIM_OK; }
     csim__free(w->ctx, &w->task);
     w->tasks = 0;
-    CSIM_TRY(csim__alloc(w->ctx, count, sizeof *w->task, "large pairs", &w->task));
-    CSIM_TRY(csim__alloc(w->ctx, count, sizeof *list, "pairs", &list));
-    CSIM_TRY(csim__calloc(w->ctx, w->shard.size, sizeof *load, "work of ranks", &load));
-    CSIM_TRY(csim__calloc(w->ctx, w->shard.size, sizeof *held, "pairs of ranks", &held));
-    for (int64_t i = 0; i < count; i++) {
-        const csim__planned *p = &w->plan.pairs[first + i];
-        list[i] = (entry){.at = first + i, .cost = p->finish, .large = large(w, p)};
+    csim_status st =
+        csim__alloc(w->ctx, last - first, sizeof(csim__planned *), "large pairs", &w->task);
+    for (int64_t i = first; st == CSIM_OK && i < last; i++) {
+        const csim__planned *p = &w->plan.pairs[i];
+        if (p->large && p->owner / team == w->grid->group) { w->task[w->tasks++] = p; }
     }
-    qsort(list, (size_t)count, sizeof *list, longest_first);
-    int team = w->grid->p * w->grid->q, groups = w->grid->groups;
-    for (int64_t i = 0; i < count; i++) {
-        bool shared = list[i].large;
-        int owner = shared ? least_busy(w, load, held, groups, team)
-                           : least_busy(w, load, held, w->shard.size, 1);
-        w->plan.pairs[list[i].at].owner = owner;
-        held[owner]++;
-        for (int k = 0; k < (shared ? team : 1); k++) {
-            load[owner + k] += list[i].cost / (shared ? team : 1);
-        }
-        if (shared && w->grid->group == owner / team) { w->task[w->tasks++] = list[i].at; }
-    }
-done:
-    csim__free(w->ctx, &held);
-    csim__free(w->ctx, &load);
-    csim__free(w->ctx, &list);
+    if (w->tasks > 1) { qsort(w->task, (size_t)w->tasks, sizeof *w->task, longest_first); }
     return st;
 }
 
@@ -109,18 +68,21 @@ csim_status csim__groups_finish(csim__sweep *w, int64_t first, csim_pair *pairs,
                                 csim__finish_fn finish)
 {
     if (w->grid == NULL || w->tasks == 0) { return CSIM_OK; } /* the same in a whole group */
-    if (csim_context_rank(w->grid->ctx) != 0) {
-        csim_status st = csim__team_serve(&w->team);
-        if (st == CSIM_OK) { return st; }
-        return csim__fail(w->ctx, st, "%s", csim_context_error(w->grid->ctx));
-    }
+    bool leader = csim_context_rank(w->grid->ctx) == 0;
     for (int64_t i = 0; i < w->tasks; i++) {
-        csim_pair *pair = &pairs[w->task[i] - first];
-        pair->team = &w->team;
-        finish(w, &w->plan.pairs[w->task[i]], pair);
-        pair->ctx = NULL;
+        csim_pair *pair = &pairs[w->task[i] - &w->plan.pairs[first]];
+        w->team.dealt = pair->share;
+        if (leader) {
+            pair->team = &w->team;
+            finish(w, w->task[i], pair);
+            pair->ctx = NULL;
+            csim__team_dismiss(&w->team);
+        } else {
+            (void)csim__team_serve(&w->team); /* what breaks a team is told below */
+            for (int k = 0; k < CSIM__SHARES; k++) { csim__dealt_clear(&pair->share[k]); }
+        }
     }
-    csim__team_dismiss(&w->team);
+    w->team.dealt = NULL;
     if (w->team.broken == CSIM_OK) { return CSIM_OK; }
     return csim__fail(w->ctx, w->team.broken, "%s", csim_context_error(w->grid->ctx));
 }

@@ -1,10 +1,12 @@
 /* What is made once for a whole sweep, before its pairs: of each site, and by passes over the
  * examples that serve all pairs. */
 #include "ingredients/basis.h"
+#include "ingredients/feed.h"
 #include "ingredients/gram.h"
 #include "sweep/state.h"
 
-/* Sums over rows of every pair, and the rows scaled to length 1, while the rows are there. */
+/* Sums over rows of every pair, and the rows scaled to length 1, while the rows are there; of rows that
+ * are read again only what their lengths are enough for. */
 static csim_status row_ingredients(csim__sweep *w)
 {
     csim__couple *couples = NULL;
@@ -13,14 +15,14 @@ static csim_status row_ingredients(csim__sweep *w)
     CSIM_TRY(csim__calloc(w->ctx, w->count, sizeof *w->unit, "unit rows", &w->unit));
     CSIM_TRY(csim__alloc(w->ctx, w->plan.count, sizeof *couples, "pairs", &couples));
     for (int64_t i = 0; i < w->plan.count; i++) { couples[i] = w->plan.pairs[i].couple; }
-    for (int s = 0; w->plan.unit && s < w->count; s++) {
+    for (int s = 0; w->plan.unit && !w->streamed && s < w->count; s++) {
         CSIM_TRY(csim__unit_rows(w->ctx, &w->shard, &w->site[s], &w->unit[s]));
     }
 done:
     st = csim__vote(w->ctx, st);
     if (st == CSIM_OK && w->plan.row_sums) {
-        st = csim__sum_rows(w->ctx, &w->shard, w->site, couples, w->plan.count, w->plan.raw_rows,
-                            w->row_sums);
+        st = csim__sum_rows(w->ctx, &w->shard, w->site, couples, w->plan.count,
+                            w->plan.raw_rows && !w->streamed, w->row_sums);
     }
     csim__free(w->ctx, &couples);
     return st;
@@ -47,6 +49,10 @@ static csim_status gram_ingredients(csim__sweep *w)
             list[many++] = &w->site[s];
         }
     }
+    for (int k = 0; w->streamed && k < many; k++) { /* for the pass */
+        bool single = w->options->precision == CSIM_SINGLE_PRECISION;
+        CSIM_TRY(csim__site_hold(w->ctx, &w->shard, list[k], single));
+    }
     CSIM_TRY(csim__calloc(w->ctx, (int64_t)many * many, 1, "wanted products", &wanted));
     CSIM_TRY(csim__calloc(w->ctx, (int64_t)many * many, sizeof *out, "products", &out));
     for (int64_t i = 0; i < w->plan.count; i++) {
@@ -62,7 +68,12 @@ done:
         const csim__planned *p = &w->plan.pairs[i];
         if (!p->tiled) { continue; }
         w->hollow[i] = out[place[p->couple.left] * many + place[p->couple.right]];
-        if (i < w->plan.selves) { csim__site_take_hollow(&w->site[p->couple.left], w->hollow[i]); }
+        bool self = p->couple.left == p->couple.right;
+        if (self) { csim__site_take_hollow(&w->site[p->couple.left], w->hollow[i]); }
+    }
+    for (int k = 0; w->streamed && list != NULL && k < many; k++) {
+        csim__free(w->ctx, &list[k]->x);
+        csim__free(w->ctx, &list[k]->xf);
     }
     csim__free(w->ctx, &out);
     csim__free(w->ctx, &wanted);

@@ -1,4 +1,4 @@
-#include "sweep/plan.h"
+#include "sweep/deal.h"
 
 #include <math.h>
 
@@ -37,7 +37,8 @@ static void add(csim__plan *plan, const csim__problem *p, int a, int b, bool cel
     q->couple = (csim__couple){a, b};
     q->route = route_of(p, a, b);
     q->cell = cell;
-    q->owner = (int)(plan->count % p->size);
+    q->large = csim__pair_large(p, q);
+    q->dealt = q->large && !(p->needs & CSIM_NEEDS_BLOCK); /* matching takes whole ones */
     plan->count++;
     q->tiled = tiled(p, a, b);
     plan->any_tiles |= q->tiled;
@@ -122,6 +123,9 @@ static void count_flops(const csim__problem *p, csim__plan *plan)
         double n = (double)p->n, d = (double)p->width[i],
                q = (double)csim__min64(p->width[i], p->n);
         if (plan->basis[i]) { plan->flops += 5 * n * d * q + 25 * d * d * q; }
+        if (plan->streamed && plan->basis[i] && n > d) {
+            plan->flops += (3 * (double)plan->turns[i] - 2) * n * d * q;
+        }
         if (plan->tiled[i]) { plan->flops += n * n * d; }
         if (p->near.sums > 0) { plan->flops += n * n * d * p->near.searches; }
         plan->flops += csim__plan_kernel_flops(p, d);
@@ -142,14 +146,14 @@ static void count_flops(const csim__problem *p, csim__plan *plan)
 }
 
 /* Pairs at a time: as many as keep the blocks of an owner below a bound, and all that it holds then
- * within the limit. */
+ * within the limit. Nothing is dealt yet, so the fullest rank may have the largest of everything. */
 static void size_rounds(const csim__problem *p, const csim__room_survey *survey, csim__plan *plan)
 {
-    int64_t largest = csim__room_blocks(p, plan), most = (plan->count + p->size - 1) / p->size;
+    int64_t lanes = csim__teams_lanes(&p->teams, p->size);
+    int64_t largest = csim__room_blocks(p, plan), most = (plan->count + lanes - 1) / lanes;
     int64_t bytes = ROUND_BYTES;
     if (p->memory > 0) {
         csim__room room;
-        plan->round = 0;
         csim__room_of(p, plan, survey, csim__shard_fullest(p->n, p->size).rank, &room);
         int64_t taken = csim__max64(csim__room_stage(&room, CSIM__STAGE_PRODUCTS),
                                     csim__room_stage(&room, CSIM__STAGE_FINISH));
@@ -159,14 +163,54 @@ static void size_rounds(const csim__problem *p, const csim__room_survey *survey,
     plan->round = csim__max64(1, csim__min64(plan->round, most));
 }
 
-/* Rounds, and the memory of the rank that has most. */
-static void count_memory(const csim__problem *p, csim__plan *plan)
+/* The rounds of pairs whose rows are read again for each. */
+static csim_status make_passes(csim_context *ctx, const csim__problem *p, csim__plan *plan)
+{
+    csim__room_survey survey = csim__room_look(p, plan);
+    int64_t room = INT64_MAX, finish = INT64_MAX;
+    if (p->memory > 0) {
+        csim__room taken;
+        csim__room_of(p, plan, &survey, csim__shard_fullest(p->n, p->size).rank, &taken);
+        room = p->memory - csim__room_stage(&taken, CSIM__STAGE_PRODUCTS);
+        finish = p->memory - csim__room_stage(&taken, CSIM__STAGE_FINISH);
+    }
+    csim_status st = csim__passes_make(ctx, p, plan, room, finish);
+    for (int64_t i = 0; st == CSIM_OK && i < plan->passes; i++) {
+        plan->round = csim__max64(plan->round, plan->pass[i + 1].first - plan->pass[i].first);
+    }
+    return st;
+}
+
+/* How often sites are read beside the rounds: once, where rows are held. Streamed ones are read to
+ * check and to centre them, for Gram tiles, for the two squares of which a basis is made (for the one
+ * time in which it is held where n ≤ d), and for each draw of encoders. */
+static void count_reads(const csim__problem *p, csim__plan *plan)
+{
+    int64_t inits = 0;
+    for (int i = 0; i < p->encoder_count; i++) { inits += csim_encoder_inits(p->encoders[i]); }
+    for (int s = 0; s < p->sites; s++) {
+        int64_t each = p->n > p->width[s] ? 2 : 1;
+        plan->reads[s] = 1;
+        if (!plan->streamed) { continue; }
+        plan->reads[s] += 1 + plan->tiled[s] + inits + each * (plan->basis[s] + plan->raw_basis);
+    }
+}
+
+/* Rounds, who owns what in them, and the memory of the rank that has most. */
+static csim_status count_memory(csim_context *ctx, const csim__problem *p, csim__plan *plan)
 {
     csim__room_survey survey = csim__room_look(p, plan);
     int64_t most = -1;
-    size_rounds(p, &survey, plan);
+    if (!plan->streamed) {
+        size_rounds(p, &survey, plan);
+        csim__plan_parts(p, plan);
+    }
+    csim_status st = csim__deal(ctx, p, plan);
+    if (st != CSIM_OK) { return st; }
+    survey = csim__room_look(p, plan);
     for (int r = 0; r < p->size; r++) {
         csim__room room;
+        if (csim__room_repeats(p, plan, &survey, r)) { continue; }
         csim__room_of(p, plan, &survey, r, &room);
         int64_t bytes = csim__room_peak(&room, NULL);
         if (bytes > most) {
@@ -178,18 +222,21 @@ static void count_memory(const csim__problem *p, csim__plan *plan)
     plan->shard_bytes =
         plan->room.array[CSIM__ROOM_EXAMPLES].bytes + plan->room.array[CSIM__ROOM_ROW_NORMS].bytes;
     plan->tile_bytes = most - plan->shard_bytes;
+    return CSIM_OK;
 }
 
 csim_status csim__plan_make(csim_context *ctx, const csim__problem *p, csim__plan *plan)
 {
     csim_status st = CSIM_OK;
-    *plan = (csim__plan){.near = p->near, .kernels = p->kernels};
+    *plan = (csim__plan){.streamed = p->streamed, .near = p->near, .kernels = p->kernels};
     int64_t cells = (int64_t)p->sites * p->sites;
     plan->unit = (p->needs & CSIM_NEEDS_UNIT) != 0;
     plan->raw_basis = (p->needs & CSIM_NEEDS_RAW_BASIS) != 0;
     plan->raw_rows = (p->needs & CSIM_NEEDS_ROWS) != 0;
     CSIM_TRY(csim__calloc(ctx, p->sites, 1, "marks of bases", &plan->basis));
     CSIM_TRY(csim__calloc(ctx, p->sites, 1, "marks of tiles", &plan->tiled));
+    CSIM_TRY(csim__calloc(ctx, p->sites, sizeof *plan->reads, "readings", &plan->reads));
+    CSIM_TRY(csim__calloc(ctx, p->sites, sizeof *plan->turns, "readings", &plan->turns));
     CSIM_TRY(csim__alloc(ctx, cells, sizeof *plan->pairs, "pairs", &plan->pairs));
     for (int s = 0; s < p->sites; s++) {
         bool cell = p->wanted[s * p->sites + s];
@@ -203,25 +250,45 @@ csim_status csim__plan_make(csim_context *ctx, const csim__problem *p, csim__pla
     }
     plan->loading = plan->any_basis && (p->needs & (CSIM_NEEDS_LOADING | CSIM_NEEDS_BLOCK)) != 0;
     plan->row_sums = plan->any_tiles || (p->needs & (CSIM_NEEDS_DIAGONAL | CSIM_NEEDS_ROWS)) != 0;
+    count_reads(p, plan);
+    if (plan->streamed) { CSIM_TRY(make_passes(ctx, p, plan)); }
     count_flops(p, plan);
-    count_memory(p, plan);
+    CSIM_TRY(count_memory(ctx, p, plan));
     if (p->memory > 0 && plan->shard_bytes + plan->tile_bytes > p->memory) {
         st = csim__fail(
             ctx, CSIM_E_MEM,
-            "the sweep needs %.1f MiB a rank for %d layers at a time (%.1f MiB examples, "
+            "the sweep needs %.1f MiB a rank for %d layers at a time%s (%.1f MiB examples, "
             "%.1f MiB tiles) on %d ranks, the limit is %.1f MiB: use more ranks or "
             "raise --memory",
             (double)(plan->shard_bytes + plan->tile_bytes) / 1048576, p->sites,
-            (double)plan->shard_bytes / 1048576, (double)plan->tile_bytes / 1048576, p->size,
-            (double)p->memory / 1048576);
+            p->streamed ? ", read by chunks" : "", (double)plan->shard_bytes / 1048576,
+            (double)plan->tile_bytes / 1048576, p->size, (double)p->memory / 1048576);
     }
 done:
     return st;
 }
 
+int64_t csim__plan_round(const csim__plan *plan, int64_t first)
+{
+    const csim__part *part = &plan->part[first >= plan->part[0].last];
+    int64_t low = 0, high = plan->passes; /* pass[low].first ≤ first < pass[high].first */
+    if (!plan->streamed) { return csim__min64(first + part->step, part->last); }
+    while (high - low > 1) {
+        int64_t middle = (low + high) / 2;
+        *(plan->pass[middle].first <= first ? &low : &high) = middle;
+    }
+    return plan->pass[high].first;
+}
+
 void csim__plan_clear(csim_context *ctx, csim__plan *plan)
 {
     csim__free(ctx, &plan->pairs);
+    csim__free(ctx, &plan->pass);
+    csim__free(ctx, &plan->reads);
+    csim__free(ctx, &plan->turns);
     csim__free(ctx, &plan->basis);
     csim__free(ctx, &plan->tiled);
+    csim__free(ctx, &plan->blocks);
+    csim__free(ctx, &plan->work);
+    csim__free(ctx, &plan->busy);
 }

@@ -4,7 +4,25 @@
 
 #include "ingredients/pair.h"
 #include "ingredients/rows.h"
+#include "sweep/passes.h"
 #include "sweep/room.h"
+
+/** Groups of ranks that decompose large pairs together: neighbours in rank, p × q each. */
+typedef struct csim__teams {
+    int p, q;      /* 1 × 1: every rank by itself */
+    int64_t least; /* the smaller side of a matrix from which it is for a group */
+} csim__teams;
+
+/** Ranks of a group; groups, or ranks that each work alone: as many own the pairs of a round. */
+static inline int csim__teams_size(const csim__teams *teams)
+{
+    return teams->p * teams->q;
+}
+
+static inline int csim__teams_lanes(const csim__teams *teams, int size)
+{
+    return size / csim__teams_size(teams);
+}
 
 /** Lists that are made of the same rows, by one search. */
 typedef struct csim__near_view {
@@ -54,22 +72,29 @@ typedef struct csim__problem {
     int64_t values;              /* cells of the result of the whole sweep times measures */
     unsigned needs;              /* union over the measures */
     const unsigned char *heavy;  /* [sites] few examples outweigh all others; NULL: not known */
+    const int
+        *item; /* [sites] bytes of a number that is read ahead (feed.h), else 0; NULL: all 0 */
     bool single;
+    bool streamed; /* rows are read again where they are needed, and not held */
     csim__near_plan near;
     csim__kernel_plan kernels;
     const csim_encoder *const *encoders; /* of the learned measures */
     int encoder_count;
-    int size;       /* ranks */
-    int64_t memory; /* limit of a rank in bytes, 0 = none */
+    int size;          /* ranks */
+    csim__teams teams; /* at most as many ranks each */
+    bool saves;        /* finished pairs are saved after every round */
+    int64_t memory;    /* limit of a rank in bytes, 0 = none */
 } csim__problem;
 
 /** One pair of sites whose cross term is computed; left ≤ right. */
 typedef struct csim__planned {
     csim__couple couple;
     csim__route route;
-    bool tiled; /* has Gram tiles: on their route, or since a site is heavy */
-    bool cell;  /* some cell wants it, not only the self-term of a site */
-    int owner;
+    bool tiled;    /* has Gram tiles: on their route, or since a site is heavy */
+    bool cell;     /* some cell wants it, not only the self-term of a site */
+    bool large;    /* decomposed by a group */
+    bool dealt;    /* its blocks lie dealt over that group */
+    int owner;     /* a rank, or the leader of a group */
     double finish; /* work of its decompositions, in flops of a GEMM that takes as long */
 } csim__planned;
 
@@ -79,15 +104,30 @@ typedef struct csim__products {
     int64_t cross, basis, raw, unit;
 } csim__products;
 
+/** Pairs that go through in rounds of @p step, the last of which may have fewer. */
+typedef struct csim__part {
+    int64_t first, last, step;
+} csim__part;
+
 typedef struct csim__plan {
-    csim__planned *pairs; /* self-pairs first, then the others in the order of the sites */
+    bool streamed;
+    csim__planned *pairs; /* self-pairs first, then the others in the order of the sites; of a
+                             streamed plan as they come in rounds */
     int64_t count, selves;
     unsigned char *basis; /* [sites] the site's basis is built */
     unsigned char *tiled; /* [sites] the site has Gram tiles */
     bool any_tiles, any_cross, any_basis, unit, raw_basis, loading, row_sums, raw_rows;
     csim__near_plan near;
     csim__kernel_plan kernels;
-    int64_t round;       /* pairs whose blocks an owner holds at once */
+    int64_t round;            /* pairs whose blocks an owner holds at once, at most */
+    csim__part part[2];       /* self-pairs, all others; of a streamed plan neither */
+    csim__planned_pass *pass; /* [passes + 1] the rounds of a streamed plan, else NULL */
+    int64_t passes;
+    int64_t *reads;      /* [sites] how often the rows of each are read */
+    int64_t *turns;      /* [sites] how often rows of a basis are made anew, for rounds */
+    int64_t *blocks;     /* [size] words of the blocks in the round in which a rank has most */
+    int64_t *work;       /* [size] words of the largest workspace of a rank's decompositions */
+    unsigned char *busy; /* [size] a rank owns pairs, or is in a group that has some */
     int room_rank;       /* the rank that takes most memory */
     csim__room room;     /* its memory */
     int64_t shard_bytes; /* of it: rows, and row norms */
@@ -103,6 +143,9 @@ csim_status csim__plan_make(csim_context *ctx, const csim__problem *problem, csi
 /** The products of a pair of a plan. Local, pure. */
 csim__products csim__plan_products(const csim__problem *problem, const csim__plan *plan,
                                    const csim__planned *pair);
+
+/** The end of the round of pairs that begins at pair @p first. Local, pure. */
+int64_t csim__plan_round(const csim__plan *plan, int64_t first);
 
 /** Work of all ranks for kernels and distances of a site of @p d neurons; pairs whose matrices of
  *  distances are decomposed. Local, pure. */

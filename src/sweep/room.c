@@ -4,10 +4,12 @@
 
 #include "ingredients/batches.h"
 #include "ingredients/cross.h"
+#include "ingredients/feed.h"
 #include "ingredients/neighbours.h"
 #include "ingredients/ring.h"
 #include "ingredients/triangles.h"
-#include "sweep/plan.h"
+#include "linalg/grid.h"
+#include "sweep/deal.h"
 
 enum { WORD = 8, STRIP = 140 }; /* bytes; words a column that blocked LAPACK routines want */
 
@@ -36,21 +38,57 @@ const char *csim__stage_text(csim__stage stage)
 }
 
 /* The overlap of a basis with itself is known without a product. */
-static int64_t largest_of(const csim__planned *q, const csim__products *s)
+int64_t csim__room_panel(const csim__problem *p, const csim__planned *q, const csim__products *s)
 {
-    int64_t largest = csim__max64(s->cross, s->unit);
-    bool self = q->couple.left == q->couple.right;
-    return self ? largest : csim__max64(largest, csim__max64(s->basis, s->raw));
+    int64_t da = p->width[q->couple.left], db = p->width[q->couple.right];
+    int64_t qa = csim__min64(p->n, da), qb = csim__min64(p->n, db);
+    bool whole = s->cross + s->unit > 0, self = q->couple.left == q->couple.right;
+    int64_t largest = whole ? csim__cross_panel(da, db) : 0;
+    bool bases = s->basis + s->raw > 0 && !self;
+    return bases ? csim__max64(largest, csim__cross_panel(qa, qb)) : largest;
 }
 
-/* Words that the decompositions of a pair take at the same time. A self-pair is not decomposed. */
-static int64_t workspace(const csim__problem *p, const csim__planned *q)
+/* Numbers of an m×n matrix, dealt to a group, on the rank with most. */
+static int64_t share(const csim__teams *t, int64_t m, int64_t n)
+{
+    return csim__grid_share(m, CSIM__GRID_BLOCK, 0, t->q) *
+           csim__grid_share(n, CSIM__GRID_BLOCK, 0, t->p);
+}
+
+/* What every rank of a group takes of the values of an a×b matrix, and of its vectors, beside their
+ * matrix: shares of the square and of the vectors, panels of ScaLAPACK. */
+static int64_t team_words(const csim__teams *t, int64_t a, int64_t b, bool vectors)
+{
+    int64_t k = csim__min64(a, b), square = share(t, k, k);
+    int64_t wide = csim__grid_share(k, CSIM__GRID_BLOCK, 0, csim__min64(t->p, t->q));
+    int64_t panels = CSIM__GRID_BLOCK * (3 * wide + 2 * CSIM__GRID_BLOCK) + 16 * k;
+    return share(t, a, b) + square + panels +
+           (vectors ? share(t, k, a) + share(t, k, b) + 2 * square : 0);
+}
+
+/* Words of the singular values of an a×b matrix on the ranks that decompose it, with the copy that
+ * is decomposed, which the owner has. With vectors by squares first, the costlier way where values
+ * lie close. */
+static csim__workspace svd_words(const csim__problem *p, const csim__planned *q, int64_t a,
+                                 int64_t b, bool vectors)
+{
+    int64_t k = csim__min64(a, b), strip = STRIP * (a + b) / 2;
+    if (!q->large) { return (csim__workspace){a * b + (vectors ? 5 : 1) * k * k + strip, 0}; }
+    int64_t each = team_words(&p->teams, a, b, vectors);
+    /* vectors of a bidiagonal matrix are the leader's */
+    int64_t alone = (q->dealt ? 0 : a * b) + (vectors ? k * (a + b) + 3 * k * k : 0);
+    return (csim__workspace){alone + each, each};
+}
+
+csim__workspace csim__room_workspace(const csim__problem *p, const csim__planned *q)
 {
     int64_t da = p->width[q->couple.left], db = p->width[q->couple.right], kept = 0, most = 0;
-    if (!q->cell) { return 0; }
+    csim__workspace svd = {0, 0};
+    if (!q->cell) { return svd; }
     bool bases = q->route == CSIM__ROUTE_BASIS, self = q->couple.left == q->couple.right;
+    bool vectors = (p->needs & CSIM_NEEDS_BASIS) && (p->needs & CSIM_NEEDS_LOADING);
     int64_t a = bases ? csim__min64(da, p->n) : da, b = bases ? csim__min64(db, p->n) : db;
-    int64_t k = csim__min64(a, b), strip = STRIP * (a + b) / 2;
+    int64_t k = csim__min64(a, b);
     if (p->needs & CSIM_NEEDS_BLOCK) {
         /* a copy, and a second one for the assignment where the left side is wider */
         most = csim__max64(most, da * db * (da > db ? 2 : 1));
@@ -63,17 +101,12 @@ static int64_t workspace(const csim__problem *p, const csim__planned *q)
         int64_t c = csim__min64(da, db);
         most = csim__max64(most, da * db + (da + db) * c + 5 * c * c + STRIP * (da + db) / 2);
     }
-    if ((p->needs & CSIM_NEEDS_NUCLEAR) && !self) {
-        most = csim__max64(most, a * b + k * k + strip);
+    if (vectors) { kept += k * (a + b); }
+    if (vectors && self) { most = csim__max64(most, k * csim__max64(da, db)); }
+    if ((p->needs & (CSIM_NEEDS_NUCLEAR | CSIM_NEEDS_BASIS)) && !self) {
+        svd = svd_words(p, q, a, b, vectors);
     }
-    if ((p->needs & CSIM_NEEDS_BASIS) && (p->needs & CSIM_NEEDS_LOADING)) {
-        kept += k * (a + b);
-        /* vectors by squares first, the costlier way where values lie close */
-        most = csim__max64(most, self ? k * csim__max64(da, db) : a * b + 5 * k * k + strip);
-    } else if ((p->needs & CSIM_NEEDS_BASIS) && !self) {
-        most = csim__max64(most, a * b + k * k + strip);
-    }
-    return kept + most;
+    return (csim__workspace){kept + csim__max64(most, svd.leader), svd.member};
 }
 
 csim__room_survey csim__room_look(const csim__problem *p, const csim__plan *plan)
@@ -81,8 +114,12 @@ csim__room_survey csim__room_look(const csim__problem *p, const csim__plan *plan
     csim__room_survey s = {.largest_owner = -1};
     for (int i = 0; i < p->sites; i++) {
         int64_t d = p->width[i];
+        int bases = plan->basis[i] + plan->raw_basis;
         s.widths += d;
         s.widest = csim__max64(s.widest, d);
+        s.fetched = csim__max64(s.fetched, p->item != NULL ? d * p->item[i] : 0);
+        s.held += p->n > d ? 0 : bases * d;
+        s.turns += p->n > d ? bases * 2 * d * d : 0;
         if (plan->basis[i]) {
             s.basis_widths += d;
             s.loadings += csim__min64(d, p->n) * d;
@@ -95,15 +132,18 @@ csim__room_survey csim__room_look(const csim__problem *p, const csim__plan *plan
     for (int64_t i = 0; i < plan->count; i++) {
         const csim__planned *q = &plan->pairs[i];
         csim__products sizes = csim__plan_products(p, plan, q);
-        int64_t largest = largest_of(q, &sizes);
+        int64_t largest = csim__room_panel(p, q, &sizes);
+        int owner = q->dealt ? -1 : q->owner;
+        s.work = csim__max64(s.work, csim__room_workspace(p, q).leader);
         if (largest > s.largest) {
-            s.second = q->owner != s.largest_owner ? s.largest : s.second;
+            s.second = owner != s.largest_owner ? s.largest : s.second;
             s.largest = largest;
-            s.largest_owner = q->owner;
-        } else if (q->owner != s.largest_owner) {
+            s.largest_owner = owner;
+        } else if (owner != s.largest_owner) {
             s.second = csim__max64(s.second, largest);
         }
     }
+    if (plan->blocks == NULL) { s.largest_owner = -1; }
     for (int i = 0; i < p->encoder_count; i++) {
         const csim_encoder *e = p->encoders[i];
         s.encoders += csim__projection_kept(e, p->sites);
@@ -123,19 +163,46 @@ static int64_t encoding(const csim__problem *p, const csim_shard *shard, int64_t
     return most;
 }
 
-/* Words of the small factors in one round of sites; @p mine is that of this rank, 0 = none. */
-static int64_t round_factors(const csim__problem *p, bool wide, int64_t widest, int64_t mine)
+/* Words of a chunk of the widest site, and of what is read ahead of it, while something of @p form is
+ * made of one site after the other. */
+static int64_t feed_words(const csim__problem *p, const csim__room_survey *s, unsigned form)
 {
+    int64_t chunk = csim__chunk_length(p->n);
+    return (csim__guest_bytes(chunk, s->widest, s->widest, form) +
+            csim__feed_bytes(chunk, s->widest, s->fetched, form,
+                             form != 0 && form != CSIM__FORM_CENTRED)) /
+           WORD;
+}
+
+/* Bytes while one layer after the other is read. */
+static int64_t reading(const csim__problem *p, const csim__room_survey *s, const csim_shard *shard)
+{
+    int64_t each = (60 + WORD * shard->count) * s->widest + WORD * shard->chunks;
+    if (p->streamed) { return each + WORD * (shard->chunk * s->widest + feed_words(p, s, 0)); }
+    return each + (p->single ? WORD * shard->rows * s->widest : 0);
+}
+
+/* Words of the small factors in one round of sites; @p mine is that of this rank, 0 = none; @p feed
+ * what streaming takes. */
+static int64_t round_factors(const csim__problem *p, bool wide, int64_t widest, int64_t mine,
+                             int64_t feed)
+{
+    if (!wide && p->streamed) {
+        int64_t foreign = p->size > 1 ? widest * widest : 0,
+                part = csim__cross_panel(widest, widest);
+        int64_t squares = feed + foreign + part + 2 * mine * mine;
+        return csim__max64(squares, mine == 0 ? 0 : 10 * mine * mine + STRIP * mine);
+    }
     if (wide) { return mine == 0 ? 0 : 2 * p->n * mine + 8 * p->n * p->n + STRIP * p->n; }
     /* the factor that is sent round, a partial and two sums of the others; an owner's two squares,
      * and three more with five of workspace while the last is decomposed */
-    int64_t others = (p->size > 1 ? 3 : 1) * widest * widest;
+    int64_t others = (p->size > 1 ? 3 : 1) * csim__cross_panel(widest, widest);
     return widest * widest + csim__max64(others, mine == 0 ? 0 : 10 * mine * mine + STRIP * mine);
 }
 
 /* Sites are taken as many at a time as there are ranks, those with more examples than neurons first:
  * the i-th of a round belongs to rank i. */
-static int64_t factors(const csim__problem *p, const unsigned char *marks, int rank)
+static int64_t factors(const csim__problem *p, const unsigned char *marks, int rank, int64_t feed)
 {
     int64_t most = 0;
     for (int wide = 0; wide < 2; wide++) {
@@ -149,7 +216,7 @@ static int64_t factors(const csim__problem *p, const unsigned char *marks, int r
                 many++;
             }
             if (many > 0 && (many == p->size || last)) {
-                most = csim__max64(most, round_factors(p, wide == 1, widest, mine));
+                most = csim__max64(most, round_factors(p, wide == 1, widest, mine, feed));
                 widest = mine = many = 0;
             }
         }
@@ -157,37 +224,26 @@ static int64_t factors(const csim__problem *p, const unsigned char *marks, int r
     return most;
 }
 
-/* Words of the blocks that a rank owns in the round with most of them, and of its largest
- * workspace. */
-static void pairs_of(const csim__problem *p, const csim__plan *plan, int rank, int64_t *blocks,
-                     int64_t *work)
+int64_t csim__room_pair(const csim__problem *p, const csim__plan *plan, const csim__planned *q,
+                        int member)
 {
-    const int64_t range[3] = {0, plan->selves, plan->count};
-    int64_t step = plan->round * p->size;
-    *blocks = *work = 0;
-    for (int part = 0; part < 2; part++) {
-        int64_t sum = 0, end = range[part] + step;
-        int64_t lead = (rank - range[part] % p->size + p->size) % p->size;
-        for (int64_t i = range[part] + lead; i < range[part + 1]; i += p->size) {
-            const csim__planned *q = &plan->pairs[i];
-            csim__products s = csim__plan_products(p, plan, q);
-            if (step > 0 && i >= end) {
-                sum = 0;
-                end += step;
-            }
-            sum += s.cross + s.basis + s.raw + s.unit;
-            if (step > 0) { *blocks = csim__max64(*blocks, sum); }
-            *work = csim__max64(*work, workspace(p, q));
-        }
+    csim__products s = csim__plan_products(p, plan, q);
+    if (!q->dealt) { return s.cross + s.basis + s.raw + s.unit; }
+    int64_t m = p->width[q->couple.left], n = p->width[q->couple.right], b = CSIM__GRID_BLOCK;
+    if (q->route == CSIM__ROUTE_BASIS) {
+        m = csim__min64(m, p->n);
+        n = csim__min64(n, p->n);
     }
+    int64_t one = csim__grid_share(m, b, member % p->teams.q, p->teams.q) *
+                  csim__grid_share(n, b, member / p->teams.q, p->teams.p);
+    return s.raw > 0 ? 2 * one : one;
 }
 
 int64_t csim__room_blocks(const csim__problem *p, const csim__plan *plan)
 {
     int64_t most = 0;
     for (int64_t i = 0; i < plan->count; i++) {
-        csim__products s = csim__plan_products(p, plan, &plan->pairs[i]);
-        most = csim__max64(most, WORD * (s.cross + s.basis + s.raw + s.unit));
+        most = csim__max64(most, WORD * csim__room_pair(p, plan, &plan->pairs[i], 0));
     }
     return most;
 }
@@ -207,12 +263,22 @@ static void put_rows(const csim__problem *p, const csim__plan *plan, const csim_
     const csim__stage READ = CSIM__STAGE_READ, ROWS = CSIM__STAGE_ROWS, END = CSIM__STAGE_RESULTS;
     int64_t sites = p->sites, rows = shard->rows;
     int64_t values = p->values * (WORD + 2 + (p->encoder_count > 0 ? WORD : 0));
-    int64_t under_way = csim__min64(plan->round * p->size, plan->count) *
-                        (int64_t)(sizeof(csim_pair) + 4 * sizeof(csim__product));
+    int64_t under_way = 0;
+    for (int k = 0; k < 2; k++) {
+        const csim__part *part = &plan->part[k];
+        under_way = csim__max64(under_way, csim__min64(part->step, part->last - part->first));
+    }
+    under_way *= (int64_t)(sizeof(csim_pair) + 4 * sizeof(csim__product));
+    int64_t examples = p->streamed ? s->tiled_widths : s->widths;
+    const csim__stage GRAM = CSIM__STAGE_GRAM;
     /* examples go once nothing is made of them any more; a basis that is all takes their place */
-    put(room, CSIM__ROOM_EXAMPLES, rows * s->widths * (p->single ? 4 : WORD), READ,
-        plan->any_cross ? END : CSIM__STAGE_BASES);
-    put(room, CSIM__ROOM_ROW_NORMS, WORD * rows * sites, READ, END);
+    put(room, CSIM__ROOM_EXAMPLES, rows * examples * (p->single ? 4 : WORD),
+        p->streamed ? GRAM : READ,
+        p->streamed       ? GRAM
+        : plan->any_cross ? END
+                          : CSIM__STAGE_BASES);
+    put(room, CSIM__ROOM_ROW_NORMS, WORD * (rows + (p->streamed ? shard->count : 0)) * sites, READ,
+        END);
     put(room, CSIM__ROOM_MOMENTS, 2 * WORD * s->widths, READ, END);
     put(room, CSIM__ROOM_PAIRS,
         sites * sites * (int64_t)sizeof(csim__planned) +
@@ -224,14 +290,17 @@ static void put_rows(const csim__problem *p, const csim__plan *plan, const csim_
         READ, END);
     put(room, CSIM__ROOM_CELLS, values, READ, END);
     put(room, CSIM__ROOM_ENCODERS, s->encoders, READ, END);
-    put(room, CSIM__ROOM_READING,
-        (p->single ? WORD * rows * s->widest : 0) + 60 * s->widest + WORD * shard->chunks, READ,
-        READ);
+    put(room, CSIM__ROOM_READING, reading(p, s, shard), READ, READ);
     put(room, CSIM__ROOM_CHUNKS,
-        48 * plan->count + (plan->raw_rows ? 2 * WORD * shard->chunk * s->widest : 0), ROWS, ROWS);
-    put(room, CSIM__ROOM_UNIT_ROWS, plan->unit ? WORD * rows * s->widths : 0, ROWS, END);
-    put(room, CSIM__ROOM_ENCODED, encoding(p, shard, s->widest), CSIM__STAGE_ENCODE,
-        CSIM__STAGE_ENCODE);
+        48 * plan->count +
+            (plan->raw_rows && !p->streamed ? 2 * WORD * shard->chunk * s->widest : 0),
+        ROWS, ROWS);
+    put(room, CSIM__ROOM_UNIT_ROWS, plan->unit && !p->streamed ? WORD * rows * s->widths : 0, ROWS,
+        END);
+    put(room, CSIM__ROOM_ENCODED,
+        encoding(p, shard, s->widest) +
+            (p->streamed && p->encoder_count > 0 ? WORD * feed_words(p, s, CSIM__FORM_CENTRED) : 0),
+        CSIM__STAGE_ENCODE, CSIM__STAGE_ENCODE);
     put(room, CSIM__ROOM_RESULTS, values, END, END);
 }
 
@@ -282,7 +351,7 @@ static void put_kernels(const csim__problem *p, const csim__plan *plan, const cs
 {
     const csim__stage KERNELS = CSIM__STAGE_KERNELS, DISTANCES = CSIM__STAGE_DISTANCES;
     const csim__kernel_plan *k = &plan->kernels;
-    int64_t sites = p->sites, cells = sites * sites, stored = 0;
+    int64_t sites = p->sites, cells = sites * sites, sums = 0, stored = 0;
     int64_t pass = csim__kernel_bytes(shard, p->sites, s->widths, s->widest, k->forms), forms = 0;
     for (int m = 0; m < CSIM_MATRICES; m++) { forms += k->forms[m]; }
     if (forms > 0) {
@@ -290,10 +359,12 @@ static void put_kernels(const csim__problem *p, const csim__plan *plan, const cs
         int64_t lists =
             3 * WORD * k->columns * (sites + 16) +
             forms * sites *
-                (int64_t)(sizeof(csim__form_site) + sites * (int64_t)sizeof(csim__form_pair));
-        put(room, CSIM__ROOM_KERNELS, csim__max64(most, pass) + lists + 13 * sites + cells, KERNELS,
-            KERNELS);
+                (int64_t)(sizeof(csim__kernel_site) + sites * (int64_t)sizeof(csim__kernel_pair));
+        sums = csim__max64(most, pass) + lists + 13 * sites + cells;
+        if (p->streamed) { sums += WORD * shard->rows * s->widths; } /* held for the pass */
     }
+    if (k->spread && p->streamed) { sums = csim__max64(sums, WORD * shard->rows * s->widest); }
+    put(room, CSIM__ROOM_KERNELS, sums, KERNELS, KERNELS);
     for (int i = 0; i < k->stores; i++) {
         const csim__store *one = &k->store[i];
         if (one->left_out) { continue; }
@@ -317,18 +388,41 @@ static void put_bases(const csim__problem *p, const csim__plan *plan, const csim
                       const csim_shard *shard, int rank, csim__room *room)
 {
     const csim__stage BASES = CSIM__STAGE_BASES, END = CSIM__STAGE_RESULTS;
-    int64_t small = 0;
-    if (plan->any_basis) {
-        put(room, CSIM__ROOM_BASES, WORD * shard->rows * s->basis_widths,
+    int64_t small = 0, feed = 0, raw_feed = 0;
+    if (p->streamed) {
+        feed = feed_words(p, s, CSIM__FORM_BASIS);
+        raw_feed = feed_words(p, s, CSIM__FORM_RAW_BASIS);
+        put(room, CSIM__ROOM_BASES, WORD * (s->turns + shard->rows * s->held), BASES, END);
+    } else {
+        put(room, CSIM__ROOM_BASES, plan->any_basis ? WORD * shard->rows * s->basis_widths : 0,
             plan->any_cross ? BASES : CSIM__STAGE_PRODUCTS, END);
+        put(room, CSIM__ROOM_RAW_BASES, plan->raw_basis ? WORD * shard->rows * s->widths : 0, BASES,
+            END);
+    }
+    if (plan->any_basis) {
         put(room, CSIM__ROOM_LOADINGS, plan->loading ? WORD * s->loadings : 0, BASES, END);
-        small = factors(p, plan->basis, rank);
+        small = factors(p, plan->basis, rank, feed);
     }
-    if (plan->raw_basis) {
-        put(room, CSIM__ROOM_RAW_BASES, WORD * shard->rows * s->widths, BASES, END);
-        small = csim__max64(small, factors(p, NULL, rank));
-    }
+    if (plan->raw_basis) { small = csim__max64(small, factors(p, NULL, rank, raw_feed)); }
     put(room, CSIM__ROOM_FACTORS, WORD * small, BASES, BASES);
+}
+
+/* What a streamed round takes where that is most: of every product all ranks hold the whole sum. The
+ * rank's @p own blocks may be those of another round, and stand for a part of this one. */
+static void put_pass(const csim__problem *p, const csim__plan *plan, int64_t own, csim__room *room)
+{
+    const csim__stage PRODUCTS = CSIM__STAGE_PRODUCTS;
+    int64_t slots = 0, sums = 0;
+    for (int64_t i = 0; i < plan->passes; i++) {
+        const csim__planned_pass *pass = &plan->pass[i];
+        int64_t made = pass->blocks + pass->identities / p->size;
+        if (pass->slots + made <= slots + sums) { continue; }
+        slots = pass->slots;
+        sums = made;
+    }
+    int64_t others = csim__max64(0, sums - own);
+    put(room, CSIM__ROOM_SLOTS, csim__max64(0, slots + sums - own - others), PRODUCTS, PRODUCTS);
+    put(room, CSIM__ROOM_PARTIALS, others, PRODUCTS, PRODUCTS);
 }
 
 void csim__room_of(const csim__problem *p, const csim__plan *plan, const csim__room_survey *s,
@@ -336,7 +430,8 @@ void csim__room_of(const csim__problem *p, const csim__plan *plan, const csim__r
 {
     const csim__stage PRODUCTS = CSIM__STAGE_PRODUCTS, FINISH = CSIM__STAGE_FINISH;
     csim_shard shard = csim__shard(p->n, rank, p->size);
-    int64_t blocks, work;
+    bool dealt = plan->blocks != NULL;
+    int64_t own = dealt ? WORD * plan->blocks[rank] : 0;
     int64_t foreign = p->size == 1 ? 0 : rank == s->largest_owner ? s->second : s->largest;
     memset(room, 0, sizeof *room);
     put_rows(p, plan, s, &shard, room);
@@ -344,10 +439,31 @@ void csim__room_of(const csim__problem *p, const csim__plan *plan, const csim__r
     put_neighbours(p, plan, s, &shard, room);
     put_kernels(p, plan, s, &shard, room);
     put_bases(p, plan, s, &shard, rank, room);
-    pairs_of(p, plan, rank, &blocks, &work);
-    put(room, CSIM__ROOM_BLOCKS, WORD * blocks, PRODUCTS, FINISH);
-    put(room, CSIM__ROOM_PARTIALS, WORD * (s->largest + 2 * foreign), PRODUCTS, PRODUCTS);
-    put(room, CSIM__ROOM_WORKSPACE, WORD * work, FINISH, FINISH);
+    put(room, CSIM__ROOM_BLOCKS, own, PRODUCTS, FINISH);
+    if (p->streamed) {
+        put_pass(p, plan, own, room);
+    } else {
+        put(room, CSIM__ROOM_PARTIALS, WORD * (s->largest + 2 * foreign), PRODUCTS, PRODUCTS);
+    }
+    put(room, CSIM__ROOM_WORKSPACE, WORD * (dealt ? plan->work[rank] : s->work), FINISH, FINISH);
+}
+
+bool csim__room_repeats(const csim__problem *p, const csim__plan *plan, const csim__room_survey *s,
+                        int rank)
+{
+    /* small factors belong to as many ranks as there are sites, at most */
+    if (rank <= p->sites || rank == s->largest_owner || rank - 1 == s->largest_owner) {
+        return false;
+    }
+    csim_shard me = csim__shard(p->n, rank, p->size), last = csim__shard(p->n, rank - 1, p->size);
+    if (me.rows != last.rows || me.count != last.count) { return false; }
+    return plan->blocks == NULL || (plan->blocks[rank] == plan->blocks[rank - 1] &&
+                                    plan->work[rank] == plan->work[rank - 1]);
+}
+
+int64_t csim__room_messages(const csim__problem *p, const csim__plan *plan)
+{
+    return p->size > 1 ? 2 * WORD * csim__room_look(p, plan).largest : 0;
 }
 
 int64_t csim__room_stage(const csim__room *room, csim__stage stage)

@@ -8,6 +8,8 @@
 
 struct csim__problem;
 struct csim__plan;
+struct csim__planned;
+struct csim__products;
 
 /** Stages of a sweep in their order: X(name, text for people). */
 #define CSIM__STAGE_LIST(X)                                                                        \
@@ -49,6 +51,7 @@ struct csim__plan;
     X(LOADINGS, "loadings", "loadings of the bases")                                               \
     X(FACTORS, "factors", "small factors of the bases")                                            \
     X(BLOCKS, "blocks", "blocks of a round of pairs")                                              \
+    X(SLOTS, "slots", "chunks of the layers of a round, read again")                               \
     X(PARTIALS, "partials", "partial products and sums under way")                                 \
     X(WORKSPACE, "workspace", "workspace of a decomposition")                                      \
     X(RESULTS, "results", "results")
@@ -74,10 +77,14 @@ typedef struct csim__room {
 /** What all ranks of a plan have in common. */
 typedef struct csim__room_survey {
     int64_t widths, widest;            /* of all sites */
+    int64_t fetched;                   /* bytes of a row that is read ahead, at most */
+    int64_t held, turns;               /* streamed: widths of sites whose bases are held as rows;
+                                        * numbers in what makes the other bases of their sites */
     int64_t basis_widths, loadings;    /* of sites with a basis; numbers in their loadings */
     int64_t tiled_sites, tiled_widths; /* of sites with tiles */
-    int64_t largest, second;           /* numbers in the largest product, and in that of others */
-    int largest_owner;                 /* than this rank */
+    int64_t largest, second;           /* numbers in the largest panel of a product, and in that */
+    int largest_owner;                 /* of others than this rank; −1: no rank has a whole one */
+    int64_t work;                      /* words of the largest workspace */
     int64_t encoders;                  /* bytes of the encoders and of their values */
 } csim__room_survey;
 
@@ -89,13 +96,39 @@ const char *csim__stage_text(csim__stage stage);
 csim__room_survey csim__room_look(const struct csim__problem *problem,
                                   const struct csim__plan *plan);
 
-/** Bytes of the blocks of the pair that has most. */
+/** Words that the decompositions of a pair take at the same time: on its owner, and on each of the
+ *  others of its group. */
+typedef struct csim__workspace {
+    int64_t leader, member;
+} csim__workspace;
+csim__workspace csim__room_workspace(const struct csim__problem *problem,
+                                     const struct csim__planned *pair);
+
+/** Numbers in the largest panel of the products of a pair. */
+int64_t csim__room_panel(const struct csim__problem *problem, const struct csim__planned *pair,
+                         const struct csim__products *products);
+
+/** Words of the blocks of a pair on rank @p member of those that have it: its owner, or the group over
+ *  which they are dealt. */
+int64_t csim__room_pair(const struct csim__problem *problem, const struct csim__plan *plan,
+                        const struct csim__planned *pair, int member);
+
+/** Most bytes of the blocks of one pair on one rank. */
 int64_t csim__room_blocks(const struct csim__problem *problem, const struct csim__plan *plan);
 
-/** The memory of one rank. A plan whose round is 0 has no blocks yet.
- *  @note  O(sites + pairs/ranks) */
+/** The memory of one rank. In a plan of which nothing is dealt yet there are no blocks, and any rank
+ *  may have the largest workspace.
+ *  @note  O(sites) */
 void csim__room_of(const struct csim__problem *problem, const struct csim__plan *plan,
                    const csim__room_survey *survey, int rank, csim__room *room);
+
+/** Does a rank take just what the one before it takes? Of many ranks most do. Local, pure. */
+bool csim__room_repeats(const struct csim__problem *problem, const struct csim__plan *plan,
+                        const csim__room_survey *survey, int rank);
+
+/** Bytes that the message layer takes beside, while sums over ranks are under way: as much as each of
+ *  them has. */
+int64_t csim__room_messages(const struct csim__problem *problem, const struct csim__plan *plan);
 
 /** Is an array there at a stage? */
 static inline bool csim__room_there(const csim__room *room, int array, csim__stage stage)

@@ -24,6 +24,8 @@ typedef struct site_record {
 /* In front of the words of each pair in a record. */
 enum { SITES = 2 };
 
+#define LARGE_PAIRS "large pairs: from %" PRId64 " on grids of "
+
 /* ---- what is asked for ---- */
 
 /* A text that grows line by line; the first failure stays. */
@@ -113,9 +115,8 @@ static csim_status describe(csim__sweep *w, char **text)
              o->parts);
     add_line(&r, "precision: %s", o->precision == CSIM_SINGLE_PRECISION ? "single" : "double");
     add_line(&r, "rank floor: %s", number_of(csim__rank_floor(o)).text);
-    if (csim__grid_wanted(o)) { /* their rounding is that of the grid */
-        add_line(&r, "large pairs: from %" PRId64 " on grids of %d x %d ranks", csim__grid_from(o),
-                 o->grid_rows, o->grid_cols);
+    if (csim__teams_size(&w->teams) > 1) { /* their rounding is that of the grid */
+        add_line(&r, LARGE_PAIRS "%d x %d ranks", w->teams.least, w->teams.p, w->teams.q);
     }
     if (o->remark != NULL) { add_line(&r, "%.400s", o->remark); }
     add_line(&r, "NaN: %s", o->nan_drop_rows ? "rows dropped" : "refused");
@@ -226,6 +227,63 @@ static csim_status clear_way(csim__sweep *w)
                       "%s holds the work of a sweep that did not finish: --resume goes on with it, "
                       "--overwrite starts afresh",
                       path);
+}
+
+/* The groups that a journal was begun with, and whether it holds any pairs. */
+typedef struct groups_there {
+    csim__teams teams;
+    int64_t pairs;
+} groups_there;
+
+static csim_status look_for_groups(void *user, int kind, const void *data, int64_t bytes)
+{
+    groups_there *there = user;
+    const char *text = data;
+    there->pairs += kind == RECORD_PAIRS;
+    if (kind != RECORD_REQUEST || there->teams.p > 0 || bytes == 0 || text[bytes - 1] != 0) {
+        return CSIM_OK;
+    }
+    csim__teams *t = &there->teams;
+    *t = (csim__teams){1, 1, INT64_MAX};
+    for (const char *line = text; line != NULL; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        csim__teams found;
+        if (sscanf(line, "large pairs: from %" SCNd64 " on grids of %d x %d", &found.least,
+                   &found.p, &found.q) == 3 &&
+            found.p > 0 && found.q > 0) {
+            *t = found;
+        }
+    }
+    return CSIM_OK;
+}
+
+csim_status csim__saved_groups(csim__sweep *w)
+{
+    const csim_sweep_options *o = w->options;
+    groups_there found = {.pairs = 0};
+    int64_t torn = 0;
+    bool there = false;
+    csim_status st = CSIM_OK;
+    if (o->journal == NULL || !o->resume || o->grid_rows > 0) { return CSIM_OK; }
+    if (csim_context_rank(w->ctx) == 0) {
+        st = csim__journal_look(w->ctx, o->journal, look_for_groups, &found, &torn, &there);
+    }
+    CSIM_TRY(csim__vote(w->ctx, st));
+    st = csim__mpi(w->ctx, MPI_Bcast(&found, sizeof found, MPI_BYTE, 0, csim_context_comm(w->ctx)),
+                   "groups of a journal");
+    CSIM_TRY(csim__vote(w->ctx, st));
+    if (found.pairs == 0) { goto done; }
+    w->teams = found.teams;
+    w->why = CSIM__WHY_SAVED;
+    if ((int64_t)found.teams.p * found.teams.q > w->shard.size) {
+        st = csim__fail(w->ctx, CSIM_E_ARG,
+                        "--resume: the work in %s was done by groups of %d x %d ranks: found %d "
+                        "rank%s",
+                        o->journal, found.teams.p, found.teams.q, w->shard.size,
+                        w->shard.size == 1 ? "" : "s");
+    }
+done:
+    return st;
 }
 
 /* Take in what the journal holds. */

@@ -5,6 +5,7 @@
 #include "ingredients/cross.h"
 #include "io/journal.h"
 #include "sweep/cells.h"
+#include "sweep/deal.h"
 #include "sweep/forecast.h"
 
 /** What a whole sweep takes, the sum or the maximum over its tiles. */
@@ -12,7 +13,9 @@ typedef struct csim__cost {
     int64_t shard_bytes, tile_bytes; /* of the rank with most, in the tile with most */
     double flops;                    /* of all ranks */
     int64_t tiles, pairs, selves;
+    int64_t rounds;    /* of streamed tiles */
     int64_t loads;     /* how often a site is read, summed over all sites */
+    double numbers;    /* of an example that are read, in all */
     int64_t routes[4]; /* pairs by csim__route */
 } csim__cost;
 
@@ -30,6 +33,7 @@ typedef struct csim__sweep {
 
     /* sites that are held together: a tile is two blocks of them and the pairs still open there */
     int blocks;
+    bool streamed;       /* rows are not held, but read again by chunks where they are needed */
     int *block;          /* [blocks + 1] first site of each */
     unsigned char *here; /* [all_count] marks of sites */
     /* [all_count] sites in which few examples outweigh all others, as far as they were read: their
@@ -41,9 +45,11 @@ typedef struct csim__sweep {
     csim__forecast *forecast;   /* takes in every plan of the tiling; NULL: not asked for */
     const csim__target *target; /* of it */
 
-    csim__grid *grid; /* of the group of this rank, for large pairs; NULL: every rank by itself */
+    csim__teams teams; /* that decompose large pairs */
+    csim__why why;     /* they are so */
+    csim__grid *grid;  /* of the group of this rank; NULL: every rank by itself */
     csim__team team;
-    int64_t *task; /* the large pairs of this group in the round at hand, longest first */
+    const csim__planned **task; /* the pairs of this group in the round at hand, longest first */
     int64_t tasks;
 
     csim__journal *journal; /* of finished pairs; NULL: none, or not rank 0 */
@@ -66,8 +72,9 @@ typedef struct csim__sweep {
     csim__projection learned[CSIM__LEARNED_COUNT]; /* without an encoder: empty */
 } csim__sweep;
 
-/** Find the fewest blocks of sites, two of which fit the memory limit, and what the tiles of all pairs
- *  that are open cost. Local; the same on every rank.
+/** Find the blocks of sites, two of which fit the memory limit, with which least is to do, with rows
+ *  that are held or read again by chunks; and what the tiles of all pairs that are open cost. Local;
+ *  the same on every rank.
  *  @return CSIM_OK, CSIM_E_MEM (also when two sites are too much: says what they need) */
 csim_status csim__sweep_tiling(csim__sweep *w);
 
@@ -105,31 +112,39 @@ csim_status csim__saved_pairs(csim__sweep *w, int64_t first, int64_t last);
 /** End when some rank is asked to stop. Collective. CSIM_OK, CSIM_E_STOPPED. */
 csim_status csim__saved_stop(csim__sweep *w);
 
-/** Make the groups for large pairs, if they are asked for. Collective.
- *  @return CSIM_OK, CSIM_E_ARG (a group larger than the job), CSIM_E_MEM, CSIM_E_MPI; the same on
- *          every rank */
-csim_status csim__groups_begin(csim__sweep *w);
-void csim__groups_end(csim__sweep *w);
-
-/** Are there groups? Local. */
-static inline bool csim__grid_wanted(const csim_sweep_options *options)
-{
-    return options->grid_rows > 1 || options->grid_cols > 1;
-}
-
 /** The smaller side from which pairs are large. Local. */
 static inline int64_t csim__grid_from(const csim_sweep_options *options)
 {
     return options->grid_from > 0 ? options->grid_from : CSIM_GRID_FROM;
 }
 
-/** How many ranks may own pairs of one round: all, or as many as there are groups. Local. */
-int64_t csim__groups_lanes(const csim__sweep *w);
+/** Find out which groups there are to be: those that are asked for, or that csim__choose_groups()
+ *  says. Local; the same on every rank.
+ *  @return CSIM_OK, CSIM_E_ARG (a group larger than the job), CSIM_E_MEM */
+csim_status csim__groups_find(csim__sweep *w);
 
-/** Give owners to pairs [first, last) of the plan, at most plan.round × lanes, so that none has more
- *  than plan.round; the large ones to the leaders of groups. Without groups nothing changes. Local;
- *  the same on every rank. CSIM_OK, CSIM_E_MEM. */
-csim_status csim__groups_deal(csim__sweep *w, int64_t first, int64_t last);
+/** Choose the groups by the planner's cost model: none, unless a pair is too large for one rank under
+ *  the memory limit, or the sweep gets a good deal faster (docs/adr/0012). Local; the same on every
+ *  rank. CSIM_OK, CSIM_E_MEM. */
+csim_status csim__choose_groups(csim__sweep *w);
+
+/** The groups of the work that a journal holds, where a sweep is to go on with that and none are asked
+ *  for; else w->teams stays unset (p = 0). Collective.
+ *  @return CSIM_OK, CSIM_E_ARG (larger than the job), CSIM_E_FORMAT, CSIM_E_IO, CSIM_E_MEM,
+ *          CSIM_E_MPI; the same on every rank */
+csim_status csim__saved_groups(csim__sweep *w);
+
+/** Make the groups; free them. Collective.
+ *  @return CSIM_OK, CSIM_E_MEM, CSIM_E_MPI; the same on every rank */
+csim_status csim__groups_begin(csim__sweep *w);
+void csim__groups_end(csim__sweep *w);
+
+/** Say in the results which groups there were. Local. CSIM_OK, CSIM_E_MEM. */
+csim_status csim__groups_record(const csim__sweep *w, csim_results *results);
+
+/** List the large pairs of pairs [first, last) of the plan that are this group's. Local; the same on
+ *  all ranks of a group. CSIM_OK, CSIM_E_MEM. */
+csim_status csim__groups_list(csim__sweep *w, int64_t first, int64_t last);
 
 /** What a leader does with one of its pairs. */
 typedef void (*csim__finish_fn)(csim__sweep *w, const csim__planned *p, csim_pair *pair);
@@ -194,6 +209,16 @@ const csim_encoder *csim__sweep_encoder(const csim_sweep_options *options,
 /** Ingredients of sites and of all pairs at once: row sums, unit rows, Gram products, bases.
  *  Collective. CSIM_OK, CSIM_E_MEM, CSIM_E_MPI, …; the same on every rank. */
 csim_status csim__sweep_ingredients(csim__sweep *w);
+
+/** Operands of site @p s whose rows pass by. Local. */
+void csim__stream_operands(csim__sweep *w, int s);
+
+/** The products of pairs [first, last) of a streamed plan, and the sums over their rows, while the rows
+ *  of their sites are read once. Collective.
+ *  @return CSIM_OK, CSIM_E_IO, CSIM_E_DATA (values that have changed), CSIM_E_MEM, CSIM_E_MPI; the same
+ *          on every rank */
+csim_status csim__stream_round(csim__sweep *w, int64_t first, int64_t last,
+                               const csim__product *products, int64_t count);
 
 /** The pairs in rounds: cross products of as many as fit, then their cells on the owners.
  *  Collective. CSIM_OK, CSIM_E_MEM, CSIM_E_MPI; the same on every rank. */

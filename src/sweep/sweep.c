@@ -92,6 +92,21 @@ done:
     return st;
 }
 
+/* Who decomposes large pairs. That values have the rounding of a number of ranks is not to go unseen. */
+static void announce_groups(csim__sweep *w)
+{
+    const csim__teams *t = &w->teams;
+    int team = csim__teams_size(t), groups = w->shard.size / team;
+    bool chosen = w->why == CSIM__WHY_MEMORY || w->why == CSIM__WHY_TIME;
+    if (team == 1) { return; }
+    csim__log(
+        w->ctx, chosen ? CSIM_LOG_WARNING : CSIM_LOG_INFO,
+        "decompositions from %lld neurons: %d group%s of %d x %d ranks, %d ranks in none; %s%s",
+        (long long)t->least, groups, groups == 1 ? "" : "s", t->p, t->q, w->shard.size % team,
+        csim__why_text(w->why),
+        chosen ? ": their values differ by rounding from those of one rank (--grid 1x1)" : "");
+}
+
 static void announce(csim__sweep *w)
 {
     const csim__cost *c = &w->cost;
@@ -107,12 +122,18 @@ static void announce(csim__sweep *w)
               c->flops);
     csim__log(w->ctx, CSIM_LOG_INFO, "memory of a rank: %.1f MiB examples, %.1f MiB tiles",
               (double)c->shard_bytes / 1048576, (double)c->tile_bytes / 1048576);
-    if (c->tiles > 1) {
+    if (w->streamed) {
+        csim__log(w->ctx, CSIM_LOG_INFO,
+                  "layers are read again by chunks to keep the memory limit: %lld rounds in %lld "
+                  "tiles of pairs, each layer is read %.1f times",
+                  (long long)c->rounds, (long long)c->tiles, (double)c->loads / w->all_count);
+    } else if (c->tiles > 1) {
         csim__log(w->ctx, CSIM_LOG_INFO,
                   "not all layers fit the memory limit at once: %lld tiles of pairs, each layer is "
                   "read %.1f times",
                   (long long)c->tiles, (double)c->loads / w->all_count);
     }
+    announce_groups(w);
     if (w->no_room) {
         csim__log(
             w->ctx, CSIM_LOG_WARNING,
@@ -177,16 +198,22 @@ static csim_status report_memory(csim__sweep *w)
     return st;
 }
 
+/* Does an open pair need a site? */
+static bool site_open(const csim__sweep *w, int s)
+{
+    bool open = false;
+    for (int t = 0; t < w->all_count && !open; t++) {
+        open = csim__cells_open(&w->cells, s < t ? s : t, s < t ? t : s);
+    }
+    return open;
+}
+
 /* Sites that no open pair needs: their values are part of what a result was made from. */
 static csim_status hash_others(csim__sweep *w)
 {
     csim_status st = CSIM_OK;
     for (int s = 0; st == CSIM_OK && s < w->all_count; s++) {
-        bool open = false;
-        for (int t = 0; t < w->all_count && !open; t++) {
-            open = csim__cells_open(&w->cells, s < t ? s : t, s < t ? t : s);
-        }
-        if (!open) { st = csim__ingest_checksum(w->ctx, &w->shard, &w->all[s]); }
+        if (!site_open(w, s)) { st = csim__ingest_checksum(w->ctx, &w->shard, &w->all[s]); }
     }
     return st;
 }
@@ -225,8 +252,10 @@ csim_status csim_sweep(csim_context *ctx, csim_set *const *sets, int set_count,
         CSIM_TRY(csim_sets_drop_bad_rows(ctx, sets, set_count, &dropped));
     }
     CSIM_TRY(csim__vote(ctx, prepare(&w)));
-    CSIM_TRY(csim__groups_begin(&w));
+    CSIM_TRY(csim__saved_groups(&w));
+    CSIM_TRY(csim__vote(ctx, csim__groups_find(&w)));
     CSIM_TRY(csim__vote(ctx, csim__sweep_tiling(&w))); /* can it be done at all? */
+    CSIM_TRY(csim__groups_begin(&w));
     CSIM_TRY(csim__saved_begin(&w));
     if (w.saved > 0) { CSIM_TRY(csim__vote(ctx, csim__sweep_tiling(&w))); }
     w.meter = (csim__meter){.fn = csim_context_rank(ctx) == 0 ? options->progress : NULL,
@@ -239,6 +268,7 @@ csim_status csim_sweep(csim_context *ctx, csim_set *const *sets, int set_count,
     CSIM_TRY(csim__cells_join(ctx, &w.cells));
     CSIM_TRY(csim__vote(ctx, report_memory(&w)));
     st = csim__cells_results(ctx, &w.cells, w.all, sets, set_count, options, results);
+    if (st == CSIM_OK) { st = csim__groups_record(&w, *results); }
     st = csim__vote(ctx, st);
     if (st != CSIM_OK) { csim_results_free(results); }
 done:
@@ -255,6 +285,7 @@ csim_status csim_sweep_plan(csim_context *ctx, csim_set *const *sets, int set_co
     csim_status st = CSIM_OK;
     CSIM_TRY(check_options(ctx, options, &w.needs));
     CSIM_TRY(prepare(&w));
+    CSIM_TRY(csim__groups_find(&w));
     CSIM_TRY(csim__sweep_tiling(&w));
     *cost = (csim_sweep_cost){.example_bytes = w.cost.shard_bytes,
                               .tile_bytes = w.cost.tile_bytes,
@@ -282,12 +313,17 @@ csim_status csim__sweep_forecast(csim_context *ctx, csim_set *const *sets, int s
     CSIM_TRY(check_options(ctx, options, &w.needs));
     CSIM_TRY(prepare(&w));
     w.shard = csim__shard(w.shard.n, 0, size); /* of the ranks that are asked about */
+    CSIM_TRY(csim__groups_find(&w));
     st = csim__sweep_tiling(&w);
-    for (int s = 0; s < w.all_count && options->nan_drop_rows; s++) {
-        csim__effort_scan(&w.shard, w.all[s].d, target, &forecast->effort);
-        forecast->loads++;
+    for (int s = 0; s < w.all_count; s++) {
+        int readings = (options->nan_drop_rows ? 1 : 0) + !site_open(&w, s);
+        for (int k = 0; k < readings; k++) {
+            csim__effort_scan(&w.shard, w.all[s].d, target, &forecast->effort);
+        }
+        forecast->loads += readings;
     }
     forecast->sites = w.all_count;
+    forecast->why = w.why;
 done:
     release(&w);
     return st;

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "ingredients/feed.h"
 #include "sweep/state.h"
 
 /* ---- which sites are together ---- */
@@ -27,13 +28,16 @@ static void choose(csim__sweep *w, int p, int q)
 static csim_status make_plan(csim__sweep *w)
 {
     int64_t *width = NULL;
+    int *item = NULL;
     unsigned char *wanted = NULL, *heavy = NULL;
     csim_status st = CSIM_OK;
     CSIM_TRY(csim__alloc(w->ctx, w->count, sizeof *width, "widths", &width));
+    CSIM_TRY(csim__alloc(w->ctx, w->count, sizeof *item, "sizes of numbers", &item));
     CSIM_TRY(csim__calloc(w->ctx, (int64_t)w->count * w->count, 1, "pairs", &wanted));
     CSIM_TRY(csim__alloc(w->ctx, w->count, 1, "marks of sites", &heavy));
     for (int s = 0; s < w->count; s++) {
         width[s] = w->all[w->id[s]].d;
+        item[s] = csim__feed_item(&w->all[w->id[s]]);
         heavy[s] = w->heavy[w->id[s]];
         for (int t = s; t < w->count; t++) {
             wanted[s * w->count + t] = csim__cells_open(&w->cells, w->id[s], w->id[t]);
@@ -46,22 +50,28 @@ static csim_status make_plan(csim__sweep *w)
                        .values = (int64_t)w->cells.rows * w->cells.cols * w->cells.planes,
                        .needs = w->needs,
                        .heavy = heavy,
+                       .item = item,
+                       .streamed = w->streamed,
                        .single = w->options->precision == CSIM_SINGLE_PRECISION,
                        .near = csim__sweep_near(w->options, w->shard.n),
                        .kernels = csim__sweep_kernel_plan(w->options, w->shard.n, w->no_room),
                        .encoders = w->options->encoders,
                        .encoder_count = w->options->encoder_count,
                        .size = w->shard.size,
+                       .teams = w->teams,
+                       .saves = w->options->journal != NULL,
                        .memory = w->options->memory};
     csim__plan_clear(w->ctx, &w->plan);
     st = csim__plan_make(w->ctx, &p, &w->plan);
     /* a plan above the limit is whole all the same */
-    if (w->forecast != NULL && w->plan.round > 0) {
-        csim__forecast_add(&p, &w->plan, w->target, w->forecast);
+    if (w->forecast != NULL && w->plan.tile_bytes > 0) {
+        csim_status added = csim__forecast_add(w->ctx, &p, &w->plan, w->target, w->forecast);
+        st = st == CSIM_OK ? added : st;
     }
 done:
     csim__free(w->ctx, &heavy);
     csim__free(w->ctx, &wanted);
+    csim__free(w->ctx, &item);
     csim__free(w->ctx, &width);
     return st;
 }
@@ -93,12 +103,16 @@ static void keep_most(csim__cost *c, int64_t shard_bytes, int64_t tile_bytes)
     c->tile_bytes = tile_bytes;
 }
 
-static void add_cost(csim__cost *c, const csim__plan *plan, int sites)
+static void add_cost(const csim__sweep *w, csim__cost *c, const csim__plan *plan)
 {
     keep_most(c, plan->shard_bytes, plan->tile_bytes);
     c->flops += plan->flops;
     c->tiles++;
-    c->loads += sites;
+    c->rounds += plan->passes;
+    for (int s = 0; s < w->count; s++) {
+        c->loads += plan->reads[s];
+        c->numbers += (double)plan->reads[s] * (double)w->all[w->id[s]].d;
+    }
     c->pairs += plan->count;
     c->selves += plan->selves;
     for (int64_t i = 0; i < plan->count; i++) { c->routes[plan->pairs[i].route]++; }
@@ -129,7 +143,7 @@ static csim_status try_blocks(csim__sweep *w)
             choose(w, p, q);
             if (w->count == 0) { continue; }
             st = make_plan(w);
-            if (st == CSIM_OK) { add_cost(&w->cost, &w->plan, w->count); }
+            if (st == CSIM_OK) { add_cost(w, &w->cost, &w->plan); }
             close_pairs(w);
         }
     }
@@ -138,26 +152,113 @@ static csim_status try_blocks(csim__sweep *w)
     return st;
 }
 
+enum { READING = 256 }; /* flops that take as long as reading, checking and centring a number */
+
+/* What a tiling takes, in flops. */
+static double weight(const csim__sweep *w)
+{
+    return READING * (double)w->shard.n * w->cost.numbers + w->cost.flops;
+}
+
+/* What the plan at hand, which is too much, takes. */
+static int64_t need(const csim__sweep *w)
+{
+    return w->plan.shard_bytes + w->plan.tile_bytes;
+}
+
+static int next_blocks(const csim__sweep *w)
+{
+    return (int)csim__min64(w->blocks + 1 + w->blocks / 8, w->all_count);
+}
+
+/* The fewest blocks, of @p least or more, with which every tile fits whose rows are held; 0 where that
+ * is bound to take @p most or more: with b blocks a site is read b/2 times or more, and everything is
+ * computed once at least, which takes @p flops. */
+static csim_status find_held(csim__sweep *w, int least, double flops, double most, int *blocks)
+{
+    enum { MANY = 48 }; /* blocks: where there is another way they take long to plan for little */
+    csim_status st = CSIM_E_MEM;
+    double numbers = 0;
+    for (int s = 0; s < w->all_count; s++) { numbers += (double)w->all[s].d; }
+    w->streamed = false;
+    *blocks = 0;
+    for (w->blocks = (int)csim__min64(csim__max64(least, 3), w->all_count);;
+         w->blocks = next_blocks(w)) {
+        double bound = READING * (double)w->shard.n * numbers * w->blocks / 2 + flops;
+        if (bound >= most || (w->blocks > MANY && isfinite(most))) { return CSIM_OK; }
+        st = try_blocks(w);
+        if (st == CSIM_OK) { *blocks = w->blocks; }
+        if (st == CSIM_OK || w->blocks == w->all_count) { return st; }
+        csim__forgive(w->ctx);
+    }
+}
+
+/* The blocks with which least is to do where rows are not held: with more blocks there is more room
+ * for the rounds of each tile. */
+static csim_status find_streamed(csim__sweep *w, int *blocks, double *least)
+{
+    enum { PATIENCE = 3 }; /* steps without gain */
+    csim_status st = CSIM_OK;
+    int worse = 0;
+    w->streamed = true;
+    *blocks = 0;
+    for (w->blocks = 1; worse < PATIENCE; w->blocks = next_blocks(w)) {
+        st = try_blocks(w);
+        if (st == CSIM_OK && (*blocks == 0 || weight(w) < *least)) {
+            *least = weight(w);
+            *blocks = w->blocks;
+            worse = 0;
+        } else if (st == CSIM_OK) {
+            worse++;
+        }
+        if (w->blocks == w->all_count) { break; }
+        if (st != CSIM_OK) { csim__forgive(w->ctx); }
+    }
+    if (st != CSIM_OK && *blocks > 0) { csim__forgive(w->ctx); }
+    return *blocks > 0 ? CSIM_OK : st;
+}
+
+/* A tiling with @p least or more blocks of sites whose rows are held, or with rows that are read again
+ * by chunks, whichever takes less reading and work; where neither fits, what takes less memory fails. */
+static csim_status choose_blocks(csim__sweep *w, int least)
+{
+    int held, streamed;
+    double most = INFINITY, flops = 0;
+    w->streamed = false;
+    w->blocks = 1;
+    csim_status st = least > 1 ? CSIM_E_MEM : try_blocks(w);
+    if (st == CSIM_OK || w->options->memory == 0) { return st; }
+    if (least == 1) {
+        csim__forgive(w->ctx);
+        flops = w->plan.flops; /* of all pairs together */
+    }
+    csim__forecast *forecast = w->forecast; /* of what is chosen, not of what is tried */
+    w->forecast = NULL;
+    bool chunks = find_streamed(w, &streamed, &most) == CSIM_OK;
+    int64_t less = need(w);
+    if (!chunks) { csim__forgive(w->ctx); }
+    bool rows = find_held(w, least, flops, most, &held) == CSIM_OK;
+    if (!rows) { csim__forgive(w->ctx); }
+    w->forecast = forecast;
+    w->streamed = chunks ? held == 0 || weight(w) >= most : !rows && less <= need(w);
+    w->blocks = !chunks && !rows ? w->all_count : w->streamed ? streamed : held;
+    return try_blocks(w);
+}
+
 /* Are there distances to be stored that could be left out? */
 static bool stores(const csim__sweep *w)
 {
     return w->no_room < 2 && csim__sweep_kernel_plan(w->options, w->shard.n, 0).stores > 0;
 }
 
-/* The fewest blocks, of @p least or more, with which every tile fits. Distances are stored as long as
- * those of two sites fit. */
+/* Distances are stored as long as those of two sites fit. */
 static csim_status find_blocks(csim__sweep *w, int least)
 {
-    csim_status st = CSIM_OK;
-    for (w->blocks = least;; w->blocks += 1 + w->blocks / 8) {
-        if (w->blocks > w->all_count) { w->blocks = w->all_count; }
-        st = try_blocks(w);
-        bool last = w->blocks == w->all_count, less = last && stores(w);
-        if (st == CSIM_OK || w->options->memory == 0 || (last && !less)) { break; }
+    csim_status st = choose_blocks(w, least);
+    while (st == CSIM_E_MEM && w->options->memory > 0 && stores(w)) {
         csim__forgive(w->ctx);
-        if (!less) { continue; }
         w->no_room++;
-        w->blocks = least - 1;
+        st = choose_blocks(w, least);
     }
     w->count = 0;
     csim__plan_clear(w->ctx, &w->plan);
@@ -217,7 +318,10 @@ static csim_status weigh_examples(csim__sweep *w)
 static csim_status take_sites(csim__sweep *w)
 {
     csim_status st = csim__calloc(w->ctx, w->count, sizeof *w->site, "sites", &w->site);
-    for (int s = 0; st == CSIM_OK && s < w->count; s++) { w->site[s] = w->all[w->id[s]]; }
+    for (int s = 0; st == CSIM_OK && s < w->count; s++) {
+        w->site[s] = w->all[w->id[s]];
+        w->site[s].streamed = w->streamed;
+    }
     return st == CSIM_OK ? make_plan(w) : st;
 }
 
@@ -263,7 +367,7 @@ static csim_status run_tile(csim__sweep *w, bool *smaller)
     CSIM_TRY(csim__vote(w->ctx, take_sites(w)));
     CSIM_TRY(csim__ingest(w->ctx, w->site, w->count, w->options->precision, &w->shard));
     st = csim__vote(w->ctx, weigh_examples(w));
-    *smaller = st == CSIM_E_MEM && w->blocks < w->all_count;
+    *smaller = st == CSIM_E_MEM && (w->blocks < w->all_count || !w->streamed);
     if (*smaller) {
         csim__forgive(w->ctx);
         st = CSIM_OK;

@@ -125,7 +125,8 @@ static csim_status prepare(csim_context *ctx, const int *item, const float *z_al
     for (int w = 0; w < x->count; w++) {
         for (int v = 0; v <= w; v++) {
             double *c = block(x, v, w);
-            csim__gemm_tn(x->e, x->e, x->examples, x->x + v * rows, x->x + w * rows, c);
+            csim__gemm_tn(x->e, x->e, x->examples, x->x + v * rows, x->e, x->x + w * rows, x->e, c,
+                          x->e);
             double square = csim__dot(size, c, c);
             x->square[v * x->count + w] = x->square[w * x->count + v] = square;
         }

@@ -1,0 +1,21 @@
+/* Who owns which pair: rounds of pairs, in each of them the longest first to the rank, or the group of
+ * ranks, that has least to do. Everything is pure: every rank deals alike. */
+#ifndef CSIM_SWEEP_DEAL_H
+#define CSIM_SWEEP_DEAL_H
+
+#include "sweep/plan.h"
+
+/** The two parts of a plan by the length of its rounds. */
+void csim__plan_parts(const csim__problem *problem, csim__plan *plan);
+
+/** Is what a pair decomposes, if anything, large enough for a group? */
+bool csim__pair_large(const csim__problem *problem, const csim__planned *pair);
+
+/** Give every pair its owner, the large ones to the leaders of groups, so that none has more than
+ *  plan->round of a round; note what each rank holds and takes then.
+ *  @param[in,out] plan  with its pairs and parts
+ *  @return CSIM_OK, CSIM_E_MEM
+ *  @note   O(pairs·log(pairs) + rounds·ranks) */
+csim_status csim__deal(csim_context *ctx, const csim__problem *problem, csim__plan *plan);
+
+#endif
