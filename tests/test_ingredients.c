@@ -6,10 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/vector_exp.h"
 #include "ingredients/basis.h"
 #include "ingredients/cross.h"
 #include "ingredients/gram.h"
+#include "ingredients/kernels.h"
 #include "ingredients/rows.h"
+#include "ingredients/triangles.h"
 #include "measures/assignment.h"
 #include "reference.h"
 
@@ -373,13 +376,133 @@ static void assignments(void **state)
     harness_context_free(&ctx);
 }
 
+/* ---- kernels and distances ---- */
+
+static void exponentials(void **state)
+{
+    (void)state;
+    for (double x = -708; x < 700; x += 0.37) {
+        assert_true(fabs(csim__exp(x) / exp(x) - 1) < 4e-16 + 1e-19 * fabs(x));
+    }
+    assert_true(csim__exp(0) == 1);
+    assert_true(csim__exp(-INFINITY) == 0 && csim__exp(-1e300) == 0 && csim__exp(-709) == 0);
+    assert_true(isnan(csim__exp(NAN)));
+}
+
+/* Products of rows by a kernel of our own: of a pair alone as in a block, in either order. */
+static void products_of_rows(void **state)
+{
+    (void)state;
+    enum { M = 7, N = 5, D = 37 };
+    double a[M * D], b[N * D], out[M * N], turned[N * M];
+    ref_random_matrix(31, M, D, a);
+    ref_random_matrix(32, N, D, b);
+    csim__inner_block(a, M, b, N, D, out);
+    csim__inner_block(b, N, a, M, D, turned);
+    for (int i = 0; i < M; i++) {
+        for (int j = 0; j < N; j++) {
+            double alone, sum = 0;
+            csim__inner_block(a + i * D, 1, b + j * D, 1, D, &alone);
+            for (int k = 0; k < D; k++) { sum += a[i * D + k] * b[j * D + k]; }
+            assert_true(alone == out[i * N + j] && alone == turned[j * M + i]);
+            assert_true(fabs(alone - sum) < 1e-13);
+        }
+    }
+}
+
+static void sorted_by_key(void **state)
+{
+    (void)state;
+    enum { COUNT = 3000 };
+    csim__keyed list[COUNT], other[COUNT];
+    uint64_t key = 1;
+    for (int i = 0; i < COUNT; i++) {
+        key = key * 6364136223846793005u + 1442695040888963407u;
+        list[i] = (csim__keyed){i % 3 ? key : key % 7, i};
+    }
+    const csim__keyed *sorted = csim__sort_keyed(list, other, COUNT);
+    for (int i = 1; i < COUNT; i++) {
+        assert_true(sorted[i - 1].key < sorted[i].key ||
+                    (sorted[i - 1].key == sorted[i].key && sorted[i - 1].from < sorted[i].from));
+    }
+}
+
+/* The tiles of all ranks together are all pairs, and as many as was foretold. */
+static void tiles_of_ranks(void **state)
+{
+    (void)state;
+    static const int64_t examples[] = {5, 130, 700, 1300};
+    csim_context *ctx = harness_context();
+    for (size_t k = 0; k < sizeof examples / sizeof *examples; k++) {
+        csim__triangles t;
+        assert_int_equal(csim__triangles_start(ctx, examples[k], &t), CSIM_OK);
+        int64_t sum = t.length;
+        assert_true(t.patches <= t.room);
+        assert_int_equal(t.length, csim__ring_pairs(&t.shard));
+        MPI_Allreduce(MPI_IN_PLACE, &sum, 1, MPI_INT64_T, MPI_SUM, csim_context_comm(ctx));
+        assert_int_equal(sum, examples[k] * (examples[k] - 1) / 2);
+        csim__triangles_clear(&t);
+    }
+    harness_context_free(&ctx);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double u = *(const double *)a, v = *(const double *)b;
+    return (u > v) - (u < v);
+}
+
+/* Medians against a sort: spread out, in two clumps whose gap holds the middle, and mostly ties. */
+static void medians(void **state)
+{
+    (void)state;
+    enum { N = 700, CASES = 4 };
+    csim_context *ctx = harness_context();
+    csim_shard shard = my_shard(ctx, N);
+    csim__meter meter = quiet(ctx);
+    double *all = ref_alloc((int64_t)N * N, sizeof *all), x[N], noise[N];
+    ref_random_matrix(33, N, 1, noise);
+    for (int k = 0; k < CASES; k++) {
+        double found[2];
+        int64_t many = 0, entry = (int64_t)N * N;
+        for (int i = 0; i < N; i++) {
+            x[i] = k == 0 ? noise[i] : k == 1 ? noise[i] + 1000 * (i < 337) : k == 2 ? i % 2 : 0;
+            /* what the sample sees, at even steps, is not what there is most of */
+            if (k == 3) { x[i] = i * 512 / N != (i + 1) * 512 / N ? noise[i] : 5 * noise[i]; }
+        }
+        csim__site site = make_site(ctx, &shard, x, 1, false), *list = &site;
+        const double *mean = site.mean;
+        for (int i = 0; i < N; i++) {
+            for (int j = 0; j < i; j++) {
+                all[many++] = fabs((x[i] - *mean) - (x[j] - *mean));
+                all[many++] = all[many - 1];
+            }
+        }
+        for (int i = 0; i < N; i++) { all[many++] = 0; }
+        qsort(all, (size_t)many, sizeof *all, by_value);
+        double diagonal = (all[(entry - 1) / 2] + all[entry / 2]) / 2, *pairs = all + N;
+        int64_t half = (int64_t)N * (N - 1) / 2; /* each pair is there twice */
+        double plain = (pairs[2 * ((half - 1) / 2)] + pairs[2 * (half / 2)]) / 2;
+        double *to[2] = {&found[0], &found[1]};
+        const bool want[2] = {true, true};
+        assert_int_equal(csim__medians(ctx, &shard, &list, 1, want, to, &meter), CSIM_OK);
+        assert_true(fabs(found[0] - plain) <= 1e-9 * fmax(plain, 1e-3));
+        assert_true(fabs(found[1] - diagonal) <= 1e-9 * fmax(diagonal, 1e-3));
+        csim__site_release(ctx, &site);
+    }
+    free(all);
+    harness_context_free(&ctx);
+}
+
 int main(int argc, char **argv)
 {
     MPI_Init(&argc, &argv);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cross_products), cmocka_unit_test(gram_products),
-        cmocka_unit_test(inner_products), cmocka_unit_test(bases),
-        cmocka_unit_test(assignments),
+        cmocka_unit_test(cross_products),   cmocka_unit_test(gram_products),
+        cmocka_unit_test(inner_products),   cmocka_unit_test(bases),
+        cmocka_unit_test(assignments),      cmocka_unit_test(exponentials),
+        cmocka_unit_test(products_of_rows), cmocka_unit_test(sorted_by_key),
+        cmocka_unit_test(tiles_of_ranks),   cmocka_unit_test(medians),
     };
     return harness_finish(cmocka_run_group_tests_name("ingredients", tests, NULL, NULL));
 }

@@ -29,7 +29,7 @@ static const layout *layouts(int *count)
         {"one chunk, wide", 30, {40, 33, 30, 3}, NULL, CSIM_DOUBLE, 0},
         {"chunks of 64, 64 and 2 rows", 130, {7, 12, 3, 1, 7}, NULL, CSIM_DOUBLE, 0},
         {"wide and tall", 150, {160, 20, 150, 149}, NULL, CSIM_DOUBLE, 0},
-        {"eight chunks", 1000, {20, 33, 20}, NULL, CSIM_DOUBLE, 0},
+        {"eight chunks", 512, {20, 33, 20}, NULL, CSIM_DOUBLE, 0},
         {"shapes, wide and tall", 150, {160, 20, 11}, "procrustes,cka,nbs", CSIM_DOUBLE, 0},
         {"matching", 300, {20, 33, 20}, "hard_corr,align_cos,norm", CSIM_DOUBLE, 0},
         {"spaces", 300, {20, 33, 301}, "eos", CSIM_DOUBLE, 0},

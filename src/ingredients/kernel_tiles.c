@@ -1,8 +1,9 @@
-/* From inner products of rows to distances. */
+/* From inner products of rows to distances, kernels and their sums. */
 #include <math.h>
 #include <string.h>
 
 #include "core/clones.h"
+#include "core/vector_exp.h"
 #include "ingredients/kernels.h"
 #include "linalg/dense.h"
 
@@ -89,5 +90,63 @@ void csim__rows_to_unit(double *rows, int64_t count, int64_t d, bool centred)
         double *x = rows + i * d;
         double length = make_plain(x, d, centred) ? sqrt(csim__dot(d, x, x)) : 0;
         for (int64_t j = 0; j < d; j++) { x[j] = length > 0 ? x[j] / length : 0; }
+    }
+}
+
+CSIM_CLONES
+static void exp_row(double *out, const double *in, int n, double scale, double shift)
+{
+    for (int j = 0; j < n; j++) { out[j] = csim__exp(in[j] * scale) - shift; }
+}
+
+CSIM_CLONES
+static void minus_row(double *out, const double *in, int n, double shift)
+{
+    for (int j = 0; j < n; j++) { out[j] = in[j] - shift; }
+}
+
+void csim__form_of(const csim__kernel_form *form, int s, double shift, const csim__tile *t,
+                   const double *in, double *out)
+{
+    double sigma = form->sigma ? form->sigma[s] : 0;
+    int n = t->n;
+    for (int i = 0; i < t->m; i++, in += n, out += n) {
+        int from = t->diagonal ? i + 1 : 0, left = n - from;
+        switch (form->matrix) {
+        case CSIM_RBF:
+            if (sigma > 0) {
+                exp_row(out + from, in + from, left, -1 / (2 * sigma * sigma), shift);
+            } else {
+                memset(out + from, 0, (size_t)left * sizeof *out);
+            }
+            break;
+        case CSIM_UNIFORM:
+            exp_row(out + from, in + from, left, -2, shift);
+            break;
+        case CSIM_FAR:
+            for (int j = from; j < n; j++) { out[j] = sqrt(in[j]) - shift; }
+            break;
+        default:
+            minus_row(out + from, in + from, left, shift);
+        }
+        memset(out, 0, (size_t)from * sizeof *out);
+    }
+}
+
+CSIM_CLONES
+void csim__tile_sums(const double *restrict t, int m, int n, double *restrict rows,
+                     double *restrict cols)
+{
+    for (int j = 0; j < n; j++) { cols[j] = 0; }
+    for (int i = 0; i < m; i++, t += n) {
+        double lane[8] = {0};
+        int j = 0;
+        for (; j + 8 <= n; j += 8) {
+            for (int l = 0; l < 8; l++) { lane[l] += t[j + l]; }
+        }
+        for (int l = 0; j < n; j++, l++) { lane[l] += t[j]; }
+        rows[i] = ((lane[0] + lane[4]) + (lane[2] + lane[6])) +
+                  ((lane[1] + lane[5]) + (lane[3] + lane[7]));
+        for (int k = 0; k < n; k++) { cols[k] += t[k]; }
     }
 }

@@ -3,7 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/clones.h"
 #include "core/exact.h"
 #include "core/vector_exp.h"
 #include "ingredients/gram.h"
@@ -241,67 +240,6 @@ static void make_shifts(pass *w)
 
 /* ---- tiles ---- */
 
-CSIM_CLONES
-static void exp_row(double *out, const double *in, int n, double scale, double shift)
-{
-    for (int j = 0; j < n; j++) { out[j] = csim__exp(in[j] * scale) - shift; }
-}
-
-CSIM_CLONES
-static void minus_row(double *out, const double *in, int n, double shift)
-{
-    for (int j = 0; j < n; j++) { out[j] = in[j] - shift; }
-}
-
-/* Numbers of a form from distances; of a diagonal tile above the diagonal, the rest is 0. */
-static void make_form(const pass *w, int f, int s, const csim__tile *t, const double *in,
-                      double *out)
-{
-    const csim__kernel_form *form = &w->form[f];
-    double shift = w->of[f * w->count + s].shift, sigma = form->sigma ? form->sigma[s] : 0;
-    int n = t->n;
-    for (int i = 0; i < t->m; i++, in += n, out += n) {
-        int from = t->diagonal ? i + 1 : 0, left = n - from;
-        switch (form->matrix) {
-        case CSIM_RBF:
-            if (sigma > 0) {
-                exp_row(out + from, in + from, left, -1 / (2 * sigma * sigma), shift);
-            } else {
-                memset(out + from, 0, (size_t)left * sizeof *out);
-            }
-            break;
-        case CSIM_UNIFORM:
-            exp_row(out + from, in + from, left, -2, shift);
-            break;
-        case CSIM_FAR:
-            for (int j = from; j < n; j++) { out[j] = sqrt(in[j]) - shift; }
-            break;
-        default:
-            minus_row(out + from, in + from, left, shift);
-        }
-        memset(out, 0, (size_t)from * sizeof *out);
-    }
-}
-
-/* Sums over the rows and the columns of a tile. */
-CSIM_CLONES
-static void add_up(const double *restrict t, int m, int n, double *restrict rows,
-                   double *restrict cols)
-{
-    for (int j = 0; j < n; j++) { cols[j] = 0; }
-    for (int i = 0; i < m; i++, t += n) {
-        double lane[8] = {0};
-        int j = 0;
-        for (; j + 8 <= n; j += 8) {
-            for (int l = 0; l < 8; l++) { lane[l] += t[j + l]; }
-        }
-        for (int l = 0; j < n; j++, l++) { lane[l] += t[j]; }
-        rows[i] = ((lane[0] + lane[4]) + (lane[2] + lane[6])) +
-                  ((lane[1] + lane[5]) + (lane[3] + lane[7]));
-        for (int k = 0; k < n; k++) { cols[k] += t[k]; }
-    }
-}
-
 /* Row sums of a side, own or of a visitor. */
 static void keep_rows(pass *w, int f, int s, const csim__side *side, int64_t at, int count,
                       const double *sum)
@@ -340,8 +278,8 @@ static void take_forms(pass *w, int v, const csim__tile *t)
         double **to = f == last ? w->gram : w->tile;
         if ((int)view_of(w->form[f].matrix) != w->kind[v]) { continue; }
         for (int s = 0; s < w->count; s++) {
-            make_form(w, f, s, t, w->gram[s], to[s]);
-            add_up(to[s], t->m, t->n, rows, cols);
+            csim__form_of(&w->form[f], s, w->of[f * w->count + s].shift, t, w->gram[s], to[s]);
+            csim__tile_sums(to[s], t->m, t->n, rows, cols);
             keep_rows(w, f, s, t->left, t->i, t->m, rows);
             keep_rows(w, f, s, t->right, t->j, t->n, cols);
         }

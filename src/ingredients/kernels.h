@@ -5,6 +5,7 @@
 
 #include "contrasim/measure.h"
 #include "ingredients/meter.h"
+#include "ingredients/ring.h"
 #include "ingredients/site.h"
 
 /** One kind of matrix, of all sites. */
@@ -84,6 +85,14 @@ void csim__squares_of(double *g, int m, int n, int64_t d, const double *x, const
 /** The same for rows of length 1 or 0: 1 − ⟨x,y⟩, of equal rows exactly 0. Local. */
 void csim__angles_of(double *g, int m, int n, int64_t d, const double *x, const double *y,
                      bool upper);
+
+/** Numbers of a form of site @p s from the distances of a tile, less @p shift; of a diagonal tile above
+ *  the diagonal, the rest is 0. @p in and @p out may be the same. Local. */
+void csim__form_of(const csim__kernel_form *form, int s, double shift, const csim__tile *t,
+                   const double *in, double *out);
+
+/** Sums over the rows and over the columns of a tile. Local. */
+void csim__tile_sums(const double *t, int m, int n, double *rows, double *cols);
 
 /** The rows of a chunk as they are read, brought to length 1, less their own mean before where
  *  @p centred; a row without length (of zeros, or all alike) becomes zeros. Local. */
