@@ -474,8 +474,8 @@ static void medians(void **state)
         const double *mean = site.mean;
         for (int i = 0; i < N; i++) {
             for (int j = 0; j < i; j++) {
-                all[many++] = fabs((x[i] - *mean) - (x[j] - *mean));
-                all[many++] = all[many - 1];
+                all[many] = all[many + 1] = fabs((x[i] - *mean) - (x[j] - *mean));
+                many += 2;
             }
         }
         for (int i = 0; i < N; i++) { all[many++] = 0; }
