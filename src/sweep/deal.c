@@ -1,5 +1,6 @@
 #include "sweep/deal.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 /* A group takes as long as one rank of half as many would, if that had all of it. */
@@ -14,7 +15,12 @@ void csim__plan_parts(const csim__problem *p, csim__plan *plan)
         csim__part *part = &plan->part[k];
         *part = (csim__part){border[k], border[k + 1], plan->round * lanes};
         int64_t few = (part->last - part->first + SAVES - 1) / SAVES;
-        few = (few + lanes - 1) / lanes * lanes;
+        double most = 0; /* work of a pair */
+        for (int64_t i = part->first; p->saves && i < part->last; i++) {
+            most = fmax(most, csim__plan_share(p, plan, &plan->pairs[i]));
+        }
+        if ((double)few * most > CSIM__PLAN_SAVED) { few = (int64_t)(CSIM__PLAN_SAVED / most); }
+        few = csim__max64(1, (few + lanes - 1) / lanes) * lanes;
         if (p->saves) { part->step = csim__min64(part->step, few); }
         part->step = csim__max64(1, part->step);
     }
@@ -126,6 +132,9 @@ static void deal_round(const csim__problem *p, csim__plan *plan, queue *w, csim_
     line_up(w, p->size, 1, plan->round);
     for (; i < count; i++) { list[i]->owner = take(w, list[i]->finish, plan->round); }
     for (i = 0; i < count; i++) { note(p, plan, w, list[i]); }
+    double most = 0;
+    for (int r = 0; r < p->size; r++) { most = fmax(most, w->rank[r].load); }
+    for (int r = 0; r < p->size; r++) { plan->idle += most - w->rank[r].load; }
 }
 
 csim_status csim__deal(csim_context *ctx, const csim__problem *p, csim__plan *plan)

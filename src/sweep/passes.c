@@ -24,6 +24,7 @@ typedef struct cutting {
     unsigned all;                                            /* forms of all its sites */
     int64_t pairs, slots, blocks, identities, largest, most; /* bytes, but for the pairs */
     int64_t widest, fetched, alike;                          /* numbers of a row; bytes; numbers */
+    double work;                                             /* of a rank */
 
     int64_t *reads, *turns; /* [sites] of all rounds */
     double numbers;         /* that are read in all rounds */
@@ -54,6 +55,7 @@ static void begin_round(cutting *w)
     w->all = 0;
     w->pairs = w->slots = w->blocks = w->identities = w->largest = w->most = 0;
     w->widest = w->fetched = w->alike = 0;
+    w->work = 0;
 }
 
 /* What the round takes beside the blocks of its pairs. */
@@ -91,6 +93,7 @@ static void add_pair(cutting *w, const csim__planned *q)
     add_guest(w, q->couple.left, forms[0]);
     add_guest(w, q->couple.right, forms[1]);
     w->pairs++;
+    w->work += csim__plan_share(w->p, w->plan, q);
     w->blocks += WORD * products;
     w->identities += WORD * identities;
     w->largest = csim__max64(w->largest, WORD * largest);
@@ -104,6 +107,7 @@ static bool fits(const cutting *w)
 {
     int64_t lanes = csim__teams_lanes(&w->p->teams, w->p->size);
     int64_t each = (w->pairs + lanes - 1) / lanes; /* pairs of an owner */
+    if (w->p->saves && w->work > CSIM__PLAN_SAVED) { return false; }
     return beside(w) + w->blocks + w->identities <= w->room && each * w->most <= w->finish;
 }
 

@@ -196,6 +196,13 @@ static void count_reads(const csim__problem *p, csim__plan *plan)
     }
 }
 
+double csim__plan_share(const csim__problem *p, const csim__plan *plan, const csim__planned *q)
+{
+    csim__products s = csim__plan_products(p, plan, q);
+    double numbers = (double)(s.cross + s.basis + s.raw + s.unit);
+    return (2 * (double)p->n * numbers + q->finish) / p->size;
+}
+
 /* Rounds, who owns what in them, and the memory of the rank that has most. */
 static csim_status count_memory(csim_context *ctx, const csim__problem *p, csim__plan *plan)
 {

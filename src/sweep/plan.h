@@ -133,6 +133,7 @@ typedef struct csim__plan {
     int64_t shard_bytes; /* of it: rows, and row norms */
     int64_t tile_bytes;  /* of it: everything else that is there at the peak */
     double flops;        /* of all ranks */
+    double idle;         /* that all could do while the longest decompositions of rounds last */
 } csim__plan;
 
 /** Work out a plan. Local, pure.
@@ -143,6 +144,14 @@ csim_status csim__plan_make(csim_context *ctx, const csim__problem *problem, csi
 /** The products of a pair of a plan. Local, pure. */
 csim__products csim__plan_products(const csim__problem *problem, const csim__plan *plan,
                                    const csim__planned *pair);
+
+/** Work of a rank for a pair, in flops, if all had the same share of it. Local, pure. */
+double csim__plan_share(const csim__problem *problem, const csim__plan *plan,
+                        const csim__planned *pair);
+
+/** So much work, some hours of a core, may be lost to a stop where finished pairs are saved; more
+ *  only if one pair takes more. */
+#define CSIM__PLAN_SAVED 1e14
 
 /** The end of the round of pairs that begins at pair @p first. Local, pure. */
 int64_t csim__plan_round(const csim__plan *plan, int64_t first);

@@ -16,6 +16,7 @@ typedef struct csim__cost {
     int64_t rounds;    /* of streamed tiles */
     int64_t loads;     /* how often a site is read, summed over all sites */
     double numbers;    /* of an example that are read, in all */
+    double idle;       /* work that waiting ranks could do (plan.h) */
     int64_t routes[4]; /* pairs by csim__route */
 } csim__cost;
 

@@ -107,6 +107,7 @@ static void add_cost(const csim__sweep *w, csim__cost *c, const csim__plan *plan
 {
     keep_most(c, plan->shard_bytes, plan->tile_bytes);
     c->flops += plan->flops;
+    c->idle += plan->idle;
     c->tiles++;
     c->rounds += plan->passes;
     for (int s = 0; s < w->count; s++) {
@@ -154,10 +155,10 @@ static csim_status try_blocks(csim__sweep *w)
 
 enum { READING = 256 }; /* flops that take as long as reading, checking and centring a number */
 
-/* What a tiling takes, in flops. */
+/* What a tiling takes, in flops of all ranks, of whom some wait for others. */
 static double weight(const csim__sweep *w)
 {
-    return READING * (double)w->shard.n * w->cost.numbers + w->cost.flops;
+    return READING * (double)w->shard.n * w->cost.numbers + w->cost.flops + w->cost.idle;
 }
 
 /* What the plan at hand, which is too much, takes. */
