@@ -249,7 +249,7 @@ csim_status csim__triangles_rank(csim__triangles *t, double *value)
     }
     if (st == CSIM_OK) {
         find_runs(&w);
-        st = split_keys(&w);
+        st = csim__vote(t->ctx, split_keys(&w));
     }
     if (st == CSIM_OK) { st = csim__vote(t->ctx, count_runs(&w)); }
     if (st == CSIM_OK) { st = exchange(&w); }
