@@ -34,9 +34,10 @@ static bool tiled(const csim__problem *p, int a, int b)
 static void add(csim__plan *plan, const csim__problem *p, int a, int b, bool cell)
 {
     csim__planned *q = &plan->pairs[plan->count];
-    q->couple = (csim__couple){a, b};
-    q->route = route_of(p, a, b);
-    q->cell = cell;
+    *q = (csim__planned){.couple = {a, b},
+                         .route = route_of(p, a, b),
+                         .cell = cell,
+                         .owner = -1}; /* not dealt yet */
     q->large = csim__pair_large(p, q);
     q->dealt = q->large && !(p->needs & CSIM_NEEDS_BLOCK); /* matching takes whole ones */
     plan->count++;
