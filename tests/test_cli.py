@@ -145,7 +145,8 @@ class Program(unittest.TestCase):
                 (["sweep", "--format", "="], "text csv json"), (["show", "--format", "c"], "csv"),
                 (["info", "--pool", "m"], "mean max"), (["sweep", "--pairs", ""], "cross all within"),
                 (["sweep", "--axis", "l"], "lnd"), (["sweep", "--pwcca.side", "me"], "mean"),
-                (["sweep", "-m", "cka_"], "cka_debiased cka_lange"),
+                (["sweep", "-m", "cka_"],
+                 "cka_debiased cka_lange cka_rbf cka_rbf_debiased cka_minibatch"),
                 (["sweep", "--measures", "cka,sv"], "cka,svcca"),
                 (["show", "--measure", "cka,svcca,pw"], "cka,svcca,pwcca"),
                 (["sweep", "a.np"], "a.npz")):

@@ -456,7 +456,7 @@ static int by_value(const void *a, const void *b)
 static void medians(void **state)
 {
     (void)state;
-    enum { N = 540, CASES = 4 };
+    enum { N = 290, CASES = 4 };
     csim_context *ctx = harness_context();
     csim_shard shard = my_shard(ctx, N);
     csim__meter meter = quiet(ctx);
@@ -466,9 +466,9 @@ static void medians(void **state)
         double found[2];
         int64_t many = 0, entry = (int64_t)N * N;
         for (int i = 0; i < N; i++) {
-            x[i] = k == 0 ? noise[i] : k == 1 ? noise[i] + 1000 * (i < 260) : k == 2 ? i % 2 : 0;
+            x[i] = k == 0 ? noise[i] : k == 1 ? noise[i] + 1000 * (i < 140) : k == 2 ? i % 2 : 0;
             /* what the sample sees, at even steps, is not what there is most of */
-            if (k == 3) { x[i] = i * 512 / N != (i + 1) * 512 / N ? noise[i] : 5 * noise[i]; }
+            if (k == 3) { x[i] = i * 256 / N != (i + 1) * 256 / N ? noise[i] : 5 * noise[i]; }
         }
         csim__site site = make_site(ctx, &shard, x, 1, false), *list = &site;
         for (int i = 0; i < N; i++) {

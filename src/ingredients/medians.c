@@ -12,7 +12,7 @@
 enum {
     BITS = 16,
     BINS = 1 << BITS, /* counters, or keys that are collected */
-    SAMPLE = 512,     /* examples of it */
+    SAMPLE = 256,     /* examples of it */
     RANKS = 4         /* order statistics of a site: two in the middle of each kind of median */
 };
 
