@@ -190,7 +190,7 @@ class Scaling(unittest.TestCase):
 
     def test_team_fails(self):
         """What fails on the one rank of the first team ends the ranks that wait for it, too."""
-        done = self.perf("--scaling", "--examples", "2000", "--extrap", "small.jsonl",
+        done = self.perf("--scaling", "--examples", "2000", "--width", "300", "--extrap", "small.jsonl",
                          before=("env", "SLURM_MEM_PER_NODE=1"))
         self.assertEqual((done.returncode, done.stdout), (1, ""), done.stderr)
         self.assertEqual(done.stderr.count("error:"), 1, done.stderr)
