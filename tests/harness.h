@@ -2,10 +2,12 @@
 #ifndef CSIM_TEST_HARNESS_H
 #define CSIM_TEST_HARNESS_H
 
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -33,6 +35,22 @@ static inline int harness_same(csim_context *ctx, csim_status status)
     int mine[2] = {(int)status, -(int)status}, worst[2];
     MPI_Allreduce(mine, worst, 2, MPI_INT, MPI_MAX, csim_context_comm(ctx));
     return worst[0] == -worst[1];
+}
+
+/** Files in the current folder whose names hold @p part. Collective: no rank goes on before all have
+ *  counted. */
+static inline int harness_count_files(const char *part)
+{
+    int n = 0;
+    MPI_Barrier(MPI_COMM_WORLD);
+    DIR *dir = opendir(".");
+    assert_non_null(dir);
+    for (struct dirent *e = readdir(dir); e != NULL; e = readdir(dir)) {
+        n += strstr(e->d_name, part) != NULL;
+    }
+    closedir(dir);
+    MPI_Barrier(MPI_COMM_WORLD);
+    return n;
 }
 
 /** 1 where long double is wider than double, so that a reference summed in it is exact enough for a

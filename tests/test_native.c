@@ -6,7 +6,6 @@
 #include "contrasim/native.h"
 #include "contrasim/reps.h"
 
-#include <dirent.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -127,20 +126,6 @@ static void writes_pooled(void **unused)
     harness_context_free(&ctx);
 }
 
-static int count_files(const char *part)
-{
-    meet();
-    DIR *dir = opendir(".");
-    int n = 0;
-    assert_non_null(dir);
-    for (struct dirent *e = readdir(dir); e != NULL; e = readdir(dir)) {
-        n += strstr(e->d_name, part) != NULL;
-    }
-    closedir(dir);
-    meet();
-    return n;
-}
-
 /* NaN, a file size limit, injected faults: one status, nothing left over, the old file whole. */
 static void failing_writes(void **unused)
 {
@@ -193,7 +178,7 @@ static void failing_writes(void **unused)
     }
     assert_true(failed > 0 && failed < 20);
     meet();
-    assert_int_equal(count_files(".partial"), 0);
+    assert_int_equal(harness_count_files(".partial"), 0);
     assert_int_equal(stat("target.nc", &after), 0);
     assert_true(before.st_ino == after.st_ino && before.st_size == after.st_size);
     csim_set_free(&bad);

@@ -5,7 +5,6 @@
 
 #include "contrasim/results.h"
 
-#include <dirent.h>
 #include <math.h>
 #include <netcdf.h>
 #include <signal.h>
@@ -76,21 +75,6 @@ static csim_results *make(csim_context *ctx)
 static void meet(void)
 {
     MPI_Barrier(MPI_COMM_WORLD);
-}
-
-/* Files in the current folder whose name holds `part`. Collective. */
-static int count_files(const char *part)
-{
-    meet();
-    DIR *dir = opendir(".");
-    int n = 0;
-    assert_non_null(dir);
-    for (struct dirent *e = readdir(dir); e != NULL; e = readdir(dir)) {
-        n += strstr(e->d_name, part) != NULL;
-    }
-    closedir(dir);
-    meet();
-    return n;
 }
 
 static void check_attribute_sets_equal(const csim_results *a, const csim_results *b, int v)
@@ -247,7 +231,7 @@ static void existing_is_refused(void **unused)
         st = csim_results_write(ctx, r, bad[i], 1);
         if (st != CSIM_E_IO) { fail_msg("'%s': %s", bad[i], csim_status_name(st)); }
     }
-    assert_int_equal(count_files(".partial"), 0);
+    assert_int_equal(harness_count_files(".partial"), 0);
     csim_results_free(&r);
     harness_context_free(&ctx);
 }
@@ -301,7 +285,7 @@ static void full_disk(void **unused)
         assert_int_equal(n, m);
         assert_memory_equal(before, after, n);
         free(after);
-        assert_int_equal(count_files("full.nc.partial"), 0);
+        assert_int_equal(harness_count_files("full.nc.partial"), 0);
         meet();
     }
     free(before);
@@ -330,7 +314,7 @@ static void faults(void **unused)
         csim_results_free(&back);
         failed += st != CSIM_OK;
         meet();
-        assert_int_equal(count_files("fault.nc.partial"), 0);
+        assert_int_equal(harness_count_files("fault.nc.partial"), 0);
     }
     assert_true(failed > 0 && failed < 12);
     csim_results_free(&r);

@@ -125,6 +125,15 @@ csim_status csim__check_outputs(const csim__app *app, const csim__outputs *outpu
 csim_status csim__claim_output(const csim__app *app, const csim__outputs *outputs,
                                csim__lock *lock);
 
+/** Open the sets that a command names, in the order of their names. Collective.
+ *  @param[in,out] sets  [names->count] zeroed; csim__close_sets(), also on error
+ *  @return as csim_set_open() */
+csim_status csim__open_sets(csim_context *ctx, const csim_texts *names,
+                            const csim_input_options *input, csim_set **sets);
+
+/** Close them and free the list, which may be NULL. Local. */
+void csim__close_sets(csim_context *ctx, int count, csim_set ***sets);
+
 /** Print the phase profile as a table to stderr and, if asked for, as JSON. Collective. */
 csim_status csim__report_profile(csim__app *app);
 

@@ -281,9 +281,7 @@ static csim_status bench_run(csim__app *app, void *target)
     if (st == CSIM_OK) { st = csim__calloc(ctx, o->sets.count, sizeof *sets, "sets", &sets); }
     CSIM_TRY(csim__vote(ctx, st));
     CSIM_TRY(make_choice(app, o, &c));
-    for (int i = 0; i < o->sets.count; i++) {
-        CSIM_TRY(csim_set_open(ctx, o->sets.text[i], &o->input, &sets[i]));
-    }
+    CSIM_TRY(csim__open_sets(ctx, &o->sets, &o->input, sets));
     csim__outputs outputs = {.output = o->output,
                              .overwrite = o->overwrite,
                              .encoders = &o->encoders,
@@ -296,8 +294,7 @@ static csim_status bench_run(csim__app *app, void *target)
     CSIM_TRY(deliver(app, o, bench, start));
 done:
     csim_bench_free(&bench);
-    for (int i = 0; sets != NULL && i < o->sets.count; i++) { csim_set_free(&sets[i]); }
-    csim__free(ctx, &sets);
+    csim__close_sets(ctx, o->sets.count, &sets);
     free_choice(ctx, o, &c);
     return st;
 }

@@ -100,10 +100,8 @@ static csim_status knn_run(csim__app *app, void *target)
     if (st == CSIM_OK) { st = csim__calloc(ctx, o->sets.count, sizeof *sets, "sets", &sets); }
     CSIM_TRY(csim__vote(ctx, st));
     CSIM_TRY(csim__claim_output(app, &outputs, &lock));
-    for (int i = 0; i < o->sets.count; i++) {
-        CSIM_TRY(csim_set_open(ctx, o->sets.text[i], &o->input, &sets[i]));
-        layers += csim_set_site_count(sets[i]);
-    }
+    CSIM_TRY(csim__open_sets(ctx, &o->sets, &o->input, sets));
+    for (int i = 0; i < o->sets.count; i++) { layers += csim_set_site_count(sets[i]); }
     outputs.sets = sets;
     outputs.count = o->sets.count;
     CSIM_TRY(csim__vote(ctx, csim__check_outputs(app, &outputs)));
@@ -115,8 +113,7 @@ static csim_status knn_run(csim__app *app, void *target)
                layers, n, csim_neighbours(o->knn.k, n));
     }
 done:
-    for (int i = 0; sets != NULL && i < o->sets.count; i++) { csim_set_free(&sets[i]); }
-    csim__free(ctx, &sets);
+    csim__close_sets(ctx, o->sets.count, &sets);
     csim__lock_release(ctx, &lock);
     return st;
 }

@@ -236,9 +236,7 @@ static csim_status open_sets(csim__app *app, const sweep_options *options, csim_
                              .sets = sets,
                              .count = options->what.sets.count};
     csim_status st = CSIM_OK;
-    for (int i = 0; i < options->what.sets.count; i++) {
-        CSIM_TRY(csim_set_open(ctx, options->what.sets.text[i], &options->what.input, &sets[i]));
-    }
+    CSIM_TRY(csim__open_sets(ctx, &options->what.sets, &options->what.input, sets));
     CSIM_TRY(csim__vote(ctx, csim__check_outputs(app, &outputs)));
     st = csim_sets_match(ctx, sets, options->what.sets.count);
 done:
@@ -323,9 +321,8 @@ done:
     csim__free(ctx, &remark);
     csim__free(ctx, &journal);
     csim_results_free(&results);
-    for (int i = 0; sets != NULL && i < options->what.sets.count; i++) { csim_set_free(&sets[i]); }
+    csim__close_sets(ctx, options->what.sets.count, &sets);
     csim__free_encoders(ctx, options->what.encoders.count, &encoders);
-    csim__free(ctx, &sets);
     csim__free(ctx, &measures);
     csim__lock_release(ctx, &lock);
     return st;

@@ -119,9 +119,7 @@ static csim_status train_run(csim__app *app, void *target)
     CSIM_TRY(csim__vote(ctx, st));
     CSIM_TRY(csim__claim_output(app, &outputs, &lock));
     csim__stop_listen();
-    for (int i = 0; i < options->sets.count; i++) {
-        CSIM_TRY(csim_set_open(ctx, options->sets.text[i], &options->input, &sets[i]));
-    }
+    CSIM_TRY(csim__open_sets(ctx, &options->sets, &options->input, sets));
     CSIM_TRY(csim__vote(ctx, csim__check_outputs(app, &outputs)));
     CSIM_TRY(csim_train(ctx, sets, options->sets.count, &options->train, &run));
     if (csim_context_rank(ctx) == 0) {
@@ -130,8 +128,7 @@ static csim_status train_run(csim__app *app, void *target)
                csim_train_measure(&options->train));
     }
 done:
-    for (int i = 0; sets != NULL && i < options->sets.count; i++) { csim_set_free(&sets[i]); }
-    csim__free(ctx, &sets);
+    csim__close_sets(ctx, options->sets.count, &sets);
     csim__lock_release(ctx, &lock);
     return st;
 }

@@ -140,7 +140,6 @@ done:
 
 void csim__outlook_clear(csim_context *ctx, csim__outlook *w)
 {
-    for (int i = 0; w->set != NULL && i < w->count; i++) { csim_set_free(&w->set[i]); }
-    csim__free(ctx, &w->set);
+    csim__close_sets(ctx, w->count, &w->set);
     csim__free(ctx, &w->calibration_path);
 }

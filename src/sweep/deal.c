@@ -89,8 +89,7 @@ static int take(queue *w, double work, int64_t most)
     return r;
 }
 
-/* Large ones first, then the longest; equal ones in the order of the plan. */
-static int longest_first(const void *a, const void *b)
+int csim__longest_first(const void *a, const void *b)
 {
     const csim__planned *x = *(const csim__planned *const *)a,
                         *y = *(const csim__planned *const *)b;
@@ -151,7 +150,7 @@ csim_status csim__deal(csim_context *ctx, const csim__problem *p, csim__plan *pl
     for (int64_t i = 0; i < plan->count; i++) { list[i] = &plan->pairs[i]; }
     for (int64_t i = 0, end; i < plan->count; i = end) {
         end = csim__plan_round(plan, i);
-        qsort(list + i, (size_t)(end - i), sizeof *list, longest_first);
+        qsort(list + i, (size_t)(end - i), sizeof *list, csim__longest_first);
         deal_round(p, plan, &w, list + i, end - i);
     }
 done:

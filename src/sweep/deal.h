@@ -11,6 +11,10 @@ void csim__plan_parts(const csim__problem *problem, csim__plan *plan);
 /** Is what a pair decomposes, if anything, large enough for a group? */
 bool csim__pair_large(const csim__problem *problem, const csim__planned *pair);
 
+/** Two pointers to pairs, for qsort(): the large ones first, then the longest; equal ones in the order
+ *  of the plan. */
+int csim__longest_first(const void *a, const void *b);
+
 /** Give every pair its owner, the large ones to the leaders of groups, so that none has more than
  *  plan->round of a round; note what each rank holds and takes then.
  *  @param[in,out] plan  with its pairs and parts

@@ -3,6 +3,7 @@
  * dealt over the group, and does everything else itself. */
 #include <stdlib.h>
 
+#include "sweep/deal.h"
 #include "sweep/state.h"
 
 csim_status csim__groups_find(csim__sweep *w)
@@ -40,14 +41,6 @@ csim_status csim__groups_record(const csim__sweep *w, csim_results *results)
     return csim_results_set_ints(results, -1, "grid_from", &w->teams.least, 1);
 }
 
-static int longest_first(const void *a, const void *b)
-{
-    const csim__planned *x = *(const csim__planned *const *)a,
-                        *y = *(const csim__planned *const *)b;
-    if (x->finish != y->finish) { return x->finish > y->finish ? -1 : 1; }
-    return x < y ? -1 : 1;
-}
-
 csim_status csim__groups_list(csim__sweep *w, int64_t first, int64_t last)
 {
     int team = csim__teams_size(&w->teams);
@@ -60,7 +53,7 @@ csim_status csim__groups_list(csim__sweep *w, int64_t first, int64_t last)
         const csim__planned *p = &w->plan.pairs[i];
         if (p->large && p->owner / team == w->grid->group) { w->task[w->tasks++] = p; }
     }
-    if (w->tasks > 1) { qsort(w->task, (size_t)w->tasks, sizeof *w->task, longest_first); }
+    if (w->tasks > 1) { qsort(w->task, (size_t)w->tasks, sizeof *w->task, csim__longest_first); }
     return st;
 }
 

@@ -31,6 +31,25 @@ static bool tiled(const csim__problem *p, int a, int b)
            (p->n <= FEW || p->n <= WIDTHS * (p->width[a] + p->width[b]));
 }
 
+/* Decompositions of one pair in flops of a GEMM that takes as long: they run at a fraction of its
+ * speed, and are made once for all measures that share them. */
+static double decompositions(const csim__problem *p, const csim__planned *q)
+{
+    int64_t da = p->width[q->couple.left], db = p->width[q->couple.right];
+    if (q->route == CSIM__ROUTE_BASIS) {
+        da = csim__min64(da, p->n);
+        db = csim__min64(db, p->n);
+    }
+    double small = (double)csim__min64(da, db), unit = small * small * (double)csim__max64(da, db);
+    double times = 0;
+    if (!q->cell) { return 0; }
+    if (p->needs & CSIM_NEEDS_NUCLEAR) { times += 5; }
+    if (p->needs & CSIM_NEEDS_BASIS) { times += 5; }
+    if (p->needs & CSIM_NEEDS_LOADING) { times += 7; }
+    if (p->needs & CSIM_NEEDS_UNIT) { times += 20; }
+    return times * unit;
+}
+
 static void add(csim__plan *plan, const csim__problem *p, int a, int b, bool cell)
 {
     csim__planned *q = &plan->pairs[plan->count];
@@ -38,6 +57,7 @@ static void add(csim__plan *plan, const csim__problem *p, int a, int b, bool cel
                          .route = route_of(p, a, b),
                          .cell = cell,
                          .owner = -1}; /* not dealt yet */
+    q->finish = decompositions(p, q);
     q->large = csim__pair_large(p, q);
     q->dealt = q->large && !(p->needs & CSIM_NEEDS_BLOCK); /* matching takes whole ones */
     plan->count++;
@@ -59,25 +79,6 @@ static bool self_needed(const csim__problem *p, int s)
         if (p->wanted[s < t ? s * p->sites + t : t * p->sites + s]) { return true; }
     }
     return false;
-}
-
-/* Decompositions of one pair in flops of a GEMM that takes as long: they run at a fraction of its
- * speed, and are made once for all measures that share them. */
-static double decompositions(const csim__problem *p, const csim__planned *q)
-{
-    int64_t da = p->width[q->couple.left], db = p->width[q->couple.right];
-    if (q->route == CSIM__ROUTE_BASIS) {
-        da = csim__min64(da, p->n);
-        db = csim__min64(db, p->n);
-    }
-    double small = (double)csim__min64(da, db), unit = small * small * (double)csim__max64(da, db);
-    double times = 0;
-    if (!q->cell) { return 0; }
-    if (p->needs & CSIM_NEEDS_NUCLEAR) { times += 5; }
-    if (p->needs & CSIM_NEEDS_BASIS) { times += 5; }
-    if (p->needs & CSIM_NEEDS_LOADING) { times += 7; }
-    if (p->needs & CSIM_NEEDS_UNIT) { times += 20; }
-    return times * unit;
 }
 
 csim__products csim__plan_products(const csim__problem *p, const csim__plan *plan,
@@ -113,7 +114,10 @@ double csim__plan_spectra(const csim__problem *p, const csim__plan *plan)
     for (int i = 0; i < p->kernels.stores; i++) {
         any = any || (p->kernels.store[i].spectrum && !p->kernels.store[i].left_out);
     }
-    for (int64_t i = plan->selves; any && i < plan->count; i++) { pairs += plan->pairs[i].cell; }
+    for (int64_t i = 0; any && i < plan->count; i++) {
+        const csim__planned *q = &plan->pairs[i];
+        pairs += q->cell && q->couple.left != q->couple.right;
+    }
     return pairs;
 }
 
@@ -137,9 +141,9 @@ static void count_flops(const csim__problem *p, csim__plan *plan)
         plan->flops += csim__projection_flops(e, p->n, p->sites, plan->count - plan->selves);
     }
     for (int64_t i = 0; i < plan->count; i++) {
-        csim__planned *q = &plan->pairs[i];
+        const csim__planned *q = &plan->pairs[i];
         double da = (double)p->width[q->couple.left], db = (double)p->width[q->couple.right];
-        plan->flops += q->finish = decompositions(p, q);
+        plan->flops += q->finish;
         if (q->route == CSIM__ROUTE_CROSS || (q->route == CSIM__ROUTE_BASIS && q->cell)) {
             plan->flops += (q->couple.left == q->couple.right ? 1 : 2) * (double)p->n * da * db;
         }
