@@ -203,6 +203,26 @@ static void ranks_without_work(void **state)
     harness_context_free(&ctx);
 }
 
+/* Where finished pairs are saved, a round of long products ends before much is lost. */
+static void rounds_are_bounded(void **state)
+{
+    (void)state;
+    const problem p = {"", 1000000000, 3, {512, 512, 512}, {"cka"}, CSIM_DOUBLE, "all", 0};
+    csim_context *ctx = harness_context();
+    csim__forecast f;
+    input in;
+    make_input(ctx, &p, false, &in);
+    in.options.memory = INT64_C(120) << 30;
+    assert_int_equal(foretell(ctx, &in, 8, &csim__machine_typical, &f), CSIM_OK);
+    assert_true(f.streamed);
+    assert_int_equal(f.rounds, 1);
+    in.options.journal = "saved";
+    assert_int_equal(foretell(ctx, &in, 8, &csim__machine_typical, &f), CSIM_OK);
+    assert_int_equal(f.rounds, f.pairs);
+    free_input(&in);
+    harness_context_free(&ctx);
+}
+
 int main(int argc, char **argv)
 {
     MPI_Init(&argc, &argv);
@@ -210,6 +230,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(time_by_hand),
         cmocka_unit_test(groups_are_chosen),
         cmocka_unit_test(ranks_without_work),
+        cmocka_unit_test(rounds_are_bounded),
     };
     return harness_finish(cmocka_run_group_tests_name("forecast_time", tests, NULL, NULL));
 }
