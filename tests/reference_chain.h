@@ -4,7 +4,7 @@
 
 #include "encoder/chain.h"
 
-enum { REFERENCE_WIDEST = 48 };
+enum { REFERENCE_WIDEST = 64 };
 
 /** Values of each layer for one row. */
 typedef double reference_row[CSIM__MAX_DEPTH][REFERENCE_WIDEST];

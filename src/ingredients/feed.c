@@ -190,23 +190,6 @@ static void centre(double *restrict x, int64_t rows, int64_t d, const double *re
     }
 }
 
-/* Rows as read, of centred ones. */
-static void restore(const double *restrict x, int64_t rows, int64_t d, const double *restrict mean,
-                    double *restrict out)
-{
-    for (int64_t i = 0; i < rows; i++) {
-        for (int64_t j = 0; j < d; j++) { out[i * d + j] = x[i * d + j] + mean[j]; }
-    }
-}
-
-static void make_unit(double *x, int64_t rows, int64_t d)
-{
-    for (int64_t i = 0; i < rows; i++, x += d) {
-        double length = sqrt(csim__dot(d, x, x));
-        for (int64_t j = 0; j < d; j++) { x[j] = length > 0 ? x[j] / length : 0; }
-    }
-}
-
 /* out ← x R⁻¹ F₁ F₂ …, as far as there are factors, by the calls with which rows that are held are
  * turned (basis.c). */
 static void make_basis(csim__feed *f, const csim__site *s, const csim__factors *factors, bool raw,
@@ -215,7 +198,7 @@ static void make_basis(csim__feed *f, const csim__site *s, const csim__factors *
     int d = (int)s->d, k = d;
     double *at = factors->count > 0 ? f->scratch[1] : out, *other = f->scratch[2], flops = 0;
     if (raw) {
-        restore(x, rows, d, s->mean, at);
+        csim__rows_restore(x, rows, d, s->mean, at);
     } else {
         memcpy(at, x, (size_t)rows * (size_t)d * sizeof *x);
     }
@@ -249,8 +232,8 @@ csim_status csim__feed_next(csim__feed *f)
         g->single[i] = (float)(x[i] * scale);
     }
     if (g->unit != NULL) {
-        restore(x, rows, d, s->mean, g->unit);
-        make_unit(g->unit, rows, d);
+        csim__rows_restore(x, rows, d, s->mean, g->unit);
+        csim__rows_unit(g->unit, rows, d);
     }
     if (g->basis != NULL) { make_basis(f, s, &s->basis.factors, false, x, (int)rows, g->basis); }
     if (g->raw_basis != NULL) {

@@ -457,7 +457,35 @@ void csim__site_release(csim_context *ctx, csim__site *site)
     basis_clear(ctx, &site->raw_basis);
 }
 
+csim__site csim__site_of(csim_set *set, int index)
+{
+    const csim_site_info *info = csim_set_site(set, index);
+    return (csim__site){.set = set,
+                        .index = index,
+                        .model = csim_set_name(set),
+                        .layer = info->name,
+                        .n = csim_set_examples(set),
+                        .d = info->d,
+                        .rank = -1};
+}
+
 void csim__site_raw_row(const csim__site *site, int64_t i, double *out)
 {
-    for (int64_t j = 0; j < site->d; j++) { out[j] = site->x[i * site->d + j] + site->mean[j]; }
+    csim__rows_restore(site->x + i * site->d, 1, site->d, site->mean, out);
+}
+
+void csim__rows_restore(const double *restrict x, int64_t rows, int64_t d,
+                        const double *restrict mean, double *restrict out)
+{
+    for (int64_t i = 0; i < rows; i++) {
+        for (int64_t j = 0; j < d; j++) { out[i * d + j] = x[i * d + j] + mean[j]; }
+    }
+}
+
+void csim__rows_unit(double *x, int64_t rows, int64_t d)
+{
+    for (int64_t i = 0; i < rows; i++, x += d) {
+        double length = sqrt(csim__dot(d, x, x));
+        for (int64_t j = 0; j < d; j++) { x[j] = length > 0 ? x[j] / length : 0; }
+    }
 }

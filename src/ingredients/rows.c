@@ -10,9 +10,9 @@ static void fill(const csim__site *site, int place, int64_t chunk, const double 
     if (out->site == place && out->chunk == chunk) { return; }
     out->site = place;
     out->chunk = chunk;
+    csim__rows_restore(centred, rows, site->d, site->mean, out->x);
     for (int64_t i = 0; i < rows; i++) {
-        double *x = out->x + i * site->d;
-        for (int64_t j = 0; j < site->d; j++) { x[j] = centred[i * site->d + j] + site->mean[j]; }
+        const double *x = out->x + i * site->d;
         double length = sqrt(csim__dot(site->d, x, x));
         out->inverse[i] = length > 0 ? 1 / length : 0;
     }
@@ -149,12 +149,9 @@ csim_status csim__unit_rows(csim_context *ctx, const csim_shard *shard, const cs
                             double **out)
 {
     csim_status st = csim__alloc(ctx, shard->rows * site->d, sizeof **out, "unit rows", out);
-    for (int64_t i = 0; st == CSIM_OK && i < shard->rows; i++) {
-        double *x = *out + i * site->d;
-        csim__site_raw_row(site, i, x);
-        double length = sqrt(csim__dot(site->d, x, x));
-        for (int64_t j = 0; j < site->d; j++) { x[j] = length > 0 ? x[j] / length : 0; }
-    }
+    if (st != CSIM_OK) { return st; }
+    csim__rows_restore(site->x, shard->rows, site->d, site->mean, *out);
+    csim__rows_unit(*out, shard->rows, site->d);
     return st;
 }
 

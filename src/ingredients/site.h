@@ -93,7 +93,16 @@ csim_status csim__ingest_checksum(csim_context *ctx, const csim_shard *shard, cs
 /** Free what a site owns. Local. */
 void csim__site_release(csim_context *ctx, csim__site *site);
 
+/** Layer @p index of a set, as it is before it is read. Local. */
+csim__site csim__site_of(csim_set *set, int index);
+
 /** Row @p i of this rank, which is held, as it was read (not centred), into out[d]. Local. */
 void csim__site_raw_row(const csim__site *site, int64_t i, double *out);
+
+/** Centred rows [rows, d] as they were read, into out. Local. */
+void csim__rows_restore(const double *x, int64_t rows, int64_t d, const double *mean, double *out);
+
+/** Divide rows [rows, d] by their lengths; a zero row stays zero. Local. */
+void csim__rows_unit(double *x, int64_t rows, int64_t d);
 
 #endif

@@ -70,17 +70,10 @@ static csim_status prepare(knn *w)
     CSIM_TRY(csim__calloc(ctx, w->count, sizeof *w->label, "sites", &w->label));
     for (int s = 0; s < w->set_count; s++) {
         for (int i = 0; i < csim_set_site_count(w->sets[s]); i++, at++) {
-            const csim_site_info *info = csim_set_site(w->sets[s], i);
-            const char *model = csim_set_name(w->sets[s]);
-            w->site[at] = (csim__site){.set = w->sets[s],
-                                       .index = i,
-                                       .model = model,
-                                       .layer = info->name,
-                                       .n = n,
-                                       .d = info->d,
-                                       .rank = -1};
-            w->label[at] = (csim__knn_site){model, info->name, info->d};
-            flops += (double)n * (double)n * (double)info->d;
+            const csim__site *site = &w->site[at];
+            w->site[at] = csim__site_of(w->sets[s], i);
+            w->label[at] = (csim__knn_site){site->model, site->layer, site->d};
+            flops += (double)n * (double)n * (double)site->d;
         }
     }
     w->meter.total = flops;
@@ -147,16 +140,10 @@ static csim_status describe(knn *w)
 {
     csim_context *ctx = w->ctx;
     csim__stamp stamp = {.history = NULL};
-    char *names = NULL, *longer = NULL, *sums = NULL, times[2][32];
+    char *names = NULL, *sums = NULL, times[2][32];
     csim_status st = CSIM_OK;
     CSIM_TRY(csim__inputs_text(ctx, w->site, w->sets, w->set_count, &sums));
-    CSIM_TRY(csim__strdup(ctx, "", &names));
-    for (int s = 0; s < w->set_count; s++) {
-        CSIM_TRY(csim__format(ctx, &longer, "%s%s%s=%s", names, s > 0 ? "\n" : "",
-                              csim_set_name(w->sets[s]), csim_set_path(w->sets[s])));
-        csim__free(ctx, &names);
-        names = longer;
-    }
+    CSIM_TRY(csim__inputs_names(ctx, w->sets, w->set_count, &names));
     CSIM_TRY(csim__stamp_take(ctx, w->output->command, NULL, w->output->start, &stamp));
 done:
     st = csim__vote(ctx, st);

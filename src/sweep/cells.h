@@ -56,6 +56,11 @@ void csim__cells_finish(csim__cells *cells, csim_pair *pair, int left, int right
 /** Join what all ranks have filled. Collective; votes. */
 csim_status csim__cells_join(csim_context *ctx, csim__cells *cells);
 
+/** Names and paths of sets, one line a set, as in the attribute `input_names`. Local.
+ *  @param[out] text  new; csim__free(). CSIM_OK, CSIM_E_MEM. */
+csim_status csim__inputs_names(csim_context *ctx, csim_set *const *sets, int set_count,
+                               char **text);
+
 /** Checksums of sets from those of their sites, one line a set, as in the attribute
  *  `input_checksums`. Local. @param[out] text  new; csim__free(). CSIM_OK, CSIM_E_MEM. */
 csim_status csim__inputs_text(csim_context *ctx, const csim__site *sites, csim_set *const *sets,

@@ -215,6 +215,20 @@ done:
     return st;
 }
 
+csim_status csim__inputs_names(csim_context *ctx, csim_set *const *sets, int set_count, char **text)
+{
+    csim_status st = csim__strdup(ctx, "", text);
+    for (int s = 0; st == CSIM_OK && s < set_count; s++) {
+        char *longer = NULL;
+        st = csim__format(ctx, &longer, "%s%s%s=%s", *text, s ? "\n" : "", csim_set_name(sets[s]),
+                          csim_set_path(sets[s]));
+        if (st != CSIM_OK) { break; }
+        csim__free(ctx, text);
+        *text = longer;
+    }
+    return st;
+}
+
 /* Names, sizes and checksums of the inputs: what a result was made from. */
 static csim_status add_inputs(csim_context *ctx, csim_results *results, const csim__site *sites,
                               csim_set *const *sets, int set_count)
@@ -222,16 +236,9 @@ static csim_status add_inputs(csim_context *ctx, csim_results *results, const cs
     char *names = NULL, *sums = NULL;
     int64_t *bytes = NULL;
     csim_status st = CSIM_OK;
-    CSIM_TRY(csim__strdup(ctx, "", &names));
+    CSIM_TRY(csim__inputs_names(ctx, sets, set_count, &names));
     CSIM_TRY(csim__alloc(ctx, set_count, sizeof *bytes, "input sizes", &bytes));
-    for (int s = 0; s < set_count; s++) {
-        char *longer = NULL;
-        bytes[s] = csim_set_bytes(sets[s]);
-        CSIM_TRY(csim__format(ctx, &longer, "%s%s%s=%s", names, s ? "\n" : "",
-                              csim_set_name(sets[s]), csim_set_path(sets[s])));
-        csim__free(ctx, &names);
-        names = longer;
-    }
+    for (int s = 0; s < set_count; s++) { bytes[s] = csim_set_bytes(sets[s]); }
     CSIM_TRY(csim__inputs_text(ctx, sites, sets, set_count, &sums));
     CSIM_TRY(csim_results_set_text(results, -1, "input_names", names));
     CSIM_TRY(csim_results_set_ints(results, -1, "input_bytes", bytes, set_count));

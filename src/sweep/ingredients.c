@@ -28,6 +28,19 @@ done:
     return st;
 }
 
+csim_status csim__sweep_hold(csim__sweep *w, csim__site *site)
+{
+    bool single = w->options->precision == CSIM_SINGLE_PRECISION;
+    return w->streamed ? csim__site_hold(w->ctx, &w->shard, site, single) : CSIM_OK;
+}
+
+void csim__sweep_let_go(csim__sweep *w, csim__site *site)
+{
+    if (!w->streamed) { return; }
+    csim__free(w->ctx, &site->x);
+    csim__free(w->ctx, &site->xf);
+}
+
 /* ⟨K̂_a,K̂_b⟩ of all pairs that have tiles; self-terms go to their sites. */
 static csim_status gram_ingredients(csim__sweep *w)
 {
@@ -49,10 +62,7 @@ static csim_status gram_ingredients(csim__sweep *w)
             list[many++] = &w->site[s];
         }
     }
-    for (int k = 0; w->streamed && k < many; k++) { /* for the pass */
-        bool single = w->options->precision == CSIM_SINGLE_PRECISION;
-        CSIM_TRY(csim__site_hold(w->ctx, &w->shard, list[k], single));
-    }
+    for (int k = 0; k < many; k++) { CSIM_TRY(csim__sweep_hold(w, list[k])); }
     CSIM_TRY(csim__calloc(w->ctx, (int64_t)many * many, 1, "wanted products", &wanted));
     CSIM_TRY(csim__calloc(w->ctx, (int64_t)many * many, sizeof *out, "products", &out));
     for (int64_t i = 0; i < w->plan.count; i++) {
@@ -71,10 +81,7 @@ done:
         bool self = p->couple.left == p->couple.right;
         if (self) { csim__site_take_hollow(&w->site[p->couple.left], w->hollow[i]); }
     }
-    for (int k = 0; w->streamed && list != NULL && k < many; k++) {
-        csim__free(w->ctx, &list[k]->x);
-        csim__free(w->ctx, &list[k]->xf);
-    }
+    for (int k = 0; list != NULL && k < many; k++) { csim__sweep_let_go(w, list[k]); }
     csim__free(w->ctx, &out);
     csim__free(w->ctx, &wanted);
     csim__free(w->ctx, &list);

@@ -4,7 +4,6 @@
 
 #include <math.h>
 
-#include "ingredients/feed.h"
 #include "ingredients/spread.h"
 #include "sweep/state.h"
 
@@ -247,27 +246,15 @@ static csim_status tile_sums(csim__sweep *w, const csim__partners *p)
     return st;
 }
 
-/* Rows that are read again by chunks are held for a pass. Collective. */
-static csim_status hold(csim__sweep *w, csim__site *site)
-{
-    if (!w->streamed) { return CSIM_OK; }
-    return csim__vote(w->ctx, csim__site_hold(w->ctx, &w->shard, site, false));
-}
-
-static void let_go(csim__sweep *w, csim__site *site)
-{
-    if (w->streamed) { csim__free(w->ctx, &site->x); }
-}
-
 /* How far the rows of sites spread around their mean. */
 static csim_status spreads(csim__sweep *w)
 {
     csim_status st = CSIM_OK;
     for (int s = 0; st == CSIM_OK && s < w->count; s++) {
         if (w->site[s].unfit != CSIM_NOTE_NONE) { continue; }
-        st = hold(w, &w->site[s]);
+        st = csim__vote(w->ctx, csim__sweep_hold(w, &w->site[s]));
         if (st == CSIM_OK) { st = csim__spread(w->ctx, &w->shard, &w->site[s]); }
-        let_go(w, &w->site[s]);
+        csim__sweep_let_go(w, &w->site[s]);
     }
     return st;
 }
@@ -285,9 +272,11 @@ csim_status csim__sweep_kernels(csim__sweep *w)
     if (st == CSIM_OK) { st = csim__partners_list(w, &p); }
     st = csim__vote(w->ctx, st);
     if (st == CSIM_OK && p.count > 0) {
-        for (int i = 0; st == CSIM_OK && forms > 0 && i < p.count; i++) { st = hold(w, p.site[i]); }
+        for (int i = 0; st == CSIM_OK && forms > 0 && i < p.count; i++) {
+            st = csim__vote(w->ctx, csim__sweep_hold(w, p.site[i]));
+        }
         if (st == CSIM_OK && forms > 0) { st = tile_sums(w, &p); }
-        for (int i = 0; forms > 0 && i < p.count; i++) { let_go(w, p.site[i]); }
+        for (int i = 0; forms > 0 && i < p.count; i++) { csim__sweep_let_go(w, p.site[i]); }
         if (st == CSIM_OK) { st = csim__sweep_triangles(w, &p); }
         if (st == CSIM_OK) { st = csim__sweep_batches(w, &p); }
     }

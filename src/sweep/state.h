@@ -191,6 +191,11 @@ void csim__partners_clear(csim__sweep *w, csim__partners *partners);
 csim_status csim__sweep_triangles(csim__sweep *w, const csim__partners *partners);
 csim_status csim__sweep_batches(csim__sweep *w, const csim__partners *partners);
 
+/** Rows that are read again by chunks are held for a pass, in the precision of the sweep; others are
+ *  there already. Local. CSIM_OK, CSIM_E_IO, CSIM_E_DATA, CSIM_E_MEM; a vote must follow. */
+csim_status csim__sweep_hold(csim__sweep *w, csim__site *site);
+void csim__sweep_let_go(csim__sweep *w, csim__site *site);
+
 /** Make the sums of matrices of all pairs, and the spread of sites: matrices. Collective.
  *  @return CSIM_OK, CSIM_E_IO, CSIM_E_MEM, CSIM_E_LIMIT, CSIM_E_MPI; the same on every rank */
 csim_status csim__sweep_kernels(csim__sweep *w);

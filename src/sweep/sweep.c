@@ -48,15 +48,8 @@ static csim_status list_sites(csim__sweep *w)
     for (int s = 0; s < w->set_count; s++) { w->all_count += csim_set_site_count(w->sets[s]); }
     csim_status st = csim__calloc(w->ctx, w->all_count, sizeof *w->all, "sites", &w->all);
     for (int s = 0; st == CSIM_OK && s < w->set_count; s++) {
-        for (int i = 0; i < csim_set_site_count(w->sets[s]); i++, at++) {
-            const csim_site_info *info = csim_set_site(w->sets[s], i);
-            w->all[at] = (csim__site){.set = w->sets[s],
-                                      .index = i,
-                                      .model = csim_set_name(w->sets[s]),
-                                      .layer = info->name,
-                                      .n = csim_set_examples(w->sets[s]),
-                                      .d = info->d,
-                                      .rank = -1};
+        for (int i = 0; i < csim_set_site_count(w->sets[s]); i++) {
+            w->all[at++] = csim__site_of(w->sets[s], i);
         }
     }
     return st;
