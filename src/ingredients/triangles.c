@@ -53,13 +53,30 @@ void csim__triangles_clear(csim__triangles *t)
 typedef struct filling {
     csim__triangles *t;
     int64_t d, next; /* the patch whose turn it is */
-    csim_matrix matrix;
+    csim__kernel_form form;
+    bool alike;
     double *value, *tile;
     csim__meter *meter;
 } filling;
 
 /* What rounding of unit rows that have the same direction may leave. */
 static const double SAME = 0x1p-96;
+
+static bool of_angles(csim_matrix matrix)
+{
+    return matrix == CSIM_FAR_COSINE || matrix == CSIM_FAR_CENTRED;
+}
+
+static void inner_tile(const filling *f, const csim__patch *p, const double *x, const double *y)
+{
+    if (f->alike) {
+        csim__inner_block(x, p->m, y, p->n, f->d, f->tile);
+    } else if (p->diagonal) {
+        csim__syrk_nt(p->m, (int)f->d, x, f->tile);
+    } else {
+        csim__gemm_nt(p->m, p->n, (int)f->d, x, y, f->tile);
+    }
+}
 
 /* Tiles come in the order in which they were noted. */
 static void take_tile(void *user, const csim__tile *tile)
@@ -69,24 +86,25 @@ static void take_tile(void *user, const csim__tile *tile)
     const double *x = (const double *)tile->left->row[0] + tile->i * f->d;
     const double *y = (const double *)tile->right->row[0] + tile->j * f->d;
     double *to = f->value + p->at;
-    csim__inner_block(x, p->m, y, p->n, f->d, f->tile);
-    if (f->matrix == CSIM_FAR) {
+    bool angles = of_angles(f->form.matrix);
+    inner_tile(f, p, x, y);
+    if (angles) {
+        csim__angles_of(f->tile, p->m, p->n, f->d, x, y, p->diagonal);
+    } else if (f->form.matrix != CSIM_LINEAR) {
         csim__squares_of(f->tile, p->m, p->n, f->d, x, y, tile->left->extra + tile->i,
                          tile->right->extra + tile->j, p->diagonal);
-    } else {
-        csim__angles_of(f->tile, p->m, p->n, f->d, x, y, p->diagonal);
     }
+    csim__form_of(&f->form, 0, 0, tile, f->tile, f->tile);
     for (int i = 0; i < p->m; i++) {
         for (int j = p->diagonal ? i + 1 : 0; j < p->n; j++) {
             double v = f->tile[(int64_t)i * p->n + j];
-            *to++ = f->matrix == CSIM_FAR ? sqrt(v) : v > SAME ? v : 0;
+            *to++ = angles && !(v > SAME) ? 0 : v;
         }
     }
     csim__meter_add(f->meter, "distances", 2.0 * (double)f->d * p->m * p->n);
 }
 
-/* Rows of this rank's share of the examples, or of a sample at even steps. */
-static csim_status read_rows(const csim__triangles *t, const csim__site *site, double *rows)
+csim_status csim__triangles_rows(const csim__triangles *t, const csim__site *site, double *rows)
 {
     const csim_shard *me = &t->shard;
     int64_t whole = site->n / me->n, rest = site->n % me->n;
@@ -99,41 +117,53 @@ static csim_status read_rows(const csim__triangles *t, const csim__site *site, d
     return csim__vote(t->ctx, st);
 }
 
-csim_status csim__triangles_fill(csim__triangles *t, const csim__site *site, csim_matrix matrix,
-                                 double *rows, double *value, csim__meter *meter)
+csim_status csim__triangles_make(csim__triangles *t, csim_matrix matrix, double sigma, bool alike,
+                                 int64_t d, double *rows, double *value, csim__meter *meter)
 {
     const csim_shard *me = &t->shard;
     const void *const list[1] = {rows};
     double *square = NULL;
-    filling f = {.t = t, .d = site->d, .matrix = matrix, .value = value, .meter = meter};
+    filling f = {.t = t,
+                 .d = d,
+                 .form = {.matrix = matrix, .sigma = &sigma},
+                 .alike = alike,
+                 .value = value,
+                 .meter = meter};
     csim_status st = CSIM_OK;
     CSIM_TRY(csim__alloc(t->ctx, csim__ring_tile(me->chunk), sizeof *f.tile, "a tile", &f.tile));
     CSIM_TRY(csim__calloc(t->ctx, me->count * me->chunk, sizeof *square, "row norms", &square));
 done:
     st = csim__vote(t->ctx, st);
-    if (st == CSIM_OK) { st = read_rows(t, site, rows); }
     if (st == CSIM_OK) {
         csim__phase_begin(t->ctx, "distances");
-        if (matrix != CSIM_FAR) {
-            csim__rows_to_unit(rows, me->rows, site->d, matrix == CSIM_FAR_CENTRED);
+        if (of_angles(matrix)) {
+            csim__rows_to_unit(rows, me->rows, d, matrix == CSIM_FAR_CENTRED);
         }
         for (int64_t i = 0; i < me->rows; i++) {
-            const double *x = rows + i * site->d;
-            csim__inner_block(x, 1, x, 1, site->d, &square[i]);
+            const double *x = rows + i * d;
+            csim__inner_block(x, 1, x, 1, d, &square[i]);
         }
         csim__ring_task task = {.count = 1,
-                                .width = &site->d,
+                                .width = &d,
                                 .rows = list,
                                 .numbers = 1,
                                 .extra = square,
                                 .user = &f,
                                 .tile = take_tile};
         st = csim__vote(t->ctx, csim__ring(t->ctx, me, &task));
-        csim__phase_end(t->ctx, 2.0 * (double)site->d * (double)t->length, 0);
+        csim__phase_end(t->ctx, 2.0 * (double)d * (double)t->length, 0);
     }
     csim__free(t->ctx, &square);
     csim__free(t->ctx, &f.tile);
     return st;
+}
+
+csim_status csim__triangles_fill(csim__triangles *t, const csim__site *site, csim_matrix matrix,
+                                 double *rows, double *value, csim__meter *meter)
+{
+    csim_status st = csim__triangles_rows(t, site, rows);
+    if (st != CSIM_OK) { return st; }
+    return csim__triangles_make(t, matrix, 0, true, site->d, rows, value, meter);
 }
 
 /* ---- products ---- */

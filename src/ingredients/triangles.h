@@ -42,6 +42,16 @@ void csim__triangles_clear(csim__triangles *t);
 csim_status csim__triangles_fill(csim__triangles *t, const csim__site *site, csim_matrix matrix,
                                  double *rows, double *value, csim__meter *meter);
 
+/** The two steps of it: read the rows of this rank, at even steps of the examples where fewer than all are
+ *  compared; make the entries of rows, which are brought to length 1 for CSIM_FAR_COSINE and
+ *  CSIM_FAR_CENTRED. Both are collective.
+ *  @param[in] sigma  of CSIM_RBF
+ *  @param[in] alike  an entry depends on its two rows alone; else products come from GEMM, and rows have
+ *                    to be centred but for the cosines */
+csim_status csim__triangles_rows(const csim__triangles *t, const csim__site *site, double *rows);
+csim_status csim__triangles_make(csim__triangles *t, csim_matrix matrix, double sigma, bool alike,
+                                 int64_t d, double *rows, double *value, csim__meter *meter);
+
 /** Replace entries by 2·(their rank among all) − (all + 1), ranks from 1, equal ones with the mean of
  *  theirs: whole numbers whose sum is 0. Equal are those with the same 44 bits, about 13 digits.
  *  Collective.
