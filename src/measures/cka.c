@@ -103,6 +103,49 @@ static csim_status cka_lange(csim_pair *pair, const void *options, csim_value *o
     return ratio(pair, &c, -1, out);
 }
 
+/* ---- over all relabellings ---- */
+
+csim__form csim__form_of_site(const csim__site *s)
+{
+    double n = (double)s->n;
+    return csim__form_of_centred(n, s->variance,
+                                 fmax(s->square_of_norms - s->variance * s->variance / n, 0),
+                                 fmax(s->self_hollow, 0));
+}
+
+static csim_moments cka_null(const csim_pair *pair, const void *options, double value)
+{
+    (void)options;
+    csim__form a = csim__form_of_site(pair->site[0]), b = csim__form_of_site(pair->site[1]);
+    return csim__null_of_cosine(&a, &b, (double)pair->site[0]->n, value);
+}
+
+static csim_moments hsic_null(const csim_pair *pair, const void *options, double value)
+{
+    (void)options;
+    double n = (double)pair->site[0]->n;
+    csim__form a = csim__form_of_site(pair->site[0]), b = csim__form_of_site(pair->site[1]);
+    return csim__null_moments(&a, &b, n, 1 / ((n - 1) * (n - 1)), value);
+}
+
+static csim_moments hollow_null(const csim_pair *pair, const void *options, double value)
+{
+    (void)options;
+    return csim__null_of_hollow((double)pair->site[0]->n, value);
+}
+
+/* Without its diagonal the matrix is that of its site beside it. */
+static csim_moments lange_null(const csim_pair *pair, const void *options, double value)
+{
+    (void)options;
+    csim__form form[2];
+    for (int i = 0; i < 2; i++) {
+        form[i] = csim__form_of_site(pair->site[i]);
+        form[i].diagonal = form[i].of_diagonal = form[i].of_both = 0;
+    }
+    return csim__null_of_cosine(&form[0], &form[1], (double)pair->site[0]->n, value);
+}
+
 #define CKA_PROPS                                                                                  \
     (CSIM_SYMMETRIC | CSIM_INVARIANT_ROTATION | CSIM_INVARIANT_SCALING |                           \
      CSIM_INVARIANT_TRANSLATION | CSIM_INVARIANT_PERMUTATION | CSIM_SINGLE)
@@ -114,6 +157,7 @@ const csim_measure csim__measure_cka = {
     .needs = CSIM_NEEDS_GRAM,
     .props = CKA_PROPS | CSIM_UNIT_RANGE | CSIM_BIASED,
     .finish = cka,
+    .null = cka_null,
 };
 
 const csim_measure csim__measure_cka_debiased = {
@@ -125,6 +169,7 @@ const csim_measure csim__measure_cka_debiased = {
     .props = CKA_PROPS,
     .range = {-1, 1},
     .finish = cka_debiased,
+    .null = hollow_null,
 };
 
 const csim_measure csim__measure_cka_lange = {
@@ -135,6 +180,7 @@ const csim_measure csim__measure_cka_lange = {
     .props = CKA_PROPS,
     .range = {-1, 1},
     .finish = cka_lange,
+    .null = lange_null,
 };
 
 const csim_measure csim__measure_hsic = {
@@ -145,4 +191,5 @@ const csim_measure csim__measure_hsic = {
     .props = CKA_PROPS & ~(unsigned)CSIM_INVARIANT_SCALING,
     .range = {0, INFINITY},
     .finish = hsic,
+    .null = hsic_null,
 };

@@ -48,6 +48,7 @@ static csim_status make_plan(csim__sweep *w)
                        .width = width,
                        .wanted = wanted,
                        .values = (int64_t)w->cells.rows * w->cells.cols * w->cells.planes,
+                       .extras = w->cells.extras,
                        .needs = w->needs,
                        .heavy = heavy,
                        .item = item,
