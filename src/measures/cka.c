@@ -105,14 +105,6 @@ static csim_status cka_lange(csim_pair *pair, const void *options, csim_value *o
 
 /* ---- over all relabellings ---- */
 
-csim__form csim__form_of_site(const csim__site *s)
-{
-    double n = (double)s->n;
-    return csim__form_of_centred(n, s->variance,
-                                 fmax(s->square_of_norms - s->variance * s->variance / n, 0),
-                                 fmax(s->self_hollow, 0));
-}
-
 static csim_moments cka_null(const csim_pair *pair, const void *options, double value)
 {
     (void)options;

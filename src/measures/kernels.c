@@ -330,7 +330,7 @@ static double of_rows(const csim__matrices *k, int side, double n)
 
 static double rest(const csim__matrices *k, int side, double n)
 {
-    return fmax(unbiased(&k->of[side], &k->of[side], &k->self[side], n), 0);
+    return unbiased(&k->of[side], &k->of[side], &k->self[side], n);
 }
 
 /* HAH: the constant falls out. */
@@ -361,20 +361,27 @@ static csim_moments unbiased_null(const csim_pair *pair, const void *options, do
     return csim__null_of_hollow((double)pair->site[0]->n, value);
 }
 
-/* What is beside the diagonal, less its mean or as it is. */
+/* What is beside the diagonal, or its ranks: less their mean or as they are. */
+static csim__form rsa_form(const csim_pair *pair, int side, const rsa_options *o)
+{
+    const csim__matrices *k = pair->kernel;
+    double n = (double)pair->site[0]->n;
+    csim__form form = {.of_rows = of_rows(k, side, n) / ((n - 2) * (n - 2)),
+                       .rest = rest(k, side, n)};
+    if (o->outer == SPEARMAN) { /* products are of what is above the diagonal alone */
+        form.rest += k->self[side].product;
+    }
+    if (o->outer == COSINE) { form.other = k->of[side].shift + k->of[side].total / (n * (n - 1)); }
+    return form;
+}
+
 static csim_moments rsa_null(const csim_pair *pair, const void *options, double value)
 {
     const rsa_options *o = options;
-    const csim__matrices *k = pair->kernel;
-    double n = (double)pair->site[0]->n;
-    csim__form form[2];
-    if (rsa_kernel(options).compare != CSIM_BY_SUMS) { return (csim_moments){NAN, NAN, NAN}; }
-    for (int i = 0; i < 2; i++) {
-        form[i] =
-            (csim__form){.of_rows = of_rows(k, i, n) / ((n - 2) * (n - 2)), .rest = rest(k, i, n)};
-        if (o->outer == COSINE) { form[i].other = k->of[i].shift + k->of[i].total / (n * (n - 1)); }
-    }
-    return csim__null_of_cosine(&form[0], &form[1], n, value);
+    bool sampled = o->sample > 0 && o->sample < pair->site[0]->n;
+    csim__form a = rsa_form(pair, 0, o), b = rsa_form(pair, 1, o);
+    if (sampled || o->outer == KENDALL) { return (csim_moments){NAN, NAN, NAN}; }
+    return csim__null_of_cosine(&a, &b, (double)pair->site[0]->n, value);
 }
 
 #define DISTANCE_PROPS                                                                             \

@@ -14,10 +14,18 @@ csim__form csim__form_of_centred(double n, double trace, double diagonal, double
                         .rest = rest};
 }
 
+csim__form csim__form_of_site(const csim__site *s)
+{
+    double n = (double)s->n;
+    return csim__form_of_centred(n, s->variance,
+                                 fmax(s->square_of_norms - s->variance * s->variance / n, 0),
+                                 s->self_hollow);
+}
+
 double csim__form_square(const csim__form *a, double n)
 {
     return n * a->diagonal * a->diagonal + n * (n - 1) * a->other * a->other + a->of_diagonal +
-           2 * (n - 2) * a->of_rows + a->rest;
+           2 * (n - 2) * a->of_rows + fmax(a->rest, 0);
 }
 
 /* ⟨A, PBPᵀ⟩ = n·tt' + n(n−1)·mm' + ⟨δ,πδ'⟩ + 2(n−2)⟨g,πg'⟩ + ⟨Â,PB̂Pᵀ⟩. The first two are the mean; of
@@ -31,7 +39,7 @@ csim_moments csim__null_moments(const csim__form *a, const csim__form *b, double
     double vectors = a->of_diagonal * b->of_diagonal +
                      4 * (n - 2) * (n - 2) * a->of_rows * b->of_rows +
                      4 * (n - 2) * a->of_both * b->of_both;
-    double variance = vectors / (n - 1) + 2 * a->rest * b->rest / (n * (n - 3));
+    double variance = vectors / (n - 1) + 2 * fmax(a->rest, 0) * fmax(b->rest, 0) / (n * (n - 3));
     double size = sqrt(csim__form_square(a, n)) * sqrt(csim__form_square(b, n));
     double sd = sqrt(fmax(variance, 0));
     return (csim_moments){.mean = scale * mean,

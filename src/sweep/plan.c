@@ -188,7 +188,7 @@ static csim_status make_passes(csim_context *ctx, const csim__problem *p, csim__
 
 /* How often sites are read beside the rounds: once, where rows are held. Streamed ones are read to
  * check and to centre them, for Gram tiles, for the two squares of which a basis is made (for the one
- * time in which it is held where n ≤ d), and for each draw of encoders. */
+ * time in which it is held where n ≤ d) and its leverages, and for each draw of encoders. */
 static void count_reads(const csim__problem *p, csim__plan *plan)
 {
     int64_t inits = 0;
@@ -198,6 +198,7 @@ static void count_reads(const csim__problem *p, csim__plan *plan)
         plan->reads[s] = 1;
         if (!plan->streamed) { continue; }
         plan->reads[s] += 1 + plan->tiled[s] + inits + each * (plan->basis[s] + plan->raw_basis);
+        plan->reads[s] += p->leverages && plan->basis[s] && p->n > p->width[s];
     }
 }
 

@@ -71,6 +71,7 @@ typedef struct csim__problem {
     const unsigned char *wanted; /* [sites, sites] pairs a ≤ b that some cell wants */
     int64_t values;              /* cells of the result of the whole sweep times measures */
     int64_t extras;              /* numbers beside each of them */
+    bool leverages;              /* of bases */
     unsigned needs;              /* union over the measures */
     const unsigned char *heavy;  /* [sites] few examples outweigh all others; NULL: not known */
     const int

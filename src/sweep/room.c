@@ -374,7 +374,7 @@ static void put_kernels(const csim__problem *p, const csim__plan *plan, const cs
         most = csim__max64(most, one->ranked ? t.rank : 0);
         most = csim__max64(most, one->ordered ? t.orders : 0);
         stored = csim__max64(stored, sites * t.each + WORD * part.rows * s->widest + t.patches +
-                                         most + 49 * cells);
+                                         most + 49 * cells + WORD * sites);
     }
     put(room, CSIM__ROOM_DISTANCES, stored, DISTANCES, DISTANCES);
     if (k->batch > 0) {

@@ -49,6 +49,7 @@ static csim_status make_plan(csim__sweep *w)
                        .wanted = wanted,
                        .values = (int64_t)w->cells.rows * w->cells.cols * w->cells.planes,
                        .extras = w->cells.extras,
+                       .leverages = w->options->null == CSIM_NULL_ANALYTIC,
                        .needs = w->needs,
                        .heavy = heavy,
                        .item = item,
