@@ -99,6 +99,78 @@ class Statistics(unittest.TestCase):
         for name in held:
             np.testing.assert_array_equal(held[name], tight[name], name)
 
+    def values_without(self, a, b, measures, blocks):
+        """The values of a sweep without each block."""
+        left = []
+        for first, last in blocks:
+            x, y = ([np.delete(v, np.s_[first:last], 0) for v in side] for side in (a, b))
+            left.append(self.sweep(x, y, measures))
+        return left
+
+    # -- jackknife --------------------------------------------------------------------------------
+
+    def test_intervals(self):
+        """Against leaving blocks out of the layers themselves; the bits of one rank are those of others,
+        and of rows that are read again."""
+        a, b = layers(150, (7, 12), 7), layers(150, (12, 5), 8, heavy=True)
+        a[0] = a[0] + b[1] @ np.ones((5, 7))
+        every = ["cka_debiased", "cka_lange", "hsic", "ortho_procrustes", "angular", "nbs",
+                 "hard_corr", "soft_corr"]
+        found = self.sweep(a, b, ["cka", *every], "--jackknife", "20")
+        self.assertIn("--jackknife: not known for cka", self.log)
+        self.assertNotIn("cka_se", found)
+        blocks = reference.blocks_of(150, 8)
+        left = self.values_without(a, b, every, blocks)
+        for name in every:
+            for i, j in np.ndindex(2, 2):
+                values = iter([found[name][i, j], *(v[name][i, j] for v in left)])
+                _, error, low, high = reference.jackknife(
+                    lambda u, v, values=values: next(values), a[i], b[j], blocks)
+                at = (name, i, j)
+                self.assertAlmostEqual(found[name + "_se"][i, j] / error, 1, delta=1e-7, msg=at)
+                self.assertAlmostEqual(found[name + "_ci_low"][i, j], low, delta=1e-8 * max(1, abs(low)), msg=at)
+                self.assertAlmostEqual(found[name + "_ci_high"][i, j], high, delta=1e-8 * max(1, abs(high)), msg=at)
+        self.sweep(a, b, ["cka", *every], "--jackknife", "20")
+        one = self.checksum
+        for ranks in (2, 3, 4):
+            self.sweep(a, b, ["cka", *every], "--jackknife", "20", ranks=ranks)
+            self.assertEqual(self.checksum, one, ranks)
+        # one set: both orders, and layers with themselves
+        np.savez("a.npz", **{f"l{i}": x for i, x in enumerate(a)})
+        done = run("sweep", "a.npz", "-m", "nbs,hsic", "--jackknife", "64", "-o", "one.nc", "--overwrite")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        square = self.read("one.nc")
+        np.testing.assert_array_equal(square["hsic_se"], square["hsic_se"].T)
+        self.assertTrue((np.diag(square["nbs_se"]) < 1e-12).all() and (square["hsic_se"] > 0).all())
+
+    def test_intervals_by_chunks(self):
+        """Blocks of several chunks; rows that are read again."""
+        a, b = layers(9000, (24, 20), 9), layers(9000, (20, 16), 10)
+        names = ["cka_debiased", "nbs"]
+        held = self.sweep(a, b, names, "--jackknife", "16", "--memory", "64M")
+        checksum = self.checksum
+        self.sweep(a, b, names, "--jackknife", "16", ranks=3)
+        self.assertEqual(self.checksum, checksum)
+        self.sweep(a, b, names, "--jackknife", "16", "--memory", "4500K")
+        self.assertRegex(self.log, "read again by chunks|tiles of pairs")
+        self.assertEqual(self.checksum, checksum)
+        blocks = reference.blocks_of(9000, 1024)
+        left = iter([held["nbs"][0, 0],
+                     *(v["nbs"][0, 0] for v in self.values_without(a[:1], b[:1], ["nbs"], blocks))])
+        _, error, _, _ = reference.jackknife(lambda u, v: next(left), a[0], b[0], blocks)
+        self.assertAlmostEqual(held["nbs_se"][0, 0] / error, 1, delta=1e-7)
+
+    def test_wrong_intervals(self):
+        np.save("few.npy", np.random.default_rng(1).standard_normal((7, 3)))
+        for options, message in (
+                (("--jackknife", "9"), "found 9 blocks, expected 16 to 64"),
+                (("--jackknife", "16"), "found 7 examples, expected 8 or more"),
+                (("--jackknife", "16", "--precision", "single"), "--jackknife"),
+                (("--jackknife", "65"), "--jackknife")):
+            done = run("sweep", "few.npy", "-m", "cka_debiased", "--format", "csv", *options)
+            self.assertEqual(done.returncode, 2, options)
+            self.assertIn(message, done.stderr)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

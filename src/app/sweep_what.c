@@ -107,6 +107,16 @@ static const csim_option statistics_table[] = {
      .max = 0.5,
      .metavar = "LEVEL",
      .help = "calibrated scores are 0 for all but this share of random relabellings"},
+    {.name = "jackknife",
+     .kind = CSIM_OPTION_INT,
+     .offset = offsetof(csim__sweep_what, jackknife),
+     .fallback = "0",
+     .min = 0,
+     .max = 64,
+     .metavar = "BLOCKS",
+     .help =
+         "95 % intervals by leaving out one block of consecutive examples after the other, of at "
+         "most 16 to 64 blocks; 0 = none"},
     {.name = NULL},
 };
 
@@ -200,6 +210,7 @@ csim_status csim__sweep_what_options(const csim__app *app, const csim__sweep_wha
         .permutations = what->permutations,
         .null_seed = what->null_seed,
         .alpha = what->alpha,
+        .jackknife = what->jackknife,
     };
     return choose_grid(app->config, what->grid, what->group_size, &options->grid_rows,
                        &options->grid_cols);

@@ -15,7 +15,7 @@ typedef struct csim__sweep_what {
     const char *grid;
     int64_t group_size, grid_from;
     int null;
-    int64_t permutations, null_seed;
+    int64_t permutations, null_seed, jackknife;
     double alpha;
     csim_input_options input;
     void **measure_options; /* [csim_measure_count()], NULL where a measure has none; filled by

@@ -269,6 +269,16 @@ void csim__cells_put_draw(csim__cells *cells, int plane, int x, int y, int64_t d
     memcpy(extra_of(cells, cells->extras - cells->draws + draw, at), &value, sizeof value);
 }
 
+void csim__cells_put_beside(csim__cells *cells, int plane, int x, int y, csim__beside beside,
+                            double value)
+{
+    int64_t at = place(cells, x, y);
+    if (at < 0 || !cells->open[at] || cells->beside[beside] < 0) { return; }
+    at += plane * cells_of_plane(cells);
+    memcpy(extra_of(cells, cells->beside[beside], at), &value, sizeof value);
+}
+
+/* Intervals are put by themselves, on another rank perhaps. */
 static void put(csim__cells *cells, int plane, int x, int y, const entry *e)
 {
     int64_t at = place(cells, x, y);
@@ -281,9 +291,8 @@ static void put(csim__cells *cells, int plane, int x, int y, const entry *e)
     memcpy(&cells->bits[at], &e->value.value, sizeof e->value.value);
     cells->cell[at] = (int8_t)e->value.cell;
     cells->note[at] = (int8_t)e->value.note;
-    for (int b = 0; b < CSIM__BESIDE_COUNT; b++) {
-        if (cells->beside[b] < 0) { continue; }
-        memcpy(extra_of(cells, cells->beside[b], at), &e->beside[b], sizeof e->beside[b]);
+    for (int b = 0; b < CSIM__BESIDE_SE; b++) {
+        csim__cells_put_beside(cells, plane, x, y, (csim__beside)b, e->beside[b]);
     }
 }
 
@@ -299,8 +308,7 @@ static bool lacks_basis(const csim_pair *pair, unsigned needs)
     return (needs & CSIM_NEEDS_RAW_BASIS) && (a->raw_basis.failed || b->raw_basis.failed);
 }
 
-/* A routine that fails spoils one cell, not the sweep. */
-static csim_value evaluate(csim_pair *pair, const csim_sweep_measure *m)
+csim_value csim__cells_evaluate(csim_pair *pair, const csim_sweep_measure *m)
 {
     csim_value value = {
         .value = NAN, .cell = CSIM_CELL_FAILED, .note = CSIM_NOTE_NONE, .spread = NAN};
@@ -332,7 +340,7 @@ static csim_value evaluate(csim_pair *pair, const csim_sweep_measure *m)
 static entry make_entry(const csim__cells *cells, csim_pair *pair,
                         const csim_sweep_options *options, int m)
 {
-    entry e = {.value = evaluate(pair, &options->measures[m])};
+    entry e = {.value = csim__cells_evaluate(pair, &options->measures[m])};
     for (int b = 0; b < CSIM__BESIDE_COUNT; b++) { e.beside[b] = NAN; }
     if (cells->draw < 0 && e.value.cell == CSIM_CELL_DONE) {
         e.beside[CSIM__BESIDE_STD] = e.value.spread;

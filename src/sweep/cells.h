@@ -71,6 +71,13 @@ void csim__cells_unpack(csim__cells *cells, int a, int b, const int64_t *words);
 /** Put the value of the plane @p plane under relabelling @p draw into the cell (x, y) of sites. Local. */
 void csim__cells_put_draw(csim__cells *cells, int plane, int x, int y, int64_t draw, double value);
 
+/** Put a number beside a value. Local. */
+void csim__cells_put_beside(csim__cells *cells, int plane, int x, int y, csim__beside beside,
+                            double value);
+
+/** What a measure says of a pair; a routine that fails spoils this value, not the sweep. Local. */
+csim_value csim__cells_evaluate(csim_pair *pair, const csim_sweep_measure *measure);
+
 /** Fill the cells of one pair by all measures; what fails is flagged in the cell. Local. */
 void csim__cells_finish(csim__cells *cells, csim_pair *pair, int left, int right,
                         const csim_sweep_options *options);

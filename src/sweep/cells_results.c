@@ -6,6 +6,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "ingredients/leave.h"
 #include "io/results_null.h"
 #include "linalg/dense.h"
 #include "sweep/cells.h"
@@ -68,13 +69,14 @@ static void take_extra(const csim__cells *cells, int64_t extra, int plane, doubl
 }
 
 /* The numbers beside the values of a measure, whose variable is @p parent. */
-static csim_status add_beside(csim_results *results, const csim__cells *cells, int m,
+static csim_status add_beside(csim_results *results, const csim__cells *cells, int m, int64_t n,
                               const csim_sweep_options *options, const csim_result_variable *parent)
 {
 #define BESIDE_NAME(name, end, text) {end, text},
     static const char *const about[][2] = {CSIM__BESIDE_LIST(BESIDE_NAME)};
 #undef BESIDE_NAME
     int64_t count = (int64_t)cells->rows * cells->cols;
+    int64_t blocks = options->jackknife > 0 ? csim__blocks_of(n, options->jackknife).count : 0;
     csim_status st = CSIM_OK;
     for (int b = 0; st == CSIM_OK && b < CSIM__BESIDE_COUNT; b++) {
         char name[96];
@@ -89,6 +91,10 @@ static csim_status add_beside(csim_results *results, const csim__cells *cells, i
         st = csim_results_add(results, &variable);
         double *to =
             st == CSIM_OK ? csim_results_values(results, csim_results_find(results, name)) : NULL;
+        if (st == CSIM_OK && b >= CSIM__BESIDE_SE) {
+            st = csim_results_set_ints(results, csim_results_find(results, name), "blocks", &blocks,
+                                       1);
+        }
         for (int p = cells->plane[m]; st == CSIM_OK && p < cells->plane[m + 1]; p++) {
             take_extra(cells, cells->beside[b], p, to + (p - cells->plane[m]) * count);
         }
@@ -191,7 +197,7 @@ static csim_status add_variable(csim_results *results, const csim__cells *cells,
         st = add_neighbours(results, v, &options->measures[m], n);
     }
     if (st == CSIM_OK) { st = add_encoder(results, v, measure, options); }
-    if (st == CSIM_OK) { st = add_beside(results, cells, m, options, &variable); }
+    if (st == CSIM_OK) { st = add_beside(results, cells, m, n, options, &variable); }
     return st == CSIM_OK ? add_draws(results, cells, m, options) : st;
 }
 

@@ -10,6 +10,7 @@
 #include "ingredients/triangles.h"
 #include "linalg/grid.h"
 #include "sweep/deal.h"
+#include "sweep/statistics.h"
 
 enum { WORD = 8, STRIP = 140 }; /* bytes; words a column that blocked LAPACK routines want */
 
@@ -295,6 +296,10 @@ static void put_rows(const csim__problem *p, const csim__plan *plan, const csim_
         48 * plan->count +
             (plan->raw_rows && !p->streamed ? 2 * WORD * shard->chunk * s->widest : 0),
         ROWS, ROWS);
+    if (p->jackknife > 0) {
+        put(room, CSIM__ROOM_LEFT_OUT, csim__jackknife_bytes(p, shard, s->widths, s->widest),
+            CSIM__STAGE_BLOCKS, CSIM__STAGE_BLOCKS);
+    }
     put(room, CSIM__ROOM_UNIT_ROWS, plan->unit && !p->streamed ? WORD * rows * s->widths : 0, ROWS,
         END);
     put(room, CSIM__ROOM_ENCODED,

@@ -3,12 +3,19 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ingredients/leave.h"
+#include "sweep/interval.h"
 #include "sweep/state.h"
 
 /* Are there moments in closed form? */
 static bool has_moments(const csim_sweep_options *o, int m)
 {
     return o->null == CSIM_NULL_ANALYTIC && o->measures[m].measure->null != NULL;
+}
+
+static bool has_interval(const csim_sweep_options *o, int m)
+{
+    return o->jackknife > 0 && (o->measures[m].measure->props & CSIM_INTERVALS);
 }
 
 bool csim__statistics_beside(const csim_sweep_options *o, int m, csim__beside beside)
@@ -23,7 +30,7 @@ bool csim__statistics_beside(const csim_sweep_options *o, int m, csim__beside be
     case CSIM__BESIDE_Z:
         return has_moments(o, m);
     default:
-        return false;
+        return has_interval(o, m);
     }
 }
 
@@ -87,7 +94,26 @@ static csim_status check(csim_context *ctx, const csim_sweep_options *o, const c
     return CSIM_OK;
 }
 
-csim_status csim__statistics_check(csim_context *ctx, const csim_sweep_options *o)
+/* Blocks enough, and rows that can be left out. */
+static csim_status check_jackknife(csim_context *ctx, const csim_sweep_options *o, int64_t n)
+{
+    enum { LEAST = 2 * CSIM__INTERVAL_BLOCKS, MOST = 64 };
+    if (o->jackknife < LEAST || o->jackknife > MOST) {
+        return csim__fail(ctx, CSIM_E_USAGE, "--jackknife: found %lld blocks, expected %d to %d",
+                          (long long)o->jackknife, LEAST, MOST);
+    }
+    if (csim__blocks_of(n, o->jackknife).count < CSIM__INTERVAL_BLOCKS) {
+        return csim__fail(ctx, CSIM_E_USAGE,
+                          "--jackknife: found %lld examples, expected %d or more", (long long)n,
+                          CSIM__INTERVAL_BLOCKS);
+    }
+    if (o->precision == CSIM_SINGLE_PRECISION) {
+        return csim__fail(ctx, CSIM_E_USAGE, "--jackknife needs --precision double");
+    }
+    return check(ctx, o, "--jackknife", has_interval);
+}
+
+csim_status csim__statistics_check(csim_context *ctx, const csim_sweep_options *o, int64_t n)
 {
     csim_status st = CSIM_OK;
     if (o->null == CSIM_NULL_PERMUTATION && o->permutations < 1) {
@@ -102,6 +128,7 @@ csim_status csim__statistics_check(csim_context *ctx, const csim_sweep_options *
     if (o->null == CSIM_NULL_PERMUTATION) {
         CSIM_TRY(check(ctx, o, "--null permutation", has_null));
     }
+    if (o->jackknife != 0) { CSIM_TRY(check_jackknife(ctx, o, n)); }
 done:
     return st;
 }

@@ -78,7 +78,7 @@ static csim_status prepare(csim__sweep *w)
     CSIM_TRY(csim__sweep_check_encoders(w));
     CSIM_TRY(csim__sweep_check_near(w));
     CSIM_TRY(csim__sweep_check_kernels(w));
-    CSIM_TRY(csim__statistics_check(w->ctx, w->options));
+    CSIM_TRY(csim__statistics_check(w->ctx, w->options, csim_set_examples(w->sets[0])));
     CSIM_TRY(csim__cells_make(w->ctx, w->sets, w->set_count, w->options, &w->cells));
     CSIM_TRY(take_part(w));
     w->shard = csim__shard(csim_set_examples(w->sets[0]), csim_context_rank(w->ctx),
