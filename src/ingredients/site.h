@@ -33,6 +33,7 @@ typedef struct csim__basis {
     csim__factors factors;
     double *sigma;   /* [q] descending */
     double *loading; /* [q, d] diag(sigma) V, NULL unless wanted */
+    double leverage; /* Σ(UUᵀ)_ii² of the kept directions, once known */
     bool failed;     /* a decomposition did not converge: there is no basis */
 } csim__basis;
 

@@ -36,6 +36,9 @@ struct csim_results {
 /* Is the rank of any site known? Local. */
 bool csim__results_have_ranks(const csim_results *results);
 
+/* Remove variable v; the ones behind it move up. Local. */
+void csim__results_drop(csim_results *results, int v);
+
 void csim__attributes_drop(csim_context *ctx, csim__attributes *list, const char *name);
 void csim__attributes_free(csim_context *ctx, csim__attributes *list);
 

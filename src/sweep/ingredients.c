@@ -112,6 +112,9 @@ static csim_status basis_ingredients(csim__sweep *w)
             if (w->plan.basis[s] && w->site[s].variance > 0) { list[many++] = &w->site[s]; }
         }
         st = csim__basis_build(w->ctx, &w->shard, list, many, &options, &w->meter);
+        if (st == CSIM_OK && w->options->null == CSIM_NULL_ANALYTIC) {
+            st = csim__leverages(w->ctx, &w->shard, list, many, &w->meter);
+        }
         for (int s = 0; st == CSIM_OK && s < w->count; s++) {
             const csim__basis *b = &w->site[s].basis;
             if (!w->plan.basis[s]) { continue; }

@@ -121,6 +121,15 @@ double csim__plan_spectra(const csim__problem *p, const csim__plan *plan)
     return pairs;
 }
 
+/* Products of blocks twice, and what is made of them without each one. */
+static double jackknife_flops(const csim__problem *p, const csim__planned *q)
+{
+    double da = (double)p->width[q->couple.left], db = (double)p->width[q->couple.right];
+    double blocks = (double)csim__min64(p->jackknife, p->n);
+    if (p->jackknife == 0 || !q->cell) { return 0; }
+    return 4 * (double)p->n * da * db + blocks * (6 * da * db + q->finish);
+}
+
 /* Work of all ranks. */
 static void count_flops(const csim__problem *p, csim__plan *plan)
 {
@@ -143,7 +152,7 @@ static void count_flops(const csim__problem *p, csim__plan *plan)
     for (int64_t i = 0; i < plan->count; i++) {
         const csim__planned *q = &plan->pairs[i];
         double da = (double)p->width[q->couple.left], db = (double)p->width[q->couple.right];
-        plan->flops += q->finish;
+        plan->flops += q->finish + jackknife_flops(p, q);
         if (q->route == CSIM__ROUTE_CROSS || (q->route == CSIM__ROUTE_BASIS && q->cell)) {
             plan->flops += (q->couple.left == q->couple.right ? 1 : 2) * (double)p->n * da * db;
         }
@@ -188,7 +197,8 @@ static csim_status make_passes(csim_context *ctx, const csim__problem *p, csim__
 
 /* How often sites are read beside the rounds: once, where rows are held. Streamed ones are read to
  * check and to centre them, for Gram tiles, for the two squares of which a basis is made (for the one
- * time in which it is held where n ≤ d), and for each draw of encoders. */
+ * time in which it is held where n ≤ d) and its leverages, for blocks of
+ * examples, and for each draw of encoders. */
 static void count_reads(const csim__problem *p, csim__plan *plan)
 {
     int64_t inits = 0;
@@ -198,6 +208,8 @@ static void count_reads(const csim__problem *p, csim__plan *plan)
         plan->reads[s] = 1;
         if (!plan->streamed) { continue; }
         plan->reads[s] += 1 + plan->tiled[s] + inits + each * (plan->basis[s] + plan->raw_basis);
+        plan->reads[s] += p->jackknife > 0;
+        plan->reads[s] += p->leverages && plan->basis[s] && p->n > p->width[s];
     }
 }
 

@@ -70,6 +70,9 @@ typedef struct csim__problem {
     const int64_t *width;        /* [sites] neurons */
     const unsigned char *wanted; /* [sites, sites] pairs a ≤ b that some cell wants */
     int64_t values;              /* cells of the result of the whole sweep times measures */
+    int64_t extras;              /* numbers beside each of them */
+    bool leverages;              /* of bases */
+    int64_t jackknife;           /* blocks that are left out, at most; 0: none */
     unsigned needs;              /* union over the measures */
     const unsigned char *heavy;  /* [sites] few examples outweigh all others; NULL: not known */
     const int

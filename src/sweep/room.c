@@ -10,6 +10,7 @@
 #include "ingredients/triangles.h"
 #include "linalg/grid.h"
 #include "sweep/deal.h"
+#include "sweep/statistics.h"
 
 enum { WORD = 8, STRIP = 140 }; /* bytes; words a column that blocked LAPACK routines want */
 
@@ -262,7 +263,7 @@ static void put_rows(const csim__problem *p, const csim__plan *plan, const csim_
 {
     const csim__stage READ = CSIM__STAGE_READ, ROWS = CSIM__STAGE_ROWS, END = CSIM__STAGE_RESULTS;
     int64_t sites = p->sites, rows = shard->rows;
-    int64_t values = p->values * (WORD + 2 + (p->encoder_count > 0 ? WORD : 0));
+    int64_t values = p->values * (WORD * (1 + p->extras) + 2);
     int64_t under_way = 0;
     for (int k = 0; k < 2; k++) {
         const csim__part *part = &plan->part[k];
@@ -295,6 +296,10 @@ static void put_rows(const csim__problem *p, const csim__plan *plan, const csim_
         48 * plan->count +
             (plan->raw_rows && !p->streamed ? 2 * WORD * shard->chunk * s->widest : 0),
         ROWS, ROWS);
+    if (p->jackknife > 0) {
+        put(room, CSIM__ROOM_LEFT_OUT, csim__jackknife_bytes(p, shard, s->widths, s->widest),
+            CSIM__STAGE_BLOCKS, CSIM__STAGE_BLOCKS);
+    }
     put(room, CSIM__ROOM_UNIT_ROWS, plan->unit && !p->streamed ? WORD * rows * s->widths : 0, ROWS,
         END);
     put(room, CSIM__ROOM_ENCODED,
@@ -374,7 +379,7 @@ static void put_kernels(const csim__problem *p, const csim__plan *plan, const cs
         most = csim__max64(most, one->ranked ? t.rank : 0);
         most = csim__max64(most, one->ordered ? t.orders : 0);
         stored = csim__max64(stored, sites * t.each + WORD * part.rows * s->widest + t.patches +
-                                         most + 49 * cells);
+                                         most + 49 * cells + WORD * sites);
     }
     put(room, CSIM__ROOM_DISTANCES, stored, DISTANCES, DISTANCES);
     if (k->batch > 0) {

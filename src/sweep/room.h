@@ -14,6 +14,7 @@ struct csim__products;
 /** Stages of a sweep in their order: X(name, text for people). */
 #define CSIM__STAGE_LIST(X)                                                                        \
     X(READ, "layers are read")                                                                     \
+    X(BLOCKS, "blocks of examples are left out")                                                   \
     X(ROWS, "row sums are taken")                                                                  \
     X(ENCODE, "layers are encoded")                                                                \
     X(GRAM, "Gram tiles are made")                                                                 \
@@ -36,6 +37,7 @@ struct csim__products;
     X(ENCODERS, "encoders", "encoders and their values")                                           \
     X(READING, "reading", "a layer while it is read")                                              \
     X(CHUNKS, "chunks", "chunks while rows are summed")                                            \
+    X(LEFT_OUT, "left_out", "sums without blocks of examples")                                     \
     X(UNIT_ROWS, "unit_rows", "rows of length 1")                                                  \
     X(ENCODED, "encoded", "encoded rows and their products")                                       \
     X(TILES, "tiles", "Gram tiles")                                                                \

@@ -13,6 +13,7 @@
 #include "io/file.h"
 #include "linalg/dense.h"
 #include "sweep/state.h"
+#include "sweep/statistics.h"
 
 enum { RECORD_REQUEST, RECORD_SITES, RECORD_PAIRS };
 
@@ -114,6 +115,11 @@ static csim_status describe(csim__sweep *w, char **text)
     add_line(&r, "pairs: %.400s, part %d of %d", o->pairs != NULL ? o->pairs : "", o->part,
              o->parts);
     add_line(&r, "precision: %s", o->precision == CSIM_SINGLE_PRECISION ? "single" : "double");
+    if (o->null != CSIM_NULL_NONE) {
+        add_line(&r, "null: %d, %" PRId64 " permutations of seed %" PRId64 ", alpha %s", o->null,
+                 o->permutations, o->null_seed, number_of(csim__statistics_alpha(o)).text);
+    }
+    if (o->jackknife > 0) { add_line(&r, "jackknife: %" PRId64 " blocks", o->jackknife); }
     add_line(&r, "rank floor: %s", number_of(csim__rank_floor(o)).text);
     if (csim__teams_size(&w->teams) > 1) { /* their rounding is that of the grid */
         add_line(&r, LARGE_PAIRS "%d x %d ranks", w->teams.least, w->teams.p, w->teams.q);

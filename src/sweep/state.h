@@ -212,6 +212,14 @@ csim_status csim__sweep_project(csim__sweep *w);
 const csim_encoder *csim__sweep_encoder(const csim_sweep_options *options,
                                         const csim_measure *measure);
 
+/** Intervals of all pairs of the tile whose cells are open, by leaving out blocks of examples.
+ *  Collective.
+ *  @return CSIM_OK, CSIM_E_IO, CSIM_E_DATA, CSIM_E_MEM, CSIM_E_LIMIT, CSIM_E_MPI; the same on every
+ *          rank */
+csim_status csim__sweep_jackknife(csim__sweep *w);
+int64_t csim__jackknife_bytes(const csim__problem *problem, const csim_shard *shard, int64_t widths,
+                              int64_t widest);
+
 /** Ingredients of sites and of all pairs at once: row sums, unit rows, Gram products, bases.
  *  Collective. CSIM_OK, CSIM_E_MEM, CSIM_E_MPI, …; the same on every rank. */
 csim_status csim__sweep_ingredients(csim__sweep *w);

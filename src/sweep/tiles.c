@@ -48,6 +48,9 @@ static csim_status make_plan(csim__sweep *w)
                        .width = width,
                        .wanted = wanted,
                        .values = (int64_t)w->cells.rows * w->cells.cols * w->cells.planes,
+                       .extras = w->cells.extras,
+                       .jackknife = w->options->jackknife,
+                       .leverages = w->options->null == CSIM_NULL_ANALYTIC,
                        .needs = w->needs,
                        .heavy = heavy,
                        .item = item,
@@ -377,6 +380,7 @@ static csim_status run_tile(csim__sweep *w, bool *smaller)
     CSIM_TRY(st);
     st = csim__calloc(w->ctx, w->plan.count, sizeof *w->hollow, "Gram products", &w->hollow);
     CSIM_TRY(csim__vote(w->ctx, st));
+    if (w->options->jackknife > 0) { CSIM_TRY(csim__sweep_jackknife(w)); }
     CSIM_TRY(csim__sweep_ingredients(w));
     keep_sites(w);
     CSIM_TRY(csim__saved_sites(w));
