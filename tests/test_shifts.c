@@ -114,18 +114,18 @@ static void take_sums_off(double *a, int n, double by, double by_total)
     free(row);
 }
 
-static void take_aspect(double *a, csim__aspect aspect, int n)
+static void take_aspect(double *a, csim_aspect aspect, int n)
 {
     double mean = 0;
-    if (aspect == CSIM__ASPECT_CENTRED || aspect == CSIM__ASPECT_BESIDE) {
+    if (aspect == CSIM_ASPECT_CENTRED || aspect == CSIM_ASPECT_BESIDE) {
         take_sums_off(a, n, n, (double)n * n);
-        if (aspect == CSIM__ASPECT_BESIDE) { drop_diagonal(a, n); }
+        if (aspect == CSIM_ASPECT_BESIDE) { drop_diagonal(a, n); }
         return;
     }
     drop_diagonal(a, n);
-    if (aspect == CSIM__ASPECT_HOLLOW) { take_sums_off(a, n, n - 2, (n - 1.0) * (n - 2)); }
+    if (aspect == CSIM_ASPECT_HOLLOW) { take_sums_off(a, n, n - 2, (n - 1.0) * (n - 2)); }
     for (int i = 0; i < n * n; i++) { mean += a[i] / n / (n - 1); }
-    for (int i = 0; aspect == CSIM__ASPECT_DEVIATIONS && i < n * n; i++) { a[i] -= mean; }
+    for (int i = 0; aspect == CSIM_ASPECT_DEVIATIONS && i < n * n; i++) { a[i] -= mean; }
     drop_diagonal(a, n);
 }
 
@@ -147,10 +147,10 @@ static void shift_all(const double *a, const double *b, int n, double *out)
 typedef struct answer {
     int n;
     double *cosine; /* [aspects, PAIRS, n] */
-    double size[CSIM__ASPECT_COUNT][PAIRS];
+    double size[CSIM_ASPECTS][PAIRS];
 } answer;
 
-static void keep(void *user, int64_t pair, csim__aspect aspect, const double *cosine, double size)
+static void keep(void *user, int64_t pair, csim_aspect aspect, const double *cosine, double size)
 {
     answer *a = user;
     memcpy(a->cosine + ((int)aspect * PAIRS + pair) * a->n, cosine, (size_t)a->n * sizeof *cosine);
@@ -165,7 +165,7 @@ static answer run(csim_context *ctx, csim__shift_matrix kind, unsigned aspects, 
     const char *const names[SITES] = {"0", "1", "2"};
     csim_set *set = NULL;
     csim__shifts w;
-    answer out = {.n = n, .cosine = ref_alloc(CSIM__ASPECT_COUNT * PAIRS * (int64_t)n, 8)};
+    answer out = {.n = n, .cosine = ref_alloc(CSIM_ASPECTS * PAIRS * (int64_t)n, 8)};
     for (int s = 0; s < SITES; s++) {
         source[s] = (csim_memory_site){names[s], CSIM_F64, d[s], x[s]};
     }
@@ -182,14 +182,14 @@ static answer run(csim_context *ctx, csim__shift_matrix kind, unsigned aspects, 
     assert_int_equal(csim__shifts_pairs(&w, pairs, PAIRS, aspects, keep, &out, &meter), CSIM_OK);
     csim__shifts_clear(&w);
     csim_set_free(&set);
-    int numbers = CSIM__ASPECT_COUNT * PAIRS;
+    int numbers = CSIM_ASPECTS * PAIRS;
     MPI_Allreduce(MPI_IN_PLACE, out.cosine, numbers * n, MPI_DOUBLE, MPI_SUM,
                   csim_context_comm(ctx));
     MPI_Allreduce(MPI_IN_PLACE, out.size, numbers, MPI_DOUBLE, MPI_SUM, csim_context_comm(ctx));
     return out;
 }
 
-static void compare(const answer *got, csim__shift_matrix kind, csim__aspect aspect,
+static void compare(const answer *got, csim__shift_matrix kind, csim_aspect aspect,
                     double *const *x, const int *d, const int64_t *order, int n)
 {
     double *a[SITES], norm[SITES], *sum = ref_alloc(n, sizeof *sum);
@@ -231,10 +231,10 @@ static void one(csim_context *ctx, csim__shift_matrix kind, unsigned aspects, in
     answer again = run(alone, kind, aspects, x, d, n);
     harness_context_free(&alone);
     assert_memory_equal(got.cosine, again.cosine,
-                        CSIM__ASPECT_COUNT * PAIRS * (size_t)n * sizeof *got.cosine);
+                        CSIM_ASPECTS * PAIRS * (size_t)n * sizeof *got.cosine);
     assert_memory_equal(got.size, again.size, sizeof got.size);
-    for (int a = 0; a < CSIM__ASPECT_COUNT; a++) {
-        if (aspects & 1u << a) { compare(&got, kind, (csim__aspect)a, x, d, order, n); }
+    for (int a = 0; a < CSIM_ASPECTS; a++) {
+        if (aspects & 1u << a) { compare(&got, kind, (csim_aspect)a, x, d, order, n); }
     }
     free(got.cosine);
     free(again.cosine);
@@ -245,11 +245,11 @@ static void one(csim_context *ctx, csim__shift_matrix kind, unsigned aspects, in
 static void all_matrices(void **state)
 {
     enum {
-        CENTRED = 1 << CSIM__ASPECT_CENTRED,
-        HOLLOW = 1 << CSIM__ASPECT_HOLLOW,
-        BESIDE = 1 << CSIM__ASPECT_BESIDE,
-        DEVIATIONS = 1 << CSIM__ASPECT_DEVIATIONS,
-        ENTRIES = 1 << CSIM__ASPECT_ENTRIES
+        CENTRED = 1 << CSIM_ASPECT_CENTRED,
+        HOLLOW = 1 << CSIM_ASPECT_HOLLOW,
+        BESIDE = 1 << CSIM_ASPECT_BESIDE,
+        DEVIATIONS = 1 << CSIM_ASPECT_DEVIATIONS,
+        ENTRIES = 1 << CSIM_ASPECT_ENTRIES
     };
     static const struct {
         csim__shift_matrix kind;

@@ -148,6 +148,24 @@ typedef struct csim_kernel {
     int64_t sample; /**< so many examples at even steps stand for all; 0: all. By ranks or order */
 } csim_kernel;
 
+/** What of its matrix A a measure compares. */
+typedef enum csim_aspect {
+    CSIM_ASPECT_NONE,       /**< the measure is no inner product of two matrices */
+    CSIM_ASPECT_CENTRED,    /**< HAH, H = 1 − 11ᵀ/n */
+    CSIM_ASPECT_BESIDE,     /**< the same without its diagonal */
+    CSIM_ASPECT_HOLLOW,     /**< A without its diagonal, and then without its row sums */
+    CSIM_ASPECT_DEVIATIONS, /**< what is beside the diagonal, less its mean */
+    CSIM_ASPECT_ENTRIES,    /**< what is beside the diagonal */
+    CSIM_ASPECTS
+} csim_aspect;
+
+/** What a measure is of the cosine of two matrices, or of ranks of their entries. */
+typedef struct csim_cosine {
+    csim_aspect aspect;
+    int root;    /**< 1: its root; 0 where it is negative */
+    int product; /**< 1: the inner product itself, over (n − 1)² */
+} csim_cosine;
+
 /** Numbers of neighbours in one list at most. */
 enum { CSIM_NEIGHBOURS_MOST = 256 };
 
@@ -187,6 +205,9 @@ typedef struct csim_measure {
     void (*example)(const csim_near *near, const void *options, double sums[CSIM_NEAR_SUMS]);
     /** With CSIM_NEEDS_KERNELS: the matrices that options mean. Local, pure. */
     csim_kernel (*kernel)(const void *options);
+    /** With CSIM_NEEDS_GRAM, of linear kernels, or CSIM_NEEDS_KERNELS: the cosine that it is of; NULL: of
+     *  none. Local, pure. */
+    csim_cosine (*cosine)(const void *options);
     /** Moments of the value, which finish() gave, of a measure that is an inner product of n×n
      *  matrices; NULL: not known, NaN: not with these options. Local; depends on nothing but its
      *  arguments. */

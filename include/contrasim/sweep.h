@@ -18,6 +18,7 @@ typedef enum csim_null {
     CSIM_NULL_NONE,
     CSIM_NULL_ANALYTIC,    /**< mean and standard deviation over all relabellings of the examples */
     CSIM_NULL_PERMUTATION, /**< values under random relabellings, the same for all pairs */
+    CSIM_NULL_SHIFT,       /**< values under all cyclic shifts of the examples in a random order */
 } csim_null;
 
 /** The level of calibrated scores. */

@@ -77,7 +77,7 @@ static const csim_option statistics_table[] = {
      .kind = CSIM_OPTION_CHOICE,
      .offset = offsetof(csim__sweep_what, null),
      .fallback = "none",
-     .choices = "none|analytic|permutation",
+     .choices = "none|analytic|permutation|shift",
      .help = "compare each value with those under relabellings of the examples of one layer: mean, "
              "deviation and z-score of all of them, worked out, or p-values and calibrated scores "
              "of random ones"},

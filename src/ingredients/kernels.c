@@ -231,6 +231,7 @@ static void make_shifts(pass *w)
                 double ratio = form->sigma[s] > 0 ? typical / form->sigma[s] : 0;
                 of->shift = csim__exp(-ratio * ratio / 2);
                 of->corner = 1;
+                of->sigma = form->sigma[s];
             } else if (form->matrix == CSIM_UNIFORM) {
                 of->corner = 1;
             }

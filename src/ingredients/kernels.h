@@ -22,6 +22,7 @@ typedef struct csim__kernel_form {
 typedef struct csim__kernel_site {
     double shift;
     double corner;  /* A_ii */
+    double sigma;   /* of an RBF kernel; 0: this site has none */
     double total;   /* ΣA'_ij */
     double longest; /* a bound of ‖A'‖_F */
 } csim__kernel_site;

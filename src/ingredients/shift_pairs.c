@@ -78,16 +78,16 @@ typedef struct recipe {
     double weight, constant; /* constant: times both means */
 } recipe;
 
-static recipe recipe_of(csim__aspect aspect, double n)
+static recipe recipe_of(csim_aspect aspect, double n)
 {
     switch (aspect) {
-    case CSIM__ASPECT_CENTRED: /* its rows sum to 0 */
+    case CSIM_ASPECT_CENTRED: /* its rows sum to 0 */
         return (recipe){0, n / (n - 2), n * n / (n - 1)};
-    case CSIM__ASPECT_BESIDE:
+    case CSIM_ASPECT_BESIDE:
         return (recipe){0, 2 / (n - 2), n / (n - 1)};
-    case CSIM__ASPECT_DEVIATIONS:
+    case CSIM_ASPECT_DEVIATIONS:
         return (recipe){1, 2 * (n - 2), 0};
-    case CSIM__ASPECT_ENTRIES:
+    case CSIM_ASPECT_ENTRIES:
         return (recipe){1, 2 * (n - 2), n * (n - 1)};
     default:
         return (recipe){0, 0, 0};
@@ -101,7 +101,7 @@ static double square_of(const csim__shift_site *s, const recipe *r)
 }
 
 /* The cosines of a pair for one aspect. */
-static void finish(const pass *p, int64_t pair, csim__aspect aspect)
+static void finish(const pass *p, int64_t pair, csim_aspect aspect)
 {
     const csim__shifts *w = p->w;
     const csim__shift_site *a = &w->site[p->pair[pair].a], *b = &w->site[p->pair[pair].b];
@@ -133,8 +133,8 @@ static void finish_pair(const pass *p, int64_t first, int64_t i)
         csim__exact_block_value(p->sum + (i * w->bands + b) * CSIM__BAND, 1, CSIM__BAND,
                                 &p->factor[pair->a], right, p->value + b * CSIM__BAND);
     }
-    for (int a = 0; a < CSIM__ASPECT_COUNT; a++) {
-        if (p->aspects & 1u << a) { finish(p, first + i, (csim__aspect)a); }
+    for (int a = 0; a < CSIM_ASPECTS; a++) {
+        if (p->aspects & 1u << a) { finish(p, first + i, (csim_aspect)a); }
     }
 }
 

@@ -9,16 +9,6 @@
 /** Frequencies that go through together. */
 enum { CSIM__LANES = 8, CSIM__BAND = 2 * CSIM__LANES };
 
-/** What of a matrix A takes part. */
-typedef enum csim__aspect {
-    CSIM__ASPECT_CENTRED,    /* HAH, H = 1 − 11ᵀ/n */
-    CSIM__ASPECT_BESIDE,     /* the same without its diagonal */
-    CSIM__ASPECT_HOLLOW,     /* without its diagonal, and then without its row sums (gram.h) */
-    CSIM__ASPECT_DEVIATIONS, /* what is beside the diagonal, less its mean */
-    CSIM__ASPECT_ENTRIES,    /* what is beside the diagonal */
-    CSIM__ASPECT_COUNT
-} csim__aspect;
-
 /** Where the examples of all sites are after one relabelling, from a counter: row i of a relabelled
  *  site is row order[i]. Local. @param[out] order  [n] */
 void csim__shift_order(uint64_t seed, int64_t n, int64_t *order);
@@ -70,11 +60,11 @@ csim_status csim__shifts_fill(csim__shifts *shifts, int place, const csim__site 
  *  @param[in] cosine  [n] of the left matrix with the right one whose examples are shifted; the first
  *                     is that of the pair itself. NAN where one of the matrices is 0
  *  @param[in] size    ‖A‖‖B‖, what the cosine is to be multiplied by for the inner product */
-typedef void csim__shift_taker(void *user, int64_t pair, csim__aspect aspect, const double *cosine,
+typedef void csim__shift_taker(void *user, int64_t pair, csim_aspect aspect, const double *cosine,
                                double size);
 
 /** Compute the cosines of pairs of sites for some aspects; the pairs are dealt to the ranks. Collective.
- *  @param[in] aspects  bits 1 << csim__aspect
+ *  @param[in] aspects  bits 1 << csim_aspect
  *  @return CSIM_OK, CSIM_E_MEM, CSIM_E_MPI; the same on every rank
  *  @note   2n²/P flops a pair, and n·log n for an aspect; a number has the same bits on any number of
  *          ranks. Memory: csim__shifts_bytes() */

@@ -103,6 +103,32 @@ static csim_status cka_lange(csim_pair *pair, const void *options, csim_value *o
     return ratio(pair, &c, -1, out);
 }
 
+/* ---- as cosines of matrices ---- */
+
+static csim_cosine cka_cosine(const void *options)
+{
+    (void)options;
+    return (csim_cosine){.aspect = CSIM_ASPECT_CENTRED};
+}
+
+static csim_cosine hollow_cosine(const void *options)
+{
+    (void)options;
+    return (csim_cosine){.aspect = CSIM_ASPECT_HOLLOW};
+}
+
+static csim_cosine lange_cosine(const void *options)
+{
+    (void)options;
+    return (csim_cosine){.aspect = CSIM_ASPECT_BESIDE};
+}
+
+static csim_cosine hsic_cosine(const void *options)
+{
+    (void)options;
+    return (csim_cosine){.aspect = CSIM_ASPECT_CENTRED, .product = 1};
+}
+
 /* ---- over all relabellings ---- */
 
 static csim_moments cka_null(const csim_pair *pair, const void *options, double value)
@@ -150,6 +176,7 @@ const csim_measure csim__measure_cka = {
     .props = CKA_PROPS | CSIM_UNIT_RANGE | CSIM_BIASED,
     .finish = cka,
     .null = cka_null,
+    .cosine = cka_cosine,
 };
 
 const csim_measure csim__measure_cka_debiased = {
@@ -162,6 +189,7 @@ const csim_measure csim__measure_cka_debiased = {
     .range = {-1, 1},
     .finish = cka_debiased,
     .null = hollow_null,
+    .cosine = hollow_cosine,
 };
 
 const csim_measure csim__measure_cka_lange = {
@@ -173,6 +201,7 @@ const csim_measure csim__measure_cka_lange = {
     .range = {-1, 1},
     .finish = cka_lange,
     .null = lange_null,
+    .cosine = lange_cosine,
 };
 
 const csim_measure csim__measure_hsic = {
@@ -184,4 +213,5 @@ const csim_measure csim__measure_hsic = {
     .range = {0, INFINITY},
     .finish = hsic,
     .null = hsic_null,
+    .cosine = hsic_cosine,
 };

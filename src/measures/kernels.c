@@ -319,6 +319,35 @@ static csim_status conc_diff(csim_pair *pair, const void *options, csim_value *o
     return csim__done_with(out, fabs(x - y), zero_rows ? CSIM_NOTE_ZERO_ROW : CSIM_NOTE_NONE);
 }
 
+/* ---- as cosines of matrices ---- */
+
+static csim_cosine centred_cosine(const void *options)
+{
+    (void)options;
+    return (csim_cosine){.aspect = CSIM_ASPECT_CENTRED};
+}
+
+static csim_cosine unbiased_cosine(const void *options)
+{
+    (void)options;
+    return (csim_cosine){.aspect = CSIM_ASPECT_HOLLOW};
+}
+
+static csim_cosine distcorr_cosine(const void *options)
+{
+    (void)options;
+    return (csim_cosine){.aspect = CSIM_ASPECT_CENTRED, .root = 1};
+}
+
+static csim_cosine rsa_cosine(const void *options)
+{
+    static const csim_aspect outer[] = {[SPEARMAN] = CSIM_ASPECT_DEVIATIONS,
+                                        [PEARSON] = CSIM_ASPECT_DEVIATIONS,
+                                        [COSINE] = CSIM_ASPECT_ENTRIES,
+                                        [KENDALL] = CSIM_ASPECT_NONE};
+    return (csim_cosine){.aspect = outer[((const rsa_options *)options)->outer]};
+}
+
 /* ---- over all relabellings ---- */
 
 /* Σ(r_i − r̄)² over the sums of rows */
@@ -399,6 +428,7 @@ const csim_measure csim__measure_cka_rbf = {
     .options_size = sizeof(rbf_options),
     .finish = cka_rbf,
     .null = centred_null,
+    .cosine = centred_cosine,
     .kernel = rbf_kernel,
 };
 
@@ -414,6 +444,7 @@ const csim_measure csim__measure_cka_rbf_debiased = {
     .options_size = sizeof(rbf_options),
     .finish = cka_rbf_debiased,
     .null = unbiased_null,
+    .cosine = unbiased_cosine,
     .kernel = rbf_kernel,
 };
 
@@ -442,6 +473,7 @@ const csim_measure csim__measure_rsa = {
     .options_size = sizeof(rsa_options),
     .finish = rsa,
     .null = rsa_null,
+    .cosine = rsa_cosine,
     .kernel = rsa_kernel,
 };
 
@@ -453,6 +485,7 @@ const csim_measure csim__measure_distcorr = {
     .props = DISTANCE_PROPS | CSIM_INVARIANT_SCALING | CSIM_UNIT_RANGE | CSIM_BIASED,
     .finish = distcorr,
     .null = distcorr_null,
+    .cosine = distcorr_cosine,
     .kernel = far_kernel,
 };
 

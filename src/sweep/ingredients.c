@@ -143,6 +143,7 @@ csim_status csim__sweep_ingredients(csim__sweep *w)
     if (st == CSIM_OK && w->plan.any_tiles) { st = gram_ingredients(w); }
     if (st == CSIM_OK && w->plan.near.sums > 0) { st = csim__sweep_neighbours(w); }
     if (st == CSIM_OK) { st = csim__sweep_kernels(w); }
+    if (st == CSIM_OK && w->plan.kernels.shifted > 0) { st = csim__sweep_shifts(w); }
     if (st == CSIM_OK) { st = basis_ingredients(w); }
     return st;
 }

@@ -32,7 +32,7 @@ static bool by_tiles(const csim_kernel *k)
     return k->compare == CSIM_BY_SUMS && k->matrix != CSIM_LINEAR;
 }
 
-static bool same_form(const csim_kernel *a, const csim_kernel *b)
+bool csim__sweep_same_form(const csim_kernel *a, const csim_kernel *b)
 {
     if (a->matrix != b->matrix) { return false; }
     if (a->matrix != CSIM_RBF || (a->sigma > 0 && a->sigma == b->sigma)) { return true; }
@@ -45,7 +45,7 @@ static int first_with(const csim_sweep_options *o, int m, const csim_kernel *ker
     csim_kernel other;
     for (int i = 0; i < m; i++) {
         if (csim__sweep_takes(&o->measures[i], &other) && by_tiles(&other) &&
-            same_form(&other, kernel)) {
+            csim__sweep_same_form(&other, kernel)) {
             return i;
         }
     }
@@ -100,6 +100,7 @@ csim__kernel_plan csim__sweep_kernel_plan(const csim_sweep_options *o, int64_t n
         if (k.matrix == CSIM_LINEAR && k.batch <= n) { plan.batch = k.batch; }
         if (k.compare != CSIM_BY_SUMS) { add_store(&plan, &k, n); }
     }
+    csim__sweep_shift_plan(o, &plan);
     for (int i = 0; i < plan.stores; i++) {
         plan.store[i].left_out = no_room > (plan.store[i].examples < n);
     }
@@ -215,7 +216,7 @@ static void fill(const sums *l, int64_t pair, const csim_kernel *kernel, csim__m
 {
     const csim__couple *c = &l->w->plan.pairs[pair].couple;
     int f = 0, side[2] = {l->p->place[c->left], l->p->place[c->right]};
-    while (!same_form(&l->kernel[f], kernel)) { f++; }
+    while (!csim__sweep_same_form(&l->kernel[f], kernel)) { f++; }
     for (int i = 0; i < 2; i++) {
         if (side[i] < 0) { return; } /* the cell says why */
         int64_t at = (int64_t)f * l->p->count + side[i];

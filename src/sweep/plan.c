@@ -104,6 +104,7 @@ double csim__plan_kernel_flops(const csim__problem *p, double d)
         if (k->store[i].left_out) { continue; }
         flops += d * pow((double)k->store[i].examples, 2);
     }
+    flops += k->shifted * n * n * d;
     return flops;
 }
 

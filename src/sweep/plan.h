@@ -60,7 +60,9 @@ typedef struct csim__kernel_plan {
     bool spread;                          /* of rows around their mean */
     csim__store store[2 * CSIM_MATRICES]; /* one after the other */
     int stores;
-    int64_t batch; /* examples of a batch, 0: none */
+    int64_t batch;    /* examples of a batch, 0: none */
+    int shifted;      /* matrices whose examples are shifted */
+    bool shift_ranks; /* of some, ranks */
 } csim__kernel_plan;
 
 /** What the planner is told. */

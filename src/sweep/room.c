@@ -7,6 +7,7 @@
 #include "ingredients/feed.h"
 #include "ingredients/neighbours.h"
 #include "ingredients/ring.h"
+#include "ingredients/shifts.h"
 #include "ingredients/triangles.h"
 #include "linalg/grid.h"
 #include "sweep/deal.h"
@@ -386,6 +387,11 @@ static void put_kernels(const csim__problem *p, const csim__plan *plan, const cs
         put(room, CSIM__ROOM_BATCHES,
             csim__batch_bytes(p->sites, s->widest, k->batch) + (WORD + 1) * cells,
             CSIM__STAGE_BATCHES, CSIM__STAGE_BATCHES);
+    }
+    if (k->shifted > 0) {
+        int64_t spectra = csim__shifts_bytes(shard, p->sites, s->widest, k->shift_ranks);
+        put(room, CSIM__ROOM_SPECTRA, spectra + (WORD + 1) * cells + 13 * sites,
+            CSIM__STAGE_SHIFTS, CSIM__STAGE_SHIFTS);
     }
 }
 

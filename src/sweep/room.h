@@ -22,6 +22,7 @@ struct csim__products;
     X(KERNELS, "kernels are made")                                                                 \
     X(DISTANCES, "distances are stored")                                                           \
     X(BATCHES, "batches are compared")                                                             \
+    X(SHIFTS, "examples are shifted")                                                              \
     X(BASES, "bases are made")                                                                     \
     X(PRODUCTS, "cross products are made")                                                         \
     X(FINISH, "pairs are decomposed")                                                              \
@@ -48,6 +49,7 @@ struct csim__products;
     X(KERNELS, "kernels", "tiles of kernels and distances, medians")                               \
     X(DISTANCES, "distances", "distances of all pairs of examples")                                \
     X(BATCHES, "batches", "kernels of batches")                                                    \
+    X(SPECTRA, "spectra", "spectra of matrices for all shifts")                                    \
     X(BASES, "bases", "bases")                                                                     \
     X(RAW_BASES, "raw_bases", "bases of rows as read")                                             \
     X(LOADINGS, "loadings", "loadings of the bases")                                               \

@@ -171,6 +171,17 @@ csim_status csim__sweep_neighbours(csim__sweep *w);
 csim__kernel_plan csim__sweep_kernel_plan(const csim_sweep_options *options, int64_t n,
                                           int no_room);
 bool csim__sweep_takes(const csim_sweep_measure *measure, csim_kernel *kernel);
+bool csim__sweep_same_form(const csim_kernel *a, const csim_kernel *b);
+
+/** The cosine of matrices that a measure is of, where all examples are compared; add to a plan what null
+ *  shifts take. Local, pure. */
+csim_cosine csim__sweep_cosine(const csim_sweep_measure *measure);
+void csim__sweep_shift_plan(const csim_sweep_options *options, csim__kernel_plan *plan);
+
+/** Values of all pairs of the tile under all cyclic shifts of the examples: draws of the cells.
+ *  Collective.
+ *  @return CSIM_OK, CSIM_E_IO, CSIM_E_MEM, CSIM_E_LIMIT, CSIM_E_MPI; the same on every rank */
+csim_status csim__sweep_shifts(csim__sweep *w);
 
 /** Check that samples are large enough, and of use. Local. CSIM_OK, CSIM_E_USAGE. */
 csim_status csim__sweep_check_kernels(csim__sweep *w);

@@ -36,13 +36,15 @@ bool csim__statistics_beside(const csim_sweep_options *o, int m, csim__beside be
 
 int64_t csim__statistics_draws(const csim_sweep_options *o, int64_t n)
 {
-    (void)n;
+    if (o->null == CSIM_NULL_SHIFT) { return n - 1; } /* a value is that of no shift */
     return o->null == CSIM_NULL_PERMUTATION ? o->permutations : 0;
 }
 
 bool csim__statistics_drawn(const csim_sweep_options *o, int m)
 {
-    (void)m;
+    if (o->null == CSIM_NULL_SHIFT) {
+        return csim__sweep_cosine(&o->measures[m]).aspect != CSIM_ASPECT_NONE;
+    }
     return o->null == CSIM_NULL_PERMUTATION;
 }
 
@@ -128,6 +130,7 @@ csim_status csim__statistics_check(csim_context *ctx, const csim_sweep_options *
     if (o->null == CSIM_NULL_PERMUTATION) {
         CSIM_TRY(check(ctx, o, "--null permutation", has_null));
     }
+    if (o->null == CSIM_NULL_SHIFT) { CSIM_TRY(check(ctx, o, "--null shift", has_null)); }
     if (o->jackknife != 0) { CSIM_TRY(check_jackknife(ctx, o, n)); }
 done:
     return st;
