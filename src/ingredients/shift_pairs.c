@@ -9,7 +9,7 @@
 typedef double vec __attribute__((vector_size(CSIM__LANES * sizeof(double)), may_alias));
 
 /* Numbers of the sums of as many pairs as go through together. */
-enum { TOGETHER = 1 << 22 };
+enum { TOGETHER = 1 << 20 };
 
 typedef struct pass {
     csim__shifts *w;
@@ -186,7 +186,8 @@ csim_status csim__shifts_pairs(csim__shifts *w, const csim__twosome *pairs, int6
     return st;
 }
 
-int64_t csim__shifts_bytes(const csim_shard *shard, int sites, int64_t widest, bool ranked)
+int64_t csim__shifts_bytes(const csim_shard *shard, int sites, int64_t pairs, int64_t widest,
+                           bool ranked)
 {
     const int64_t word = sizeof(double), n = shard->n, size = shard->size;
     csim__triangle_room room = csim__triangle_bytes(shard, widest);
@@ -198,7 +199,7 @@ int64_t csim__shifts_bytes(const csim_shard *shard, int sites, int64_t widest, b
     int64_t rows = 2 * word * shard->rows * widest, exchange = room.each + 2 * word * own * n;
     int64_t filled = csim__max64(room.fill, ranked ? room.rank : 0);
     int64_t making = 6 * word * n + room.each + csim__max64(csim__max64(rows, filled), exchange);
-    int64_t pairs = csim__max64(TOGETHER * word, spectra) + spectra;
+    int64_t sums = csim__max64(csim__min64(TOGETHER * word, pairs * spectra), spectra) + spectra;
     return sites * (own * spectra + 2 * spectra) + room.patches * (1 + size) + 5 * word * n +
-           csim__max64(making, pairs);
+           csim__max64(making, sums);
 }

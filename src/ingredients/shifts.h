@@ -73,6 +73,7 @@ csim_status csim__shifts_pairs(csim__shifts *shifts, const csim__twosome *pairs,
                                csim__meter *meter);
 
 /** Bytes of a rank for matrices of one kind, with what stays for the sites. Pure. */
-int64_t csim__shifts_bytes(const csim_shard *shard, int sites, int64_t widest, bool ranked);
+int64_t csim__shifts_bytes(const csim_shard *shard, int sites, int64_t pairs, int64_t widest,
+                           bool ranked);
 
 #endif

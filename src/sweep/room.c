@@ -389,7 +389,8 @@ static void put_kernels(const csim__problem *p, const csim__plan *plan, const cs
             CSIM__STAGE_BATCHES, CSIM__STAGE_BATCHES);
     }
     if (k->shifted > 0) {
-        int64_t spectra = csim__shifts_bytes(shard, p->sites, s->widest, k->shift_ranks);
+        int64_t spectra =
+            csim__shifts_bytes(shard, p->sites, plan->count, s->widest, k->shift_ranks);
         put(room, CSIM__ROOM_SPECTRA, spectra + (WORD + 1) * cells + 13 * sites,
             CSIM__STAGE_SHIFTS, CSIM__STAGE_SHIFTS);
     }
