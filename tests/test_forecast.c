@@ -126,6 +126,27 @@ static void memory_is_as_foretold(void **state)
     assert_int_equal(wrong, 0);
 }
 
+/* With values under all shifts: matrices of linear kernels, and of distances. */
+static void memory_of_shifts(void **state)
+{
+    (void)state;
+    const problem p = {"shifts",    700,   4, {60, 50, 60, 30}, {"cka", "distcorr"},
+                       CSIM_DOUBLE, "all", 0};
+    csim_context *ctx = harness_context();
+    csim__forecast f;
+    input in;
+    make_input(ctx, &p, true, &in);
+    in.options.null = CSIM_NULL_SHIFT;
+    assert_int_equal(foretell(ctx, &in, csim_context_size(ctx), &csim__machine_typical, &f),
+                     CSIM_OK);
+    assert_int_equal(f.when, CSIM__STAGE_SHIFTS);
+    double ratio = (double)f.peak / (double)sweep_peak(ctx, &in);
+    if (!(ratio > 0.9 && ratio < 1.1)) { print_error("foretold / counted = %.3f\n", ratio); }
+    assert_true(ratio > 0.9 && ratio < 1.1);
+    free_input(&in);
+    harness_context_free(&ctx);
+}
+
 /* With groups: pairs of several widths, values and vectors. */
 static void memory_of_groups(void **state)
 {
@@ -327,9 +348,9 @@ int main(int argc, char **argv)
 {
     MPI_Init(&argc, &argv);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(memory_is_as_foretold), cmocka_unit_test(memory_of_groups),
-        cmocka_unit_test(limits_are_kept),       cmocka_unit_test(chunks_are_foretold),
-        cmocka_unit_test(one_planner),
+        cmocka_unit_test(memory_is_as_foretold), cmocka_unit_test(memory_of_shifts),
+        cmocka_unit_test(memory_of_groups),      cmocka_unit_test(limits_are_kept),
+        cmocka_unit_test(chunks_are_foretold),   cmocka_unit_test(one_planner),
     };
     return harness_finish(cmocka_run_group_tests_name("forecast", tests, NULL, NULL));
 }

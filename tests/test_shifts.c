@@ -215,7 +215,8 @@ static void one(csim_context *ctx, csim__shift_matrix kind, unsigned aspects, in
 {
     const int d[SITES] = {6, 9, 4};
     double *x[SITES];
-    int64_t *order = ref_alloc(n, sizeof *order);
+    csim_shard shard = csim__shard(n, csim_context_rank(ctx), csim_context_size(ctx));
+    csim__order order;
     csim_context *alone = NULL;
     for (int s = 0; s < SITES; s++) {
         x[s] = ref_alloc((int64_t)n * d[s], sizeof *x[s]);
@@ -225,7 +226,7 @@ static void one(csim_context *ctx, csim__shift_matrix kind, unsigned aspects, in
         }
         memcpy(x[s] + 2 * d[s], x[s], (size_t)d[s] * sizeof *x[s]); /* equal examples tie */
     }
-    csim__shift_order(SEED, n, order);
+    assert_int_equal(csim__order_make(ctx, &shard, SEED, 0, &order), CSIM_OK);
     answer got = run(ctx, kind, aspects, x, d, n);
     assert_int_equal(csim_context_create(MPI_COMM_SELF, &alone), CSIM_OK);
     answer again = run(alone, kind, aspects, x, d, n);
@@ -234,11 +235,11 @@ static void one(csim_context *ctx, csim__shift_matrix kind, unsigned aspects, in
                         CSIM_ASPECTS * PAIRS * (size_t)n * sizeof *got.cosine);
     assert_memory_equal(got.size, again.size, sizeof got.size);
     for (int a = 0; a < CSIM_ASPECTS; a++) {
-        if (aspects & 1u << a) { compare(&got, kind, (csim_aspect)a, x, d, order, n); }
+        if (aspects & 1u << a) { compare(&got, kind, (csim_aspect)a, x, d, order.from, n); }
     }
     free(got.cosine);
     free(again.cosine);
-    free(order);
+    csim__order_clear(ctx, &order);
     for (int s = 0; s < SITES; s++) { free(x[s]); }
 }
 

@@ -36,7 +36,7 @@ def philox(block, stream, seed):
 
 def relabelling(n, seed):
     """Fisher and Yates from the last place down, a word a place."""
-    words = (word for block in range(n) for word in philox(block, 0x73686674, seed))
+    words = (word for block in range(n) for word in philox(block, 2 ** 48, seed))
     order = list(range(n))
     for i in range(n - 1, 0, -1):
         j = next(w for w in words if w >= 2 ** 64 % (i + 1)) % (i + 1)

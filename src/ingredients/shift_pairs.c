@@ -196,10 +196,11 @@ int64_t csim__shifts_bytes(const csim_shard *shard, int sites, int64_t pairs, in
         own = csim__max64(own, csim__diagonal_band(n, r, (int)size).count);
     }
     int64_t spectra = bands * CSIM__BAND * word;
-    int64_t rows = 2 * word * shard->rows * widest, exchange = room.each + 2 * word * own * n;
+    int64_t rows = 2 * word * shard->rows * widest + csim__order_bytes(shard, word * widest);
+    int64_t exchange = room.each + 2 * word * own * n;
     int64_t filled = csim__max64(room.fill, ranked ? room.rank : 0);
     int64_t making = 6 * word * n + room.each + csim__max64(csim__max64(rows, filled), exchange);
     int64_t sums = csim__max64(csim__min64(TOGETHER * word, pairs * spectra), spectra) + spectra;
-    return sites * (own * spectra + 2 * spectra) + room.patches * (1 + size) + 5 * word * n +
-           csim__max64(making, sums);
+    return sites * (own * spectra + 2 * spectra) + room.patches * (1 + size) +
+           csim__order_bytes(shard, 0) + 3 * word * n + csim__max64(making, sums);
 }

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "core/exact.h"
-#include "core/rng.h"
 #include "ingredients/gram.h"
 #include "linalg/dense.h"
 
@@ -22,92 +21,6 @@ typedef struct making {
     double *vector;        /* [n] */
     double total, corners; /* Σsum, Σcorner */
 } making;
-
-/* ---- the relabelling ---- */
-
-void csim__shift_order(uint64_t seed, int64_t n, int64_t *order)
-{
-    enum { STREAM = 0x73686674 };
-    csim__rng rng = csim__rng_start(seed, STREAM);
-    for (int64_t i = 0; i < n; i++) { order[i] = i; }
-    csim__rng_shuffle(&rng, order, n);
-}
-
-static void find_owners(csim__shifts *w)
-{
-    for (int r = 0; r < w->t.shard.size; r++) {
-        csim_shard s = csim__shard(w->n, r, w->t.shard.size);
-        for (int64_t i = s.row0; i < s.row0 + s.rows; i++) { w->owner[i] = r; }
-    }
-}
-
-/* How many rows each rank sends to each: out[size] and in[size] of this one, and what is before. */
-static void count_rows(const csim__shifts *w, int *count)
-{
-    int size = w->t.shard.size, rank = w->t.shard.rank;
-    int *out = count, *out_at = out + size, *in = out_at + size, *in_at = in + size;
-    memset(count, 0, 4 * (size_t)size * sizeof *count);
-    for (int64_t i = 0; i < w->n; i++) {
-        int from = w->owner[w->order[i]], to = w->owner[i];
-        out[to] += from == rank;
-        in[from] += to == rank;
-    }
-    for (int r = 1; r < size; r++) {
-        out_at[r] = out_at[r - 1] + out[r - 1];
-        in_at[r] = in_at[r - 1] + in[r - 1];
-    }
-}
-
-/* Copy rows between their places and messages, which have them in the order of the new places. */
-static void copy_rows(const making *m, int *at, bool pack)
-{
-    const csim__shifts *w = m->w;
-    int64_t d = m->site->d;
-    int rank = w->t.shard.rank;
-    for (int64_t i = 0; i < w->n; i++) {
-        int from = w->owner[w->order[i]], to = w->owner[i];
-        if (pack && from == rank) {
-            const double *row = m->rows + (w->order[i] - w->t.shard.row0) * d;
-            memcpy(m->other + at[to]++ * d, row, (size_t)d * sizeof *row);
-        } else if (!pack && to == rank) {
-            memcpy(m->other + (i - w->t.shard.row0) * d, m->rows + at[from]++ * d,
-                   (size_t)d * sizeof *m->rows);
-        }
-    }
-}
-
-/* Rows to their new places: from m->rows to m->other. */
-static csim_status relabel(making *m)
-{
-    csim_context *ctx = m->w->t.ctx;
-    int size = m->w->t.shard.size, *count = NULL, *at = NULL, d;
-    MPI_Datatype row = MPI_DATATYPE_NULL;
-    csim_status st = CSIM_OK;
-    CSIM_TRY(csim__int(ctx, m->site->d, "neurons", &d));
-    CSIM_TRY(csim__alloc(ctx, 4 * (int64_t)size, sizeof *count, "counts", &count));
-    CSIM_TRY(csim__alloc(ctx, size, sizeof *at, "counts", &at));
-    CSIM_TRY(csim__mpi(ctx, MPI_Type_contiguous(d, MPI_DOUBLE, &row), "a type"));
-    CSIM_TRY(csim__mpi(ctx, MPI_Type_commit(&row), "a type"));
-    count_rows(m->w, count);
-    memcpy(at, count + size, (size_t)size * sizeof *at);
-    copy_rows(m, at, true);
-done:
-    st = csim__vote(ctx, st);
-    if (st == CSIM_OK) {
-        st = csim__mpi(ctx,
-                       MPI_Alltoallv(m->other, count, count + size, row, m->rows, count + 2 * size,
-                                     count + 3 * size, row, csim_context_comm(ctx)),
-                       "rows to their new places");
-    }
-    if (st == CSIM_OK) {
-        memcpy(at, count + 3 * size, (size_t)size * sizeof *at);
-        copy_rows(m, at, false);
-    }
-    if (row != MPI_DATATYPE_NULL) { MPI_Type_free(&row); }
-    csim__free(ctx, &at);
-    csim__free(ctx, &count);
-    return csim__vote(ctx, st);
-}
 
 /* ---- the matrix of a site ---- */
 
@@ -311,7 +224,10 @@ static csim_status make_entries(making *m, double sigma, csim__meter *meter)
 {
     csim__shifts *w = m->w;
     csim_status st = csim__triangles_rows(&w->t, m->site, m->rows);
-    if (st == CSIM_OK) { st = relabel(m); }
+    if (st == CSIM_OK) {
+        st = csim__order_rows(w->t.ctx, &w->t.shard, &w->order, m->rows,
+                              m->site->d * (int64_t)sizeof *m->rows, m->other);
+    }
     if (st != CSIM_OK) { return st; }
     csim__free(w->t.ctx, &m->rows);
     centre(m);
@@ -352,7 +268,7 @@ csim_status csim__shifts_fill(csim__shifts *w, int place, const csim__site *site
 /* ---- beginning and end ---- */
 
 csim_status csim__shifts_start(csim_context *ctx, int64_t examples, int sites,
-                               csim__shift_matrix kind, uint64_t seed, csim__shifts *w)
+                               csim__shift_matrix kind, int64_t seed, csim__shifts *w)
 {
     int64_t frequencies = examples / 2 + 1;
     *w = (csim__shifts){.n = examples, .kind = kind};
@@ -361,8 +277,7 @@ csim_status csim__shifts_start(csim_context *ctx, int64_t examples, int sites,
     if (st != CSIM_OK) { return st; }
     w->bands = (frequencies + CSIM__LANES - 1) / CSIM__LANES;
     CSIM_TRY(csim__fourier_start(ctx, examples, &w->f));
-    CSIM_TRY(csim__alloc(ctx, examples, sizeof *w->order, "an order of examples", &w->order));
-    CSIM_TRY(csim__alloc(ctx, examples, sizeof *w->owner, "ranks of examples", &w->owner));
+    CSIM_TRY(csim__order_make(ctx, &w->t.shard, seed, 0, &w->order));
     CSIM_TRY(csim__calloc(ctx, sites, sizeof *w->site, "matrices", &w->site));
     w->count = sites;
     for (int s = 0; s < sites; s++) {
@@ -373,8 +288,6 @@ csim_status csim__shifts_start(csim_context *ctx, int64_t examples, int sites,
         CSIM_TRY(csim__alloc(ctx, w->bands * w->d.band.count * CSIM__BAND, sizeof(double),
                              "spectra of diagonals", &w->site[s].band));
     }
-    csim__shift_order(seed, examples, w->order);
-    find_owners(w);
 done:
     return csim__vote(ctx, st);
 }
@@ -388,8 +301,7 @@ void csim__shifts_clear(csim__shifts *w)
         csim__free(ctx, &w->site[s].band);
     }
     csim__free(ctx, &w->site);
-    csim__free(ctx, &w->owner);
-    csim__free(ctx, &w->order);
+    csim__order_clear(ctx, &w->order);
     csim__fourier_clear(ctx, &w->f);
     csim__diagonals_clear(&w->d);
     csim__triangles_clear(&w->t);

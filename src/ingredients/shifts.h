@@ -4,14 +4,11 @@
 #define CSIM_SHIFTS_H
 
 #include "ingredients/diagonals.h"
+#include "ingredients/order.h"
 #include "linalg/fourier.h"
 
 /** Frequencies that go through together. */
 enum { CSIM__LANES = 8, CSIM__BAND = 2 * CSIM__LANES };
-
-/** Where the examples of all sites are after one relabelling, from a counter: row i of a relabelled
- *  site is row order[i]. Local. @param[out] order  [n] */
-void csim__shift_order(uint64_t seed, int64_t n, int64_t *order);
 
 /** The kind of the matrices. */
 typedef struct csim__shift_matrix {
@@ -36,17 +33,16 @@ typedef struct csim__shifts {
     csim__fourier f;
     csim__shift_matrix kind;
     int64_t n, bands; /* of CSIM__LANES frequencies */
-    int64_t *order;   /* [n] see csim__shift_order() */
-    int *owner;       /* [n] the rank that reads a row */
+    csim__order order;
     int count;
     csim__shift_site *site; /* [count] */
 } csim__shifts;
 
-/** Begin. Collective; free with csim__shifts_clear(), also on error.
+/** Begin; the examples of all sites get one order, from a counter. Collective; free with csim__shifts_clear(), also on error.
  *  @param[in] examples  that are compared; fewer than a site has: at even steps
  *  @return CSIM_OK, CSIM_E_LIMIT, CSIM_E_MEM, CSIM_E_MPI; the same on every rank */
 csim_status csim__shifts_start(csim_context *ctx, int64_t examples, int sites,
-                               csim__shift_matrix kind, uint64_t seed, csim__shifts *shifts);
+                               csim__shift_matrix kind, int64_t seed, csim__shifts *shifts);
 void csim__shifts_clear(csim__shifts *shifts);
 
 /** Make the matrix of a site, of rows as they are read, and the spectra of its diagonals. Collective.

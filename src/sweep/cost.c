@@ -212,7 +212,7 @@ static void neighbours(const model *w)
 }
 
 /* Kernels and distances of all sites in one pass, medians before; then stored distances, site by site,
- * and batches. */
+ * batches, and matrices whose examples are shifted. */
 static void kernels(const model *w)
 {
     const csim__kernel_plan *k = &w->p->kernels;
@@ -220,8 +220,8 @@ static void kernels(const model *w)
     double n = (double)w->p->n, side = (double)csim__min64(w->shard.chunk, 512), busy = 0;
     double half = w->rows * n / 2, pairs = (double)w->plan->count, stored = 0, passes;
     double others = (w->p->size - 1) / 2.0, cube = n * n * n, bytes = 0;
-    double forms = 0, ranked = 0, ordered = 0;
-    if (k->measures == 0) { return; }
+    double forms = 0, ranked = k->shift_ranks, ordered = 0, shifted = k->shifted;
+    if (k->measures == 0 && k->shifted == 0) { return; }
     for (int i = 0; i < CSIM_MATRICES; i++) { forms += k->forms[i]; }
     for (int i = 0; i < k->stores; i++) {
         const csim__store *one = &k->store[i];
@@ -234,7 +234,7 @@ static void kernels(const model *w)
     passes = csim__kernel_views(k->forms) + (k->median[0] || k->median[1] ? 2 : 0);
     for (int i = 0; i < w->p->sites; i++) {
         double d = (double)w->p->width[i];
-        busy += gemm(w, false, passes * w->rows * n * d, side, side, d);
+        busy += gemm(w, false, (passes + shifted) * w->rows * n * d, side, side, d);
         busy +=
             gemm(w, false, w->rows * (double)k->batch * d, (double)k->batch, (double)k->batch, d);
         busy += stored * w->rows * n * d / m->inner[0];
@@ -242,13 +242,16 @@ static void kernels(const model *w)
         busy += half * (passes * 16 + forms * 48) / m->memory;
         /* seven passes of a sort, there and back */
         busy += half * ranked * (7 * 32 + 64) / m->memory;
-        bytes += 8 * d * (passes + stored);
+        /* entries to their diagonals, and transforms of these */
+        busy += half * shifted * (96 / m->memory + 2.5 * log2(n) / m->inner[0]);
+        bytes += 8 * (d * (passes + stored + shifted) + n / w->p->size * shifted);
     }
-    busy += pairs * half * 2 * (forms + ranked) / m->inner[0];
+    busy += pairs * half * (2 * (forms + ranked) + 4 * shifted) / m->inner[0];
     busy += pairs * half * ordered * log2(n * n / 2) * 32 / m->memory;
     busy += ceil(csim__plan_spectra(w->p, w->plan) / w->p->size) * 4.0 / 3 * cube / m->eigen_values;
-    double on_way = w->rows * others * bytes / w->bandwidth +
-                    others * (double)w->shard.count * w->p->sites * (passes + stored) * w->latency;
+    double on_way =
+        w->rows * others * bytes / w->bandwidth +
+        others * (double)w->shard.count * w->p->sites * (passes + stored + shifted) * w->latency;
     w->effort->moved += n * others * bytes;
     w->effort->seconds[CSIM__TERM_KERNELS] += busy;
     w->effort->seconds[CSIM__TERM_EXCHANGE] += fmax(0, on_way - busy);

@@ -2,11 +2,14 @@
  * examples of all pairs, which are made where the lists are. */
 #include "ingredients/neighbours.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "core/exact.h"
+#include "ingredients/order.h"
 #include "ingredients/rows.h"
 #include "sweep/state.h"
+#include "sweep/statistics.h"
 
 /* What the measures take, one entry for each number of neighbours, in the order of the request. */
 typedef struct wish {
@@ -15,6 +18,8 @@ typedef struct wish {
     int view, metric;
     int64_t k;
     int across; /* its place among those with CSIM_NEEDS_ACROSS */
+    int plane;  /* of the cells */
+    bool drawn; /* under relabellings, too */
 } wish;
 
 /* Lists of all sites, and what is made of them. */
@@ -34,6 +39,10 @@ typedef struct lists {
     double *part;      /* [wishes, 2, CSIM_NEAR_SUMS] of a chunk */
     csim__exact *sum;  /* [pairs, wishes, 2, CSIM_NEAR_SUMS] */
     int exponent;
+    bool drawn;     /* some measure is: of each site there is a twin, behind all sites */
+    int64_t draw;   /* the relabelling at hand, −1: none */
+    int32_t *tied;  /* [wishes, sites] not 0: the order of the examples decides who is near */
+    double *values; /* [pairs, wishes, 2, CSIM_NEAR_SUMS] sums of a relabelling */
 } lists;
 
 static int64_t lane_of(const lists *l, int site, int view, int metric)
@@ -82,8 +91,11 @@ csim__near_plan csim__sweep_near(const csim_sweep_options *options, int64_t n)
         int count = list_of(m, n, list), v;
         if (count == 0 || (v = view_of(&plan, o)) == CSIM__NEAR_VIEWS) { continue; }
         csim__near_view *view = &plan.view[v];
-        int64_t longest = list[count - 1];
+        /* the next one behind the list tells whether it is who it is by the order of the examples */
+        bool next = csim__statistics_drawn(options, i) && list[count - 1] < n - 1;
+        int64_t longest = list[count - 1] + next;
         plan.sums += count;
+        plan.twins = plan.twins || csim__statistics_drawn(options, i);
         view->k[o->metric] = csim__max64(view->k[o->metric], longest);
         plan.longest = csim__max64(plan.longest, longest);
         if (m->measure->needs & CSIM_NEEDS_LINKS) { view->links[o->metric] = true; }
@@ -221,23 +233,24 @@ static void stamp(int32_t *place, const int32_t *index, int64_t k, bool on)
 static void take_example(lists *l, const csim__couple *c, int v, int metric, int64_t row)
 {
     csim__sweep *w = l->w;
+    int right = c->right + (l->draw < 0 ? 0 : w->count);
     int64_t k = l->plan->view[v].k[metric];
     csim_near near = {.n = w->shard.n, .scratch = l->scratch};
     take_side(l, 0, lane_of(l, c->left, v, metric), row, &near);
-    take_side(l, 1, lane_of(l, c->right, v, metric), row, &near);
+    take_side(l, 1, lane_of(l, right, v, metric), row, &near);
     const double *over[2] = {l->across[(int64_t)c->left * w->count + c->right],
                              l->across[(int64_t)c->right * w->count + c->left]};
     for (int side = 0; side < 2; side++) { stamp(l->place[side], near.index[side], k, true); }
     for (int i = 0; i < l->wishes; i++) {
         const wish *t = &l->wish[i];
         double *part = l->part + 2 * i * CSIM_NEAR_SUMS;
-        if (t->view != v || t->metric != metric) { continue; }
+        if (t->view != v || t->metric != metric || (l->draw >= 0 && !t->drawn)) { continue; }
         near.k = t->k;
         for (int side = 0; side < 2 && t->across >= 0; side++) {
             near.across[side] = over[side] + 2 * (row * l->plan->across + t->across);
         }
         t->measure->example(&near, t->options, part);
-        if (c->left == c->right || (t->measure->props & CSIM_SYMMETRIC)) { continue; }
+        if (c->left == right || (t->measure->props & CSIM_SYMMETRIC)) { continue; }
         swap_sides(&near);
         t->measure->example(&near, t->options, part + CSIM_NEAR_SUMS);
         swap_sides(&near);
@@ -266,10 +279,12 @@ static void sum_pair(lists *l, int64_t pair)
     }
 }
 
-static csim_status sum_pairs(lists *l)
+/* @param[out] out  [pairs, wishes, 2, CSIM_NEAR_SUMS] the same on every rank */
+static csim_status sum_pairs(lists *l, double *out)
 {
     csim__sweep *w = l->w;
     int64_t all = w->plan.count * l->wishes * 2 * CSIM_NEAR_SUMS;
+    if (all > 0) { memset(l->sum, 0, (size_t)all * sizeof *l->sum); }
     csim__phase_begin(w->ctx, "neighbour sums");
     for (int64_t i = 0; i < w->plan.count; i++) {
         const csim__planned *p = &w->plan.pairs[i];
@@ -280,8 +295,149 @@ static csim_status sum_pairs(lists *l)
     csim__phase_end(w->ctx, 0, 0);
     csim_status st = csim__exact_reduce(w->ctx, l->sum, all);
     for (int64_t i = 0; st == CSIM_OK && i < all; i++) {
-        w->near_sums[i] = csim__exact_value(l->sum[i], l->exponent);
+        out[i] = csim__exact_value(l->sum[i], l->exponent);
     }
+    return st;
+}
+
+/* ---- relabellings ---- */
+
+/* Do equal distances leave it to the order of the examples who is in the list of a row, or where? */
+static bool is_tied(const csim__near *near, const wish *t, int64_t row)
+{
+    const double *distance = near->distance + row * near->k;
+    bool tied = t->k < near->k && distance[t->k - 1] == distance[t->k];
+    for (int64_t m = 1; (t->measure->props & CSIM_PLACES) && m < t->k && !tied; m++) {
+        tied = distance[m - 1] == distance[m];
+    }
+    return tied;
+}
+
+/* Which measures have no null in which sites: relabelled lists are not those of relabelled examples. */
+static csim_status find_ties(lists *l)
+{
+    csim__sweep *w = l->w;
+    for (int i = 0; i < l->wishes; i++) {
+        const wish *t = &l->wish[i];
+        for (int s = 0; t->drawn && s < w->count; s++) {
+            const csim__near *near = &l->near[lane_of(l, s, t->view, t->metric)];
+            int32_t *tied = &l->tied[i * w->count + s];
+            for (int64_t row = 0; near->k > 0 && row < w->shard.rows && !*tied; row++) {
+                *tied = is_tied(near, t, row);
+            }
+        }
+    }
+    csim_status st = csim__mpi(w->ctx,
+                               MPI_Allreduce(MPI_IN_PLACE, l->tied, l->wishes * w->count,
+                                             MPI_INT32_T, MPI_MAX, csim_context_comm(w->ctx)),
+                               "ties of neighbours");
+    st = csim__vote(w->ctx, st);
+    for (int i = 0; st == CSIM_OK && i < l->wishes; i++) {
+        int many = 0;
+        for (int s = 0; s < w->count; s++) { many += l->tied[i * w->count + s] != 0; }
+        if (many == 0) { continue; }
+        csim__log(
+            w->ctx, CSIM_LOG_WARNING,
+            "%s of %lld neighbours: in %d layers equal distances leave it to the order of the "
+            "examples who is near: no statistics of their pairs",
+            l->wish[i].measure->name, (long long)l->wish[i].k, many);
+    }
+    return st;
+}
+
+/* The lists of a site when its examples are relabelled: row i is row from(i), with the names that its
+ * neighbours have then. */
+static csim_status relabel(lists *l, const csim__order *order, const csim__near *near,
+                           csim__near *twin)
+{
+    csim__sweep *w = l->w;
+    int64_t all = w->shard.rows * near->k;
+    const int64_t index = sizeof *near->index, distance = sizeof *near->distance;
+    csim_status st = CSIM_OK;
+    twin->k = near->k;
+    CSIM_TRY(csim__alloc(w->ctx, all, sizeof *twin->index, "lists", &twin->index));
+    CSIM_TRY(csim__alloc(w->ctx, all, sizeof *twin->distance, "lists", &twin->distance));
+done:
+    st = csim__vote(w->ctx, st);
+    if (st == CSIM_OK) {
+        st = csim__order_rows(w->ctx, &w->shard, order, near->index, near->k * index, twin->index);
+    }
+    if (st == CSIM_OK) {
+        st = csim__order_rows(w->ctx, &w->shard, order, near->distance, near->k * distance,
+                              twin->distance);
+    }
+    for (int64_t i = 0; st == CSIM_OK && i < all; i++) {
+        twin->index[i] = (int32_t)order->to[twin->index[i]];
+    }
+    return st;
+}
+
+static csim_status make_twins(lists *l, const csim__order *order)
+{
+    csim__sweep *w = l->w;
+    csim_status st = CSIM_OK;
+    for (int64_t i = 0, half = lane_of(l, w->count, 0, 0); st == CSIM_OK && i < half; i++) {
+        const csim__near *near = &l->near[i];
+        int lane = (int)(i % (l->plan->views * CSIM_METRICS));
+        if (near->k == 0) { continue; }
+        st = relabel(l, order, near, &l->near[half + i]);
+        if (st == CSIM_OK && l->plan->view[lane / CSIM_METRICS].links[lane % CSIM_METRICS]) {
+            st = csim__links_make(w->ctx, &w->shard, &l->near[half + i], &l->links[half + i]);
+        }
+    }
+    return st;
+}
+
+static void drop_twins(lists *l)
+{
+    csim__sweep *w = l->w;
+    int64_t half = lane_of(l, w->count, 0, 0);
+    for (int64_t i = half; i < 2 * half; i++) {
+        csim__near_clear(w->ctx, &l->near[i]);
+        csim__links_clear(w->ctx, &l->links[i]);
+    }
+}
+
+/* The values of a relabelling, each on the owner of its pair. */
+static void finish_draw(lists *l)
+{
+    csim__sweep *w = l->w;
+    w->cells.draw = l->draw;
+    for (int64_t i = 0; i < w->plan.count; i++) {
+        const csim__planned *p = &w->plan.pairs[i];
+        int a = p->couple.left, b = p->couple.right, x = w->id[a], y = w->id[b];
+        if (!p->cell || p->owner != w->shard.rank) { continue; }
+        csim_pair pair = {.ctx = w->ctx,
+                          .site = {&w->site[a], &w->site[b]},
+                          .near = l->values + i * l->wishes * 2 * CSIM_NEAR_SUMS};
+        csim__cells_finish(&w->cells, &pair, x, y, w->options);
+        for (int t = 0; t < l->wishes; t++) {
+            if (!l->tied[t * w->count + a] && !l->tied[t * w->count + b]) { continue; }
+            csim__cells_put_draw(&w->cells, l->wish[t].plane, x, y, l->draw, NAN);
+            csim__cells_put_draw(&w->cells, l->wish[t].plane, y, x, l->draw, NAN);
+        }
+    }
+    w->cells.draw = -1;
+}
+
+static csim_status draw(lists *l)
+{
+    csim__sweep *w = l->w;
+    csim_status st = find_ties(l);
+    csim__phase_begin(w->ctx, "permutations");
+    for (int64_t k = 0; st == CSIM_OK && k < w->options->permutations; k++) {
+        csim__order order;
+        l->draw = k;
+        st = csim__order_make(w->ctx, &w->shard, w->options->null_seed, k, &order);
+        st = csim__vote(w->ctx, st);
+        if (st == CSIM_OK) { st = make_twins(l, &order); }
+        if (st == CSIM_OK) { st = sum_pairs(l, l->values); }
+        if (st == CSIM_OK) { finish_draw(l); }
+        drop_twins(l);
+        csim__order_clear(w->ctx, &order);
+    }
+    l->draw = -1;
+    csim__phase_end(w->ctx, 0, 0);
     return st;
 }
 
@@ -299,7 +455,10 @@ static void list_wishes(lists *l)
         int count = list_of(m, l->w->shard.n, list);
         for (int k = 0; k < count; k++) {
             wish *t = &l->wish[l->wishes++];
-            *t = (wish){m->measure, options, view_of(&plan, options), options->metric, list[k], -1};
+            *t =
+                (wish){m->measure, options, view_of(&plan, options),  options->metric,
+                       list[k],    -1,      l->w->cells.plane[i] + k, csim__statistics_drawn(o, i)};
+            l->drawn = l->drawn || t->drawn;
             if (!(m->measure->needs & CSIM_NEEDS_ACROSS)) { continue; }
             l->across_k[across] = list[k];
             t->across = across++;
@@ -314,10 +473,10 @@ static csim_status start(lists *l)
     double n = (double)w->shard.n;
     int64_t widest = 0, lanes, sums;
     csim_status st = CSIM_OK;
-    lanes = lane_of(l, w->count, 0, 0);
     l->exponent = csim__exact_exponent(2 * n * n * n);
     CSIM_TRY(csim__alloc(ctx, l->plan->sums, sizeof *l->wish, "measures", &l->wish));
     list_wishes(l);
+    lanes = lane_of(l, l->drawn ? 2 * w->count : w->count, 0, 0);
     sums = (int64_t)l->wishes * 2 * CSIM_NEAR_SUMS;
     for (int s = 0; s < w->count; s++) { widest = csim__max64(widest, w->site[s].d); }
     CSIM_TRY(csim__alloc(ctx, w->shard.rows * widest, sizeof(double), "rows of a site", &l->rows));
@@ -331,6 +490,11 @@ static csim_status start(lists *l)
     CSIM_TRY(
         csim__alloc(ctx, 2 * (l->plan->longest + 1), sizeof *l->scratch, "places", &l->scratch));
     CSIM_TRY(csim__alloc(ctx, sums, sizeof *l->part, "sums", &l->part));
+    if (l->drawn) {
+        CSIM_TRY(csim__calloc(ctx, (int64_t)l->wishes * w->count, sizeof *l->tied,
+                              "ties of neighbours", &l->tied));
+        CSIM_TRY(csim__alloc(ctx, sums * w->plan.count, sizeof *l->values, "sums", &l->values));
+    }
     CSIM_TRY(csim__calloc(ctx, sums * w->plan.count, sizeof *l->sum, "sums", &l->sum));
     CSIM_TRY(csim__calloc(ctx, sums * w->plan.count, sizeof *w->near_sums, "sums of neighbours",
                           &w->near_sums));
@@ -341,13 +505,15 @@ done:
 static void release(lists *l)
 {
     csim__sweep *w = l->w;
-    for (int64_t i = 0; i < lane_of(l, w->count, 0, 0); i++) {
+    for (int64_t i = 0; i < lane_of(l, w->count, 0, 0); i++) { /* twins are gone */
         if (l->near != NULL) { csim__near_clear(w->ctx, &l->near[i]); }
         if (l->links != NULL) { csim__links_clear(w->ctx, &l->links[i]); }
     }
     for (int64_t i = 0; l->across != NULL && i < (int64_t)w->count * w->count; i++) {
         csim__free(w->ctx, &l->across[i]);
     }
+    csim__free(w->ctx, &l->values);
+    csim__free(w->ctx, &l->tied);
     csim__free(w->ctx, &l->sum);
     csim__free(w->ctx, &l->part);
     csim__free(w->ctx, &l->scratch);
@@ -362,7 +528,7 @@ static void release(lists *l)
 
 csim_status csim__sweep_neighbours(csim__sweep *w)
 {
-    lists l = {.w = w, .plan = &w->plan.near};
+    lists l = {.w = w, .plan = &w->plan.near, .draw = -1};
     csim_status st = csim__vote(w->ctx, start(&l));
     for (int s = 0; st == CSIM_OK && s < w->count; s++) {
         if (w->site[s].unfit == CSIM_NOTE_NONE) { st = search_site(&l, s); }
@@ -370,7 +536,8 @@ csim_status csim__sweep_neighbours(csim__sweep *w)
     for (int s = 0; st == CSIM_OK && l.plan->across > 0 && s < w->count; s++) {
         if (w->site[s].unfit == CSIM_NOTE_NONE) { st = cross(&l, s); }
     }
-    if (st == CSIM_OK) { st = sum_pairs(&l); }
+    if (st == CSIM_OK) { st = sum_pairs(&l, w->near_sums); }
+    if (st == CSIM_OK && l.drawn) { st = draw(&l); }
     release(&l);
     return st;
 }

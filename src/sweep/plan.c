@@ -273,6 +273,7 @@ csim_status csim__plan_make(csim_context *ctx, const csim__problem *p, csim__pla
             if (p->wanted[a * p->sites + b]) { add(plan, p, a, b, true); }
         }
     }
+    plan->any_cross |= p->permutations > 0; /* rows stay */
     plan->loading = plan->any_basis && (p->needs & (CSIM_NEEDS_LOADING | CSIM_NEEDS_BLOCK)) != 0;
     plan->row_sums = plan->any_tiles || (p->needs & (CSIM_NEEDS_DIAGONAL | CSIM_NEEDS_ROWS)) != 0;
     count_reads(p, plan);

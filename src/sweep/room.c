@@ -347,7 +347,8 @@ static void put_neighbours(const csim__problem *p, const csim__plan *plan,
     int64_t pairs = 2 * (int64_t)near->across * plan->count;
     put(room, CSIM__ROOM_SEARCH, WORD * rows * s->widest + search, NEIGHBOURS, NEIGHBOURS);
     put(room, CSIM__ROOM_LISTS,
-        p->sites * lists + pairs * 2 * WORD * rows + 8 * p->n + 2 * WORD * sums * plan->count,
+        p->sites * (near->twins ? 2 : 1) * lists + pairs * 2 * WORD * rows + 8 * p->n +
+            2 * WORD * sums * plan->count,
         NEIGHBOURS, NEIGHBOURS);
 }
 
@@ -451,6 +452,10 @@ void csim__room_of(const csim__problem *p, const csim__plan *plan, const csim__r
     put_neighbours(p, plan, s, &shard, room);
     put_kernels(p, plan, s, &shard, room);
     put_bases(p, plan, s, &shard, rank, room);
+    if (p->permutations > 0) { /* they have rounds of their own */
+        put(room, CSIM__ROOM_TWINS, csim__permute_bytes(p, plan, &shard), CSIM__STAGE_PERMUTE,
+            FINISH);
+    }
     put(room, CSIM__ROOM_BLOCKS, own, PRODUCTS, FINISH);
     if (p->streamed) {
         put_pass(p, plan, own, room);

@@ -24,6 +24,7 @@ struct csim__products;
     X(BATCHES, "batches are compared")                                                             \
     X(SHIFTS, "examples are shifted")                                                              \
     X(BASES, "bases are made")                                                                     \
+    X(PERMUTE, "examples are relabelled")                                                          \
     X(PRODUCTS, "cross products are made")                                                         \
     X(FINISH, "pairs are decomposed")                                                              \
     X(RESULTS, "the results are joined")
@@ -54,6 +55,7 @@ struct csim__products;
     X(RAW_BASES, "raw_bases", "bases of rows as read")                                             \
     X(LOADINGS, "loadings", "loadings of the bases")                                               \
     X(FACTORS, "factors", "small factors of the bases")                                            \
+    X(TWINS, "twins", "relabelled examples, and passes over them")                                 \
     X(BLOCKS, "blocks", "blocks of a round of pairs")                                              \
     X(SLOTS, "slots", "chunks of the layers of a round, read again")                               \
     X(PARTIALS, "partials", "partial products and sums under way")                                 \

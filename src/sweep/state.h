@@ -235,6 +235,17 @@ int64_t csim__jackknife_bytes(const csim__problem *problem, const csim_shard *sh
  *  Collective. CSIM_OK, CSIM_E_MEM, CSIM_E_MPI, …; the same on every rank. */
 csim_status csim__sweep_ingredients(csim__sweep *w);
 
+/** Of these, what brings sites together, but for bases: sums over rows, encoded rows, Gram products,
+ *  neighbours, kernels. Collective. As above. */
+csim_status csim__sweep_together(csim__sweep *w);
+
+/** The values of all pairs of the tile under random relabellings of the examples, of measures that
+ *  csim__statistics_paired() tells of: into the draws of their cells. Collective. As above. */
+csim_status csim__sweep_permute(csim__sweep *w);
+
+/** Free what a sweep has of its pairs. Local. */
+void csim__sweep_pairs_clear(csim__sweep *w);
+
 /** Operands of site @p s whose rows pass by. Local. */
 void csim__stream_operands(csim__sweep *w, int s);
 

@@ -40,12 +40,33 @@ int64_t csim__statistics_draws(const csim_sweep_options *o, int64_t n)
     return o->null == CSIM_NULL_PERMUTATION ? o->permutations : 0;
 }
 
+/* Not of what a relabelling does not change, nor of distances that are stored, of batches, or of
+ * distances to the neighbours of the other layer. */
+static bool permutes(const csim_sweep_measure *m)
+{
+    unsigned needs = m->measure->needs;
+    csim_kernel k;
+    if (needs == 0 || (needs & (CSIM_NEEDS_SPREAD | CSIM_NEEDS_ACROSS))) { return false; }
+    if (!csim__sweep_takes(m, &k)) { return true; }
+    return k.compare == CSIM_BY_SUMS && k.matrix != CSIM_LINEAR && k.matrix != CSIM_UNIFORM;
+}
+
 bool csim__statistics_drawn(const csim_sweep_options *o, int m)
 {
     if (o->null == CSIM_NULL_SHIFT) {
         return csim__sweep_cosine(&o->measures[m]).aspect != CSIM_ASPECT_NONE;
     }
-    return o->null == CSIM_NULL_PERMUTATION;
+    return o->null == CSIM_NULL_PERMUTATION && permutes(&o->measures[m]);
+}
+
+bool csim__statistics_paired(const csim_sweep_options *o)
+{
+    bool any = false;
+    for (int m = 0; m < o->measure_count && o->null == CSIM_NULL_PERMUTATION; m++) {
+        any = any || (permutes(&o->measures[m]) &&
+                      !(o->measures[m].measure->needs & CSIM_NEEDS_NEIGHBOURS));
+    }
+    return any;
 }
 
 void csim__statistics_of_pair(const csim_pair *pair, const csim_sweep_options *o, int m,

@@ -5,6 +5,7 @@
 #include "sweep/cells.h"
 
 struct csim__problem;
+struct csim__plan;
 
 /** Does a measure of the sweep have such a number beside its values? Local, pure. */
 bool csim__statistics_beside(const csim_sweep_options *options, int m, csim__beside beside);
@@ -13,6 +14,9 @@ bool csim__statistics_beside(const csim_sweep_options *options, int m, csim__bes
  *  pure. */
 int64_t csim__statistics_draws(const csim_sweep_options *options, int64_t n);
 bool csim__statistics_drawn(const csim_sweep_options *options, int m);
+
+/** Are there measures whose relabelled pairs are made anew from rows? Local, pure. */
+bool csim__statistics_paired(const csim_sweep_options *options);
 
 /** The level of calibrated scores. Local, pure. */
 static inline double csim__statistics_alpha(const csim_sweep_options *options)
@@ -33,5 +37,9 @@ void csim__statistics_of_pair(const csim_pair *pair, const csim_sweep_options *o
  *  @param[in] widths  neurons of all sites */
 int64_t csim__jackknife_bytes(const struct csim__problem *problem, const csim_shard *shard,
                               int64_t widths, int64_t widest);
+
+/** Bytes of csim__sweep_permute() on a rank beside what products and decompositions take. Pure. */
+int64_t csim__permute_bytes(const struct csim__problem *problem, const struct csim__plan *plan,
+                            const csim_shard *shard);
 
 #endif
