@@ -107,6 +107,59 @@ class Statistics(unittest.TestCase):
             left.append(self.sweep(x, y, measures))
         return left
 
+    # -- relabellings -----------------------------------------------------------------------------
+
+    def test_uniform(self):
+        """P-values of independent layers are uniform (Kolmogorov and Smirnov): one layer against many
+        that are independent of it and of each other."""
+        rng = np.random.default_rng(21)
+        n, many, draws = 40, 200, 49
+        a, b = [rng.standard_normal((n, 3))], [rng.standard_normal((n, 3)) for _ in range(many)]
+        names = ["cka_debiased", "procrustes", "cca_mean", "distcorr", "nngs"]
+        found = self.sweep(a, b, names, "--k", "5", "--null", "permutation", "--permutations",
+                           str(draws))
+        for name in names:
+            p = np.sort(found[name + "_pvalue"][0])
+            self.assertTrue((p >= 1 / (draws + 1)).all() and (p <= 1).all())
+            # of (draws + 1) equally likely values, halved steps
+            above = np.arange(1, many + 1) / many - p + 0.5 / (draws + 1)
+            distance = max(above.max(), (1 / many - above + 0.0).max())
+            self.assertLess(distance, 1.63 / np.sqrt(many) + 0.5 / (draws + 1), name)
+            # the best of many is no more often good than one by itself
+            self.assertGreater(found[name + "_pvalue_max"][0].min(), 1 / (draws + 1) - 1e-12)
+            self.assertTrue((found[name + "_pvalue_max"][0] >= found[name + "_pvalue"][0]).all())
+        # layers with a common part are told from those
+        x, y = layers(n, (4,), 22)[0], layers(n, (4,), 22)[0] + 0.1
+        found = self.sweep([x], [y, b[0]], ["cka"], "--null", "permutation", "--permutations", "99")
+        self.assertEqual(found["cka_pvalue"][0, 0], 0.01)
+        self.assertEqual(found["cka_pvalue_max"][0, 0], 0.01)
+        self.assertGreater(found["cka_calibrated"][0, 0], 0.9)
+
+    def test_parts_and_memory(self):
+        """Parts that are merged, tiles of sites and another seed: the same bits, or others."""
+        a, b = layers(400, (9, 14, 9), 23), layers(400, (9, 12, 6), 24)
+        names = ["cka", "nngs", "procrustes", "cka_rbf", "dot"]
+        options = ["--k", "5,20", "--null", "permutation", "--permutations", "7", "--jackknife", "0"]
+        whole = self.sweep(a, b, names, *options)
+        checksum = self.checksum
+        for part in (1, 2, 3):
+            half = self.sweep(a, b, names, *options, "--part", f"{part}/3", output=f"part{part}.nc",
+                              ranks=part)
+            self.assertEqual(half["nngs_null"].shape, (14, 3, 3))
+        done = run("merge", "part1.nc", "part2.nc", "part3.nc", "-o", "merged.nc", "--overwrite")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        merged = self.read("merged.nc")
+        self.assertEqual(sorted(merged), sorted(whole))
+        for name in whole:
+            np.testing.assert_array_equal(whole[name], merged[name], name)
+        self.assertEqual(whole["nngs_pvalue"].shape, (2, 3, 3))
+        self.sweep(a, b, names, *options, "--memory", "3400K")
+        self.assertIn("tiles of pairs", self.log)
+        self.assertEqual(self.checksum, checksum)
+        other = self.sweep(a, b, names, *options, "--null-seed", "2")
+        self.assertFalse(np.array_equal(other["cka_null_mean"], whole["cka_null_mean"]))
+        np.testing.assert_array_equal(other["cka"], whole["cka"])
+
     # -- jackknife --------------------------------------------------------------------------------
 
     def test_intervals(self):

@@ -241,9 +241,10 @@ int64_t csim__jackknife_bytes(const csim__problem *p, const csim_shard *shard, i
 {
     csim__blocks blocks = csim__blocks_of(p->n, p->jackknife);
     int64_t states = blocks.count + 1, wide = widest + CSIM__LEAVE_MORE;
+    int64_t squares = p->needs & (CSIM_NEEDS_NUCLEAR | CSIM_NEEDS_BLOCK) ? 6 : 3;
     int64_t bytes = csim__leave_bytes(shard, &blocks, p->sites, widths);
-    bytes += 8 * states * (widths + 3 * p->sites) + 8 * 3 * wide * wide;
-    bytes += 8 * 3 * csim__cross_panel(wide, wide) + 64 * (int64_t)p->sites;
+    bytes += 8 * states * (widths + 3 * p->sites) + 8 * squares * wide * wide;
+    bytes += 8 * 3 * csim__cross_panel(wide, wide) + 8 * 150 * wide + 64 * (int64_t)p->sites;
     return bytes + (p->streamed ? 8 * shard->rows * widths : 0);
 }
 

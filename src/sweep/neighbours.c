@@ -1,54 +1,10 @@
 /* Measures of neighbours in a sweep: which lists they need, the searches, and the sums over the
  * examples of all pairs, which are made where the lists are. */
-#include "ingredients/neighbours.h"
-
-#include <math.h>
 #include <string.h>
 
-#include "core/exact.h"
-#include "ingredients/order.h"
 #include "ingredients/rows.h"
-#include "sweep/state.h"
+#include "sweep/lists.h"
 #include "sweep/statistics.h"
-
-/* What the measures take, one entry for each number of neighbours, in the order of the request. */
-typedef struct wish {
-    const csim_measure *measure;
-    const void *options;
-    int view, metric;
-    int64_t k;
-    int across; /* its place among those with CSIM_NEEDS_ACROSS */
-    int plane;  /* of the cells */
-    bool drawn; /* under relabellings, too */
-} wish;
-
-/* Lists of all sites, and what is made of them. */
-typedef struct lists {
-    csim__sweep *w;
-    wish *wish;
-    int wishes;
-    const csim__near_plan *plan;
-    double *rows;                           /* [rows, widest] of one site, as read */
-    csim__near *near;                       /* [sites, views, CSIM_METRICS] */
-    csim__links *links;                     /* [sites, views, CSIM_METRICS] */
-    int64_t across_k[CSIM_NEIGHBOURS_MOST]; /* [plan->across] of the measures that take it */
-    double **
-        across; /* [sites, sites] NULL, or [rows, plan->across, 2] of the first over the second's lists */
-    int32_t *place[2]; /* [n] of the left and the right site */
-    int32_t *scratch;  /* [2(k + 1)] */
-    double *part;      /* [wishes, 2, CSIM_NEAR_SUMS] of a chunk */
-    csim__exact *sum;  /* [pairs, wishes, 2, CSIM_NEAR_SUMS] */
-    int exponent;
-    bool drawn;     /* some measure is: of each site there is a twin, behind all sites */
-    int64_t draw;   /* the relabelling at hand, −1: none */
-    int32_t *tied;  /* [wishes, sites] not 0: the order of the examples decides who is near */
-    double *values; /* [pairs, wishes, 2, CSIM_NEAR_SUMS] sums of a relabelling */
-} lists;
-
-static int64_t lane_of(const lists *l, int site, int view, int metric)
-{
-    return ((int64_t)site * l->plan->views + view) * CSIM_METRICS + metric;
-}
 
 static bool is_wish(const csim_sweep_measure *m)
 {
@@ -126,12 +82,12 @@ csim_status csim__sweep_check_near(csim__sweep *w)
 /* ---- lists ---- */
 
 /* The lists of a site of one view of its rows. */
-static csim_status search(lists *l, int s, int v)
+static csim_status search(csim__lists *l, int s, int v)
 {
     csim__sweep *w = l->w;
     const csim__site *site = &w->site[s];
     const csim__near_view *view = &l->plan->view[v];
-    int64_t lane = lane_of(l, s, v, 0);
+    int64_t lane = csim__lane(l, s, v, 0);
     csim_status st = csim__raw_rows(w->ctx, &w->shard, site, l->rows);
     if (st == CSIM_OK && view->clamp < 1) {
         st = csim__clamp(w->ctx, &w->shard, site->d, view->clamp, l->rows);
@@ -148,7 +104,7 @@ static csim_status search(lists *l, int s, int v)
     return st;
 }
 
-static csim_status search_site(lists *l, int s)
+static csim_status search_site(csim__lists *l, int s)
 {
     csim_status st = CSIM_OK;
     for (int v = 0; st == CSIM_OK && v < l->plan->views; v++) {
@@ -158,7 +114,7 @@ static csim_status search_site(lists *l, int s)
 }
 
 /* One site over the lists of all that it is paired with. */
-static csim_status cross(lists *l, int s)
+static csim_status cross(csim__lists *l, int s)
 {
     csim__sweep *w = l->w;
     const csim__near **others = NULL;
@@ -175,7 +131,7 @@ static csim_status cross(lists *l, int s)
         if (w->site[other].unfit != CSIM_NOTE_NONE) { continue; }
         CSIM_TRY(
             csim__alloc(w->ctx, 2 * l->plan->across * w->shard.rows, sizeof **to, "distances", to));
-        others[count] = &l->near[lane_of(l, other, 0, CSIM_COSINE)];
+        others[count] = &l->near[csim__lane(l, other, 0, CSIM_COSINE)];
         sums[count++] = *to;
     }
 done:
@@ -195,7 +151,7 @@ done:
 /* ---- sums over the examples ---- */
 
 /* One side of an example, for lists as long as the longest; the caller shortens them. */
-static void take_side(const lists *l, int side, int64_t lane, int64_t row, csim_near *out)
+static void take_side(const csim__lists *l, int side, int64_t lane, int64_t row, csim_near *out)
 {
     const csim__near *near = &l->near[lane];
     const csim__links *links = &l->links[lane];
@@ -230,19 +186,19 @@ static void stamp(int32_t *place, const int32_t *index, int64_t k, bool on)
 }
 
 /* All measures of one view and metric, one example of one pair. */
-static void take_example(lists *l, const csim__couple *c, int v, int metric, int64_t row)
+static void take_example(csim__lists *l, const csim__couple *c, int v, int metric, int64_t row)
 {
     csim__sweep *w = l->w;
     int right = c->right + (l->draw < 0 ? 0 : w->count);
     int64_t k = l->plan->view[v].k[metric];
     csim_near near = {.n = w->shard.n, .scratch = l->scratch};
-    take_side(l, 0, lane_of(l, c->left, v, metric), row, &near);
-    take_side(l, 1, lane_of(l, right, v, metric), row, &near);
+    take_side(l, 0, csim__lane(l, c->left, v, metric), row, &near);
+    take_side(l, 1, csim__lane(l, right, v, metric), row, &near);
     const double *over[2] = {l->across[(int64_t)c->left * w->count + c->right],
                              l->across[(int64_t)c->right * w->count + c->left]};
     for (int side = 0; side < 2; side++) { stamp(l->place[side], near.index[side], k, true); }
     for (int i = 0; i < l->wishes; i++) {
-        const wish *t = &l->wish[i];
+        const csim__wish *t = &l->wish[i];
         double *part = l->part + 2 * i * CSIM_NEAR_SUMS;
         if (t->view != v || t->metric != metric || (l->draw >= 0 && !t->drawn)) { continue; }
         near.k = t->k;
@@ -258,7 +214,7 @@ static void take_example(lists *l, const csim__couple *c, int v, int metric, int
     for (int side = 0; side < 2; side++) { stamp(l->place[side], near.index[side], k, false); }
 }
 
-static void sum_pair(lists *l, int64_t pair)
+static void sum_pair(csim__lists *l, int64_t pair)
 {
     csim__sweep *w = l->w;
     const csim__couple *c = &w->plan.pairs[pair].couple;
@@ -279,8 +235,7 @@ static void sum_pair(lists *l, int64_t pair)
     }
 }
 
-/* @param[out] out  [pairs, wishes, 2, CSIM_NEAR_SUMS] the same on every rank */
-static csim_status sum_pairs(lists *l, double *out)
+csim_status csim__lists_sum(csim__lists *l, double *out)
 {
     csim__sweep *w = l->w;
     int64_t all = w->plan.count * l->wishes * 2 * CSIM_NEAR_SUMS;
@@ -300,150 +255,9 @@ static csim_status sum_pairs(lists *l, double *out)
     return st;
 }
 
-/* ---- relabellings ---- */
-
-/* Do equal distances leave it to the order of the examples who is in the list of a row, or where? */
-static bool is_tied(const csim__near *near, const wish *t, int64_t row)
-{
-    const double *distance = near->distance + row * near->k;
-    bool tied = t->k < near->k && distance[t->k - 1] == distance[t->k];
-    for (int64_t m = 1; (t->measure->props & CSIM_PLACES) && m < t->k && !tied; m++) {
-        tied = distance[m - 1] == distance[m];
-    }
-    return tied;
-}
-
-/* Which measures have no null in which sites: relabelled lists are not those of relabelled examples. */
-static csim_status find_ties(lists *l)
-{
-    csim__sweep *w = l->w;
-    for (int i = 0; i < l->wishes; i++) {
-        const wish *t = &l->wish[i];
-        for (int s = 0; t->drawn && s < w->count; s++) {
-            const csim__near *near = &l->near[lane_of(l, s, t->view, t->metric)];
-            int32_t *tied = &l->tied[i * w->count + s];
-            for (int64_t row = 0; near->k > 0 && row < w->shard.rows && !*tied; row++) {
-                *tied = is_tied(near, t, row);
-            }
-        }
-    }
-    csim_status st = csim__mpi(w->ctx,
-                               MPI_Allreduce(MPI_IN_PLACE, l->tied, l->wishes * w->count,
-                                             MPI_INT32_T, MPI_MAX, csim_context_comm(w->ctx)),
-                               "ties of neighbours");
-    st = csim__vote(w->ctx, st);
-    for (int i = 0; st == CSIM_OK && i < l->wishes; i++) {
-        int many = 0;
-        for (int s = 0; s < w->count; s++) { many += l->tied[i * w->count + s] != 0; }
-        if (many == 0) { continue; }
-        csim__log(
-            w->ctx, CSIM_LOG_WARNING,
-            "%s of %lld neighbours: in %d layers equal distances leave it to the order of the "
-            "examples who is near: no statistics of their pairs",
-            l->wish[i].measure->name, (long long)l->wish[i].k, many);
-    }
-    return st;
-}
-
-/* The lists of a site when its examples are relabelled: row i is row from(i), with the names that its
- * neighbours have then. */
-static csim_status relabel(lists *l, const csim__order *order, const csim__near *near,
-                           csim__near *twin)
-{
-    csim__sweep *w = l->w;
-    int64_t all = w->shard.rows * near->k;
-    const int64_t index = sizeof *near->index, distance = sizeof *near->distance;
-    csim_status st = CSIM_OK;
-    twin->k = near->k;
-    CSIM_TRY(csim__alloc(w->ctx, all, sizeof *twin->index, "lists", &twin->index));
-    CSIM_TRY(csim__alloc(w->ctx, all, sizeof *twin->distance, "lists", &twin->distance));
-done:
-    st = csim__vote(w->ctx, st);
-    if (st == CSIM_OK) {
-        st = csim__order_rows(w->ctx, &w->shard, order, near->index, near->k * index, twin->index);
-    }
-    if (st == CSIM_OK) {
-        st = csim__order_rows(w->ctx, &w->shard, order, near->distance, near->k * distance,
-                              twin->distance);
-    }
-    for (int64_t i = 0; st == CSIM_OK && i < all; i++) {
-        twin->index[i] = (int32_t)order->to[twin->index[i]];
-    }
-    return st;
-}
-
-static csim_status make_twins(lists *l, const csim__order *order)
-{
-    csim__sweep *w = l->w;
-    csim_status st = CSIM_OK;
-    for (int64_t i = 0, half = lane_of(l, w->count, 0, 0); st == CSIM_OK && i < half; i++) {
-        const csim__near *near = &l->near[i];
-        int lane = (int)(i % (l->plan->views * CSIM_METRICS));
-        if (near->k == 0) { continue; }
-        st = relabel(l, order, near, &l->near[half + i]);
-        if (st == CSIM_OK && l->plan->view[lane / CSIM_METRICS].links[lane % CSIM_METRICS]) {
-            st = csim__links_make(w->ctx, &w->shard, &l->near[half + i], &l->links[half + i]);
-        }
-    }
-    return st;
-}
-
-static void drop_twins(lists *l)
-{
-    csim__sweep *w = l->w;
-    int64_t half = lane_of(l, w->count, 0, 0);
-    for (int64_t i = half; i < 2 * half; i++) {
-        csim__near_clear(w->ctx, &l->near[i]);
-        csim__links_clear(w->ctx, &l->links[i]);
-    }
-}
-
-/* The values of a relabelling, each on the owner of its pair. */
-static void finish_draw(lists *l)
-{
-    csim__sweep *w = l->w;
-    w->cells.draw = l->draw;
-    for (int64_t i = 0; i < w->plan.count; i++) {
-        const csim__planned *p = &w->plan.pairs[i];
-        int a = p->couple.left, b = p->couple.right, x = w->id[a], y = w->id[b];
-        if (!p->cell || p->owner != w->shard.rank) { continue; }
-        csim_pair pair = {.ctx = w->ctx,
-                          .site = {&w->site[a], &w->site[b]},
-                          .near = l->values + i * l->wishes * 2 * CSIM_NEAR_SUMS};
-        csim__cells_finish(&w->cells, &pair, x, y, w->options);
-        for (int t = 0; t < l->wishes; t++) {
-            if (!l->tied[t * w->count + a] && !l->tied[t * w->count + b]) { continue; }
-            csim__cells_put_draw(&w->cells, l->wish[t].plane, x, y, l->draw, NAN);
-            csim__cells_put_draw(&w->cells, l->wish[t].plane, y, x, l->draw, NAN);
-        }
-    }
-    w->cells.draw = -1;
-}
-
-static csim_status draw(lists *l)
-{
-    csim__sweep *w = l->w;
-    csim_status st = find_ties(l);
-    csim__phase_begin(w->ctx, "permutations");
-    for (int64_t k = 0; st == CSIM_OK && k < w->options->permutations; k++) {
-        csim__order order;
-        l->draw = k;
-        st = csim__order_make(w->ctx, &w->shard, w->options->null_seed, k, &order);
-        st = csim__vote(w->ctx, st);
-        if (st == CSIM_OK) { st = make_twins(l, &order); }
-        if (st == CSIM_OK) { st = sum_pairs(l, l->values); }
-        if (st == CSIM_OK) { finish_draw(l); }
-        drop_twins(l);
-        csim__order_clear(w->ctx, &order);
-    }
-    l->draw = -1;
-    csim__phase_end(w->ctx, 0, 0);
-    return st;
-}
-
 /* ---- the whole ---- */
 
-static void list_wishes(lists *l)
+static void list_wishes(csim__lists *l)
 {
     const csim_sweep_options *o = l->w->options;
     csim__near_plan plan = *l->plan; /* which has all views */
@@ -454,10 +268,10 @@ static void list_wishes(lists *l)
         const csim_neighbour_options *options = m->options;
         int count = list_of(m, l->w->shard.n, list);
         for (int k = 0; k < count; k++) {
-            wish *t = &l->wish[l->wishes++];
-            *t =
-                (wish){m->measure, options, view_of(&plan, options),  options->metric,
-                       list[k],    -1,      l->w->cells.plane[i] + k, csim__statistics_drawn(o, i)};
+            csim__wish *t = &l->wish[l->wishes++];
+            *t = (csim__wish){
+                m->measure, options, view_of(&plan, options),  options->metric,
+                list[k],    -1,      l->w->cells.plane[i] + k, csim__statistics_drawn(o, i)};
             l->drawn = l->drawn || t->drawn;
             if (!(m->measure->needs & CSIM_NEEDS_ACROSS)) { continue; }
             l->across_k[across] = list[k];
@@ -466,7 +280,7 @@ static void list_wishes(lists *l)
     }
 }
 
-static csim_status start(lists *l)
+static csim_status start(csim__lists *l)
 {
     csim__sweep *w = l->w;
     csim_context *ctx = w->ctx;
@@ -476,7 +290,7 @@ static csim_status start(lists *l)
     l->exponent = csim__exact_exponent(2 * n * n * n);
     CSIM_TRY(csim__alloc(ctx, l->plan->sums, sizeof *l->wish, "measures", &l->wish));
     list_wishes(l);
-    lanes = lane_of(l, l->drawn ? 2 * w->count : w->count, 0, 0);
+    lanes = csim__lane(l, l->drawn ? 2 * w->count : w->count, 0, 0);
     sums = (int64_t)l->wishes * 2 * CSIM_NEAR_SUMS;
     for (int s = 0; s < w->count; s++) { widest = csim__max64(widest, w->site[s].d); }
     CSIM_TRY(csim__alloc(ctx, w->shard.rows * widest, sizeof(double), "rows of a site", &l->rows));
@@ -502,10 +316,10 @@ done:
     return st;
 }
 
-static void release(lists *l)
+static void release(csim__lists *l)
 {
     csim__sweep *w = l->w;
-    for (int64_t i = 0; i < lane_of(l, w->count, 0, 0); i++) { /* twins are gone */
+    for (int64_t i = 0; i < csim__lane(l, w->count, 0, 0); i++) { /* twins are gone */
         if (l->near != NULL) { csim__near_clear(w->ctx, &l->near[i]); }
         if (l->links != NULL) { csim__links_clear(w->ctx, &l->links[i]); }
     }
@@ -528,7 +342,7 @@ static void release(lists *l)
 
 csim_status csim__sweep_neighbours(csim__sweep *w)
 {
-    lists l = {.w = w, .plan = &w->plan.near, .draw = -1};
+    csim__lists l = {.w = w, .plan = &w->plan.near, .draw = -1};
     csim_status st = csim__vote(w->ctx, start(&l));
     for (int s = 0; st == CSIM_OK && s < w->count; s++) {
         if (w->site[s].unfit == CSIM_NOTE_NONE) { st = search_site(&l, s); }
@@ -536,8 +350,8 @@ csim_status csim__sweep_neighbours(csim__sweep *w)
     for (int s = 0; st == CSIM_OK && l.plan->across > 0 && s < w->count; s++) {
         if (w->site[s].unfit == CSIM_NOTE_NONE) { st = cross(&l, s); }
     }
-    if (st == CSIM_OK) { st = sum_pairs(&l, w->near_sums); }
-    if (st == CSIM_OK && l.drawn) { st = draw(&l); }
+    if (st == CSIM_OK) { st = csim__lists_sum(&l, w->near_sums); }
+    if (st == CSIM_OK && l.drawn) { st = csim__lists_permute(&l); }
     release(&l);
     return st;
 }

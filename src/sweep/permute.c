@@ -153,11 +153,38 @@ static csim_status permute(csim__sweep *w, int64_t draw)
     return st;
 }
 
+/* The self-terms of all sites, which the rounds of pairs bring, and no relabelling changes. */
+static csim_status self_terms(csim__sweep *w)
+{
+    csim__sweep t = *w;
+    csim__planned *pairs = NULL;
+    csim_status st = csim__alloc(w->ctx, w->plan.selves, sizeof *pairs, "pairs", &pairs);
+    for (int64_t i = 0; st == CSIM_OK && i < w->plan.selves; i++) {
+        pairs[i] = w->plan.pairs[i];
+        pairs[i].cell = false;
+    }
+    t.plan.pairs = pairs;
+    t.plan.count = w->plan.selves;
+    t.cells.draw = 0; /* nothing is saved */
+    t.task = NULL;
+    st = csim__vote(w->ctx, st);
+    if (st == CSIM_OK) { st = csim__sweep_rounds(&t); }
+    w->meter = t.meter;
+    t.row_sums = NULL; /* these are of w */
+    t.hollow = t.near_sums = NULL;
+    t.matrices = NULL;
+    memset(t.learned, 0, sizeof t.learned);
+    csim__sweep_pairs_clear(&t);
+    csim__free(w->ctx, &t.task);
+    csim__free(w->ctx, &pairs);
+    return st;
+}
+
 csim_status csim__sweep_permute(csim__sweep *w)
 {
-    csim_status st = CSIM_OK;
     if (!csim__statistics_paired(w->options)) { return CSIM_OK; }
     csim__phase_begin(w->ctx, "permutations");
+    csim_status st = self_terms(w);
     for (int64_t k = 0; st == CSIM_OK && k < w->options->permutations; k++) { st = permute(w, k); }
     csim__phase_end(w->ctx, 0, 0);
     return st;

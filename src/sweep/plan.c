@@ -134,6 +134,7 @@ static double jackknife_flops(const csim__problem *p, const csim__planned *q)
 /* Work of all ranks. */
 static void count_flops(const csim__problem *p, csim__plan *plan)
 {
+    double draws = (double)p->permutations;
     for (int i = 0; i < p->sites; i++) {
         double n = (double)p->n, d = (double)p->width[i],
                q = (double)csim__min64(p->width[i], p->n);
@@ -144,6 +145,8 @@ static void count_flops(const csim__problem *p, csim__plan *plan)
         if (plan->tiled[i]) { plan->flops += n * n * d; }
         if (p->near.sums > 0) { plan->flops += n * n * d * p->near.searches; }
         plan->flops += csim__plan_kernel_flops(p, d);
+        if (plan->tiled[i]) { plan->flops += draws * 2 * n * n * d; } /* with its twin */
+        plan->flops += draws * 2 * n * n * d * csim__kernel_views(p->kernels.forms);
     }
     plan->flops += csim__plan_spectra(p, plan) * 4.0 / 3 * pow((double)p->n, 3);
     for (int i = 0; i < p->encoder_count; i++) {
@@ -153,8 +156,9 @@ static void count_flops(const csim__problem *p, csim__plan *plan)
     for (int64_t i = 0; i < plan->count; i++) {
         const csim__planned *q = &plan->pairs[i];
         double da = (double)p->width[q->couple.left], db = (double)p->width[q->couple.right];
-        plan->flops += q->finish + jackknife_flops(p, q);
+        plan->flops += q->finish * (1 + draws) + jackknife_flops(p, q);
         if (q->route == CSIM__ROUTE_CROSS || (q->route == CSIM__ROUTE_BASIS && q->cell)) {
+            plan->flops += q->cell ? draws * 2 * (double)p->n * da * db : 0;
             plan->flops += (q->couple.left == q->couple.right ? 1 : 2) * (double)p->n * da * db;
         }
     }
