@@ -130,18 +130,19 @@ static csim_status count_messages(const csim__triangles *t, csim__diagonals *d)
 {
     csim_status st = CSIM_OK;
     int64_t out = 0, in = 0;
-    int ignore;
-    for (int r = 0; st == CSIM_OK && r < t->shard.size; r++) {
+    for (int r = 0; r < t->shard.size; r++) {
         csim__band theirs = csim__diagonal_band(d->n, r, t->shard.size);
         int64_t from = d->start[r], many = d->start[r + 1] - from;
-        d->out_at[r] = (int)out;
-        d->in_at[r] = (int)in;
-        d->out[r] = (int)count_entries(t->patch, t->patches, d->n, &theirs);
-        d->in[r] = (int)count_entries(d->patch + from, many, d->n, &d->band);
-        out += d->out[r];
-        in += d->in[r];
-        st = csim__int(d->ctx, csim__max64(in, out), "entries of a rank", &ignore);
+        int64_t sent = count_entries(t->patch, t->patches, d->n, &theirs);
+        int64_t got = count_entries(d->patch + from, many, d->n, &d->band);
+        CSIM_TRY(csim__int(d->ctx, out, "entries of a rank", &d->out_at[r]));
+        CSIM_TRY(csim__int(d->ctx, in, "entries of a rank", &d->in_at[r]));
+        CSIM_TRY(csim__int(d->ctx, sent, "entries of a rank", &d->out[r]));
+        CSIM_TRY(csim__int(d->ctx, got, "entries of a rank", &d->in[r]));
+        out += sent;
+        in += got;
     }
+done:
     return st;
 }
 
