@@ -71,7 +71,8 @@ static void faults_end_in_one_status(void **state)
     c.precision = CSIM_SINGLE_PRECISION;
     c.drop_rows = 1;
     for (uint64_t seed = 1; seed <= 12; seed++) { (void)strike(ctx, &c, folder, 20, seed); }
-    c = make(data);
+    c.precision = CSIM_DOUBLE;
+    c.drop_rows = 0;
     c.measures = "cka,rsa,cka_rbf"; /* of matrices that are stored and sent */
     c.null = CSIM_NULL_SHIFT;
     for (uint64_t seed = 1; seed <= 12; seed++) { (void)strike(ctx, &c, folder, 90, seed); }
