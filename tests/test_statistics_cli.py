@@ -89,6 +89,21 @@ class Statistics(unittest.TestCase):
         self.assertEqual(done.returncode, 2)
         self.assertIn("--null analytic: not known for svcca, nngs", done.stderr)
 
+    def test_moments_of_permutations(self):
+        """Moments in closed form against 100,000 permutations."""
+        rng = np.random.default_rng(31)
+        x, y = layers(24, (3,), 32, heavy=True)[0], layers(24, (4,), 33)[0]
+        found = self.sweep([x], [y], ["cka", "cka_lange", "distcorr", "rsa"], "--null", "analytic")
+        perms = rng.permuted(np.tile(np.arange(24), (100_000, 1)), axis=1)
+        for name in ("cka", "cka_lange", "distcorr", "rsa"):
+            a, b, _ = reference.as_cosine(name, x, y)
+            values = np.concatenate([(b[p[:, :, None], p[:, None, :]] * a).sum((1, 2))
+                                     for p in np.split(perms, 50)])
+            values /= np.linalg.norm(a) * np.linalg.norm(b)
+            mean, sd = found[name + "_null_mean"][0, 0], found[name + "_null_sd"][0, 0]
+            self.assertLess(abs(values.mean() - mean), 5 * sd / np.sqrt(len(values)), name)
+            self.assertLess(abs(values.std() / sd - 1), 0.02, name)
+
     def test_moments_by_chunks(self):
         """Rows that are read again give the bits of rows that are held."""
         a, b = layers(3000, (40, 30), 5), layers(3000, (25, 40), 6)
