@@ -1,5 +1,6 @@
 """Statistics of sweeps through the command line, against the textbook reference in numpy."""
 import os
+import re
 import subprocess
 import sys
 import unittest
@@ -38,6 +39,8 @@ class Statistics(unittest.TestCase):
                    "--overwrite", *options, ranks=ranks)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.log = done.stderr
+        peak, planned = re.search(r"peak memory of a rank: (\S+) MiB, planned (\S+)", self.log).groups()
+        self.assertLess(float(peak), 1.03 * float(planned) + 0.5, self.log)
         return self.read(output)
 
     def read(self, output):
