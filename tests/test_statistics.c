@@ -203,6 +203,55 @@ static void ties_have_no_null(void **state)
     harness_context_free(&ctx);
 }
 
+static int always(void *user)
+{
+    ++*(int *)user;
+    return 1;
+}
+
+/* Stopped after every save, a sweep goes on from the relabellings that it has. */
+static void relabellings_are_saved(void **state)
+{
+    (void)state;
+    static const int width[WIDTH] = {6, 5, 5, 6};
+    csim_context *ctx = harness_context();
+    char folder[CASE_PATH];
+    int asked = 0, stops = 0, empty = 0;
+    sweep_case c = {.measures = "cka,nngs,procrustes,mutual_knn",
+                    .null = CSIM_NULL_PERMUTATION,
+                    .permutations = DRAWS,
+                    .jackknife = 0};
+    case_mix(&c, 150, width, WIDTH, SITES, 0);
+    csim_results *whole = case_results(ctx, &c), *r = NULL;
+    c.journal = "statistics.journal";
+    c.resume = 1;
+    c.stop = always;
+    c.stop_user = &asked;
+    case_write(ctx, &c, folder);
+    csim_status st = CSIM_E_STOPPED;
+    for (; st == CSIM_E_STOPPED && stops < 20; stops += st == CSIM_E_STOPPED) {
+        st = case_sweep(ctx, &c, folder, &r);
+        empty += strstr(csim_context_error(ctx), "stopped; 0 pairs") != NULL;
+        assert_true(harness_same(ctx, st));
+    }
+    if (st != CSIM_OK) { print_error("%s\n", csim_context_error(ctx)); }
+    assert_int_equal(st, CSIM_OK);
+    assert_int_equal(empty, 2); /* after those of lists, and of rows */
+    assert_true(stops > 2);
+    assert_int_equal(case_differences(whole, r, "resumed"), 0);
+    c.null_seed = 77;
+    csim_results *other = NULL;
+    st = case_sweep(ctx, &c, folder, &other);
+    assert_int_equal(st, CSIM_E_DATA);
+    assert_non_null(strstr(csim_context_error(ctx), "null: "));
+    if (csim_context_rank(ctx) == 0) { remove(c.journal); }
+    case_remove(ctx, &c, folder);
+    csim_results_free(&r);
+    csim_results_free(&whole);
+    case_unmix(&c);
+    harness_context_free(&ctx);
+}
+
 /* x = z·a + noise, y = z·b + noise: in the population Σ_xy = aᵀb, Σ_xx = aᵀa + 1, Σ_yy = bᵀb + 1. */
 static void intervals_cover(void **state)
 {
@@ -248,9 +297,9 @@ int main(int argc, char **argv)
     int size;
     MPI_Init(&argc, &argv);
     MPI_Comm_size(MPI_COMM_WORLD, &size);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(relabellings_are_of_layers),
-                                       cmocka_unit_test(ties_have_no_null),
-                                       cmocka_unit_test(intervals_cover)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(relabellings_are_of_layers), cmocka_unit_test(ties_have_no_null),
+        cmocka_unit_test(relabellings_are_saved), cmocka_unit_test(intervals_cover)};
     return harness_finish(
-        _cmocka_run_group_tests("statistics", tests, size == 1 ? 3 : 2, NULL, NULL));
+        _cmocka_run_group_tests("statistics", tests, size == 1 ? 4 : 3, NULL, NULL));
 }

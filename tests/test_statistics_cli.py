@@ -1,5 +1,6 @@
 """Statistics of sweeps through the command line, against the textbook reference in numpy."""
 import os
+import re
 import subprocess
 import sys
 import unittest
@@ -38,6 +39,8 @@ class Statistics(unittest.TestCase):
                    "--overwrite", *options, ranks=ranks)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.log = done.stderr
+        peak, planned = re.search(r"peak memory of a rank: (\S+) MiB, planned (\S+)", self.log).groups()
+        self.assertLess(float(peak), 1.03 * float(planned) + 0.5, self.log)
         return self.read(output)
 
     def read(self, output):
@@ -88,6 +91,21 @@ class Statistics(unittest.TestCase):
         done = run("sweep", "a.npz", "b.npz", "-m", "svcca,nngs", "--null", "analytic", "--format", "csv")
         self.assertEqual(done.returncode, 2)
         self.assertIn("--null analytic: not known for svcca, nngs", done.stderr)
+
+    def test_moments_of_permutations(self):
+        """Moments in closed form against 100,000 permutations."""
+        rng = np.random.default_rng(31)
+        x, y = layers(24, (3,), 32, heavy=True)[0], layers(24, (4,), 33)[0]
+        found = self.sweep([x], [y], ["cka", "cka_lange", "distcorr", "rsa"], "--null", "analytic")
+        perms = rng.permuted(np.tile(np.arange(24), (100_000, 1)), axis=1)
+        for name in ("cka", "cka_lange", "distcorr", "rsa"):
+            a, b, _ = reference.as_cosine(name, x, y)
+            values = np.concatenate([(b[p[:, :, None], p[:, None, :]] * a).sum((1, 2))
+                                     for p in np.split(perms, 50)])
+            values /= np.linalg.norm(a) * np.linalg.norm(b)
+            mean, sd = found[name + "_null_mean"][0, 0], found[name + "_null_sd"][0, 0]
+            self.assertLess(abs(values.mean() - mean), 5 * sd / np.sqrt(len(values)), name)
+            self.assertLess(abs(values.std() / sd - 1), 0.02, name)
 
     def test_moments_by_chunks(self):
         """Rows that are read again give the bits of rows that are held."""

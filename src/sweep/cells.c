@@ -118,6 +118,8 @@ csim_status csim__cells_make(csim_context *ctx, csim_set *const *sets, int set_c
     if (cells->extras > 0) {
         CSIM_TRY(csim__calloc(ctx, cells->extras * all, sizeof *cells->extra,
                               "statistics of the cells", &cells->extra));
+        CSIM_TRY(csim__calloc(ctx, CSIM__DRAWN_KINDS * count, sizeof *cells->drawn,
+                              "statistics of the cells", &cells->drawn));
     }
     CSIM_TRY(csim__calloc(ctx, all, 1, "cells", &cells->cell));
     CSIM_TRY(csim__calloc(ctx, all, 1, "cells", &cells->note));
@@ -145,6 +147,7 @@ void csim__cells_clear(csim_context *ctx, csim__cells *cells)
     csim__free(ctx, &cells->requested);
     csim__free(ctx, &cells->open);
     csim__free(ctx, &cells->extra);
+    csim__free(ctx, &cells->drawn);
     csim__free(ctx, &cells->bits);
     csim__free(ctx, &cells->cell);
     csim__free(ctx, &cells->note);
@@ -169,6 +172,11 @@ bool csim__cells_open(const csim__cells *cells, int a, int b)
 {
     int64_t here = place(cells, a, b), there = place(cells, b, a);
     return (here >= 0 && cells->open[here]) || (there >= 0 && cells->open[there]);
+}
+
+bool csim__cells_requested(const csim__cells *cells, int a, int b)
+{
+    return place(cells, a, b) >= 0 || place(cells, b, a) >= 0;
 }
 
 void csim__cells_close(csim__cells *cells, int a, int b)
@@ -251,6 +259,51 @@ void csim__cells_unpack(csim__cells *cells, int a, int b, const int64_t *words)
             for (int64_t e = 0; e < cells->extras; e++) {
                 *extra_of(cells, e, at) = words[WORDS + e];
             }
+        }
+    }
+}
+
+int64_t *csim__cells_drawn(csim__cells *cells, int a, int b, int kind)
+{
+    int64_t at = place(cells, a, b);
+    if (at < 0) { at = place(cells, b, a); }
+    return &cells->drawn[at * CSIM__DRAWN_KINDS + kind];
+}
+
+int64_t csim__cells_draw_words(const csim__cells *cells, int64_t first, int64_t last)
+{
+    return 2 * cells->planes * (last - first);
+}
+
+/* The cells of a pair, plane by plane, in both orders: where its draws are, or −1. */
+static int64_t draws_at(const csim__cells *cells, int a, int b, int64_t i)
+{
+    int x, y;
+    orders(a, b, (int)(i % 2), &x, &y);
+    int64_t at = place(cells, x, y);
+    return at < 0 ? -1 : at + i / 2 * cells_of_plane(cells);
+}
+
+void csim__cells_pack_draws(const csim__cells *cells, int a, int b, int64_t first, int64_t last,
+                            int64_t *words)
+{
+    int64_t before = cells->extras - cells->draws;
+    for (int64_t i = 0; i < 2 * cells->planes; i++) {
+        int64_t at = draws_at(cells, a, b, i);
+        for (int64_t k = first; k < last; k++) {
+            *words++ = at < 0 ? 0 : *extra_of(cells, before + k, at);
+        }
+    }
+}
+
+void csim__cells_unpack_draws(csim__cells *cells, int a, int b, int64_t first, int64_t last,
+                              const int64_t *words)
+{
+    int64_t before = cells->extras - cells->draws;
+    for (int64_t i = 0; i < 2 * cells->planes; i++) {
+        int64_t at = draws_at(cells, a, b, i);
+        for (int64_t k = first; k < last; k++, words++) {
+            if (at >= 0) { *extra_of(cells, before + k, at) |= *words; }
         }
     }
 }

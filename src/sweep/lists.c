@@ -123,23 +123,34 @@ static void finish_draw(csim__lists *l)
     w->cells.draw = -1;
 }
 
+static csim_status permute(csim__lists *l, int64_t draw)
+{
+    csim__sweep *w = l->w;
+    csim__order order;
+    l->draw = draw;
+    csim_status st = csim__order_make(w->ctx, &w->shard, w->options->null_seed, draw, &order);
+    st = csim__vote(w->ctx, st);
+    if (st == CSIM_OK) { st = make_twins(l, &order); }
+    if (st == CSIM_OK) { st = csim__lists_sum(l, l->values); }
+    if (st == CSIM_OK) { finish_draw(l); }
+    drop_twins(l);
+    csim__order_clear(w->ctx, &order);
+    l->draw = -1;
+    return st;
+}
+
 csim_status csim__lists_permute(csim__lists *l)
 {
     csim__sweep *w = l->w;
+    int64_t all = w->options->permutations, batch = csim__saved_batch(w), end;
     csim_status st = find_ties(l);
     csim__phase_begin(w->ctx, "permutations");
-    for (int64_t k = 0; st == CSIM_OK && k < w->options->permutations; k++) {
-        csim__order order;
-        l->draw = k;
-        st = csim__order_make(w->ctx, &w->shard, w->options->null_seed, k, &order);
-        st = csim__vote(w->ctx, st);
-        if (st == CSIM_OK) { st = make_twins(l, &order); }
-        if (st == CSIM_OK) { st = csim__lists_sum(l, l->values); }
-        if (st == CSIM_OK) { finish_draw(l); }
-        drop_twins(l);
-        csim__order_clear(w->ctx, &order);
+    for (int64_t first = csim__saved_drawn(w, CSIM__DRAWN_LISTS); st == CSIM_OK && first < all;
+         first = end) {
+        end = csim__min64(first + batch, all);
+        for (int64_t k = first; st == CSIM_OK && k < end; k++) { st = permute(l, k); }
+        if (st == CSIM_OK) { st = csim__saved_draws(w, CSIM__DRAWN_LISTS, first, end); }
     }
-    l->draw = -1;
     csim__phase_end(w->ctx, 0, 0);
     return st;
 }

@@ -185,7 +185,13 @@ csim_status csim__sweep_permute(csim__sweep *w)
     if (!csim__statistics_paired(w->options)) { return CSIM_OK; }
     csim__phase_begin(w->ctx, "permutations");
     csim_status st = self_terms(w);
-    for (int64_t k = 0; st == CSIM_OK && k < w->options->permutations; k++) { st = permute(w, k); }
+    int64_t all = w->options->permutations, batch = csim__saved_batch(w), end;
+    for (int64_t first = csim__saved_drawn(w, CSIM__DRAWN_ROWS); st == CSIM_OK && first < all;
+         first = end) {
+        end = csim__min64(first + batch, all);
+        for (int64_t k = first; st == CSIM_OK && k < end; k++) { st = permute(w, k); }
+        if (st == CSIM_OK) { st = csim__saved_draws(w, CSIM__DRAWN_ROWS, first, end); }
+    }
     csim__phase_end(w->ctx, 0, 0);
     return st;
 }

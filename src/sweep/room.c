@@ -264,7 +264,8 @@ static void put_rows(const csim__problem *p, const csim__plan *plan, const csim_
 {
     const csim__stage READ = CSIM__STAGE_READ, ROWS = CSIM__STAGE_ROWS, END = CSIM__STAGE_RESULTS;
     int64_t sites = p->sites, rows = shard->rows;
-    int64_t values = p->values * (WORD * (1 + p->extras) + 2);
+    bool copied = p->saves && (p->permutations > 0 || plan->near.twins); /* on their way */
+    int64_t values = p->values * (WORD * (1 + p->extras * (1 + copied)) + 2);
     int64_t under_way = 0;
     for (int k = 0; k < 2; k++) {
         const csim__part *part = &plan->part[k];

@@ -15,8 +15,6 @@
 #include "sweep/state.h"
 #include "sweep/statistics.h"
 
-enum { RECORD_REQUEST, RECORD_SITES, RECORD_PAIRS };
-
 typedef struct site_record {
     int64_t site, rank;
     uint64_t checksum;
@@ -193,19 +191,26 @@ static csim_status take_pairs(csim__sweep *w, const int64_t *words, int64_t byte
     return CSIM_OK;
 }
 
+static bool is_work(int kind)
+{
+    return kind == CSIM__RECORD_PAIRS || kind == CSIM__RECORD_DRAWS;
+}
+
 static csim_status visit(void *user, int kind, const void *data, int64_t bytes)
 {
     replay *r = user;
     csim__sweep *w = r->w;
-    if (kind == RECORD_REQUEST && !r->begun && bytes > 0 && ((const char *)data)[bytes - 1] == 0) {
+    if (kind == CSIM__RECORD_REQUEST && !r->begun && bytes > 0 &&
+        ((const char *)data)[bytes - 1] == 0) {
         r->begun = true;
         return strcmp(data, r->request) != 0 ? csim__strdup(w->ctx, data, &r->other) : CSIM_OK;
     }
-    /* only pairs are work that could be lost */
-    if (kind == RECORD_PAIRS && r->other != NULL) { return compare(w, r->other, r->request); }
-    if (kind == RECORD_SITES && r->other != NULL) { return CSIM_OK; }
-    if (kind == RECORD_SITES && r->begun) { return take_sites(w, data, bytes); }
-    if (kind == RECORD_PAIRS && r->begun) { return take_pairs(w, data, bytes); }
+    /* only pairs and draws are work that could be lost */
+    if (is_work(kind) && r->other != NULL) { return compare(w, r->other, r->request); }
+    if (kind == CSIM__RECORD_SITES && r->other != NULL) { return CSIM_OK; }
+    if (kind == CSIM__RECORD_SITES && r->begun) { return take_sites(w, data, bytes); }
+    if (kind == CSIM__RECORD_PAIRS && r->begun) { return take_pairs(w, data, bytes); }
+    if (kind == CSIM__RECORD_DRAWS && r->begun) { return csim__saved_take_draws(w, data, bytes); }
     return csim__fail(w->ctx, CSIM_E_FORMAT, "%s: a record of unknown kind %d", w->options->journal,
                       kind);
 }
@@ -215,7 +220,7 @@ static csim_status count_pairs(void *user, int kind, const void *data, int64_t b
     int64_t *records = user;
     (void)data;
     (void)bytes;
-    *records += kind == RECORD_PAIRS;
+    *records += is_work(kind);
     return CSIM_OK;
 }
 
@@ -245,8 +250,8 @@ static csim_status look_for_groups(void *user, int kind, const void *data, int64
 {
     groups_there *there = user;
     const char *text = data;
-    there->pairs += kind == RECORD_PAIRS;
-    if (kind != RECORD_REQUEST || there->teams.p > 0 || bytes == 0 || text[bytes - 1] != 0) {
+    there->pairs += is_work(kind);
+    if (kind != CSIM__RECORD_REQUEST || there->teams.p > 0 || bytes == 0 || text[bytes - 1] != 0) {
         return CSIM_OK;
     }
     csim__teams *t = &there->teams;
@@ -304,7 +309,7 @@ static csim_status resume(csim__sweep *w, replay *r)
                   "%s is torn or damaged: %lld bytes behind its last whole record are left out",
                   path, (long long)torn);
     }
-    if (st == CSIM_OK && w->saved == 0) { drop_sites(w); }
+    if (st == CSIM_OK && w->saved + w->saved_draws == 0) { drop_sites(w); }
     if (st == CSIM_OK && r->other != NULL) { /* of another sweep, but without any work */
         csim__journal_close(ctx, &w->journal);
         r->begun = false;
@@ -329,7 +334,7 @@ static csim_status open_journal(csim__sweep *w)
         CSIM_TRY(csim__journal_create(ctx, w->options->journal, &w->journal));
     }
     if (!r.begun) {
-        st = csim__journal_append(ctx, w->journal, RECORD_REQUEST, request,
+        st = csim__journal_append(ctx, w->journal, CSIM__RECORD_REQUEST, request,
                                   (int64_t)strlen(request) + 1);
     }
 done:
@@ -343,10 +348,13 @@ static csim_status share(csim__sweep *w)
 {
     MPI_Comm comm = csim_context_comm(w->ctx);
     site_record *list = NULL;
-    int cells = 0, bytes = 0;
+    int cells = 0, bytes = 0, drawn = 0;
     csim_status st = CSIM_OK;
     CSIM_TRY(csim__int(w->ctx, (int64_t)w->cells.rows * w->cells.cols, "cells", &cells));
     CSIM_TRY(csim__int(w->ctx, w->all_count * (int64_t)sizeof *list, "layers", &bytes));
+    if (w->cells.drawn != NULL) {
+        CSIM_TRY(csim__int(w->ctx, (int64_t)cells * CSIM__DRAWN_KINDS, "cells", &drawn));
+    }
     CSIM_TRY(csim__alloc(w->ctx, w->all_count, sizeof *list, "records of layers", &list));
 done:
     st = csim__vote(w->ctx, st);
@@ -354,11 +362,13 @@ done:
         const csim__site *t = &w->all[s];
         list[s] = (site_record){t->hashed, t->rank, t->checksum};
     }
-    if (st == CSIM_OK) { /* every rank comes to all three, whatever becomes of one */
+    if (st == CSIM_OK) { /* every rank comes to all of them, whatever becomes of one */
         int code[] = {MPI_Bcast(w->cells.open, cells, MPI_BYTE, 0, comm),
                       MPI_Bcast(list, bytes, MPI_BYTE, 0, comm),
-                      MPI_Bcast(&w->saved, 1, MPI_INT64_T, 0, comm)};
-        for (int i = 0; st == CSIM_OK && i < 3; i++) {
+                      MPI_Bcast(&w->saved, 1, MPI_INT64_T, 0, comm),
+                      MPI_Bcast(&w->saved_draws, 1, MPI_INT64_T, 0, comm),
+                      MPI_Bcast(w->cells.drawn, drawn, MPI_INT64_T, 0, comm)};
+        for (size_t i = 0; st == CSIM_OK && i < sizeof code / sizeof *code; i++) {
             st = csim__mpi(w->ctx, code[i], "what was saved");
         }
     }
@@ -388,7 +398,7 @@ csim_status csim__saved_begin(csim__sweep *w)
 
 void csim__saved_end(csim__sweep *w, csim_status st)
 {
-    bool nothing = st != CSIM_OK && w->journal != NULL && w->saved == 0;
+    bool nothing = st != CSIM_OK && w->journal != NULL && w->saved + w->saved_draws == 0;
     csim__free(w->ctx, &w->saved_rank);
     csim__journal_close(w->ctx, &w->journal);
     if (nothing) { csim__file_remove(w->ctx, w->options->journal); } /* the failure counts */
@@ -411,7 +421,7 @@ csim_status csim__saved_sites(csim__sweep *w)
         list[count++] = (site_record){w->id[s], t->rank, t->checksum};
     }
     if (count > 0) {
-        st = csim__journal_append(w->ctx, w->journal, RECORD_SITES, list,
+        st = csim__journal_append(w->ctx, w->journal, CSIM__RECORD_SITES, list,
                                   count * (int64_t)sizeof *list);
     }
 done:
@@ -459,7 +469,8 @@ csim_status csim__saved_pairs(csim__sweep *w, int64_t first, int64_t last)
         st = collect(w, first, last, &words, &count);
         if (st == CSIM_OK && w->journal != NULL && count > 0) {
             int64_t each = SITES + csim__cells_words(&w->cells);
-            st = csim__journal_append(w->ctx, w->journal, RECORD_PAIRS, words, 8 * count * each);
+            st = csim__journal_append(w->ctx, w->journal, CSIM__RECORD_PAIRS, words,
+                                      8 * count * each);
         }
         st = csim__vote(w->ctx, st);
         w->saved += st == CSIM_OK ? count : 0;

@@ -55,6 +55,7 @@ typedef struct csim__sweep {
 
     csim__journal *journal; /* of finished pairs; NULL: none, or not rank 0 */
     int64_t saved;          /* pairs that it holds */
+    int64_t saved_draws;    /* records of draws of relabellings, of pairs that are open still */
     int64_t *saved_rank;    /* [all_count] of sites that it holds, −2: not this site */
 
     /* the tile at hand */
@@ -109,6 +110,21 @@ csim_status csim__saved_sites(csim__sweep *w);
 /** Save pairs [first, last) of the plan, which their owners have finished, and close them.
  *  Collective. */
 csim_status csim__saved_pairs(csim__sweep *w, int64_t first, int64_t last);
+
+/** Draws of relabellings that all pairs of the tile have from an earlier run; how many are made between
+ *  two savings. Local; the same on every rank. */
+int64_t csim__saved_drawn(csim__sweep *w, int kind);
+int64_t csim__saved_batch(const csim__sweep *w);
+
+/** Save draws [first, last) of all pairs of the tile, and end when some rank is asked to stop.
+ *  Collective. CSIM_OK, CSIM_E_STOPPED, CSIM_E_IO, CSIM_E_LIMIT, CSIM_E_MEM, CSIM_E_MPI. */
+csim_status csim__saved_draws(csim__sweep *w, int kind, int64_t first, int64_t last);
+
+/** Take in a record of draws. Local. CSIM_OK, CSIM_E_FORMAT. */
+csim_status csim__saved_take_draws(csim__sweep *w, const int64_t *words, int64_t bytes);
+
+/** Kinds of records of a journal. */
+enum { CSIM__RECORD_REQUEST, CSIM__RECORD_SITES, CSIM__RECORD_PAIRS, CSIM__RECORD_DRAWS };
 
 /** End when some rank is asked to stop. Collective. CSIM_OK, CSIM_E_STOPPED. */
 csim_status csim__saved_stop(csim__sweep *w);

@@ -390,6 +390,10 @@ static csim_status run_tile(csim__sweep *w, bool *smaller)
     CSIM_TRY(st);
     st = csim__calloc(w->ctx, w->plan.count, sizeof *w->hollow, "Gram products", &w->hollow);
     CSIM_TRY(csim__vote(w->ctx, st));
+    if (w->cells.draws > 0) { /* they are saved before pairs are */
+        keep_sites(w);
+        CSIM_TRY(csim__saved_sites(w));
+    }
     if (w->options->jackknife > 0) { CSIM_TRY(csim__sweep_jackknife(w)); }
     CSIM_TRY(csim__sweep_ingredients(w));
     keep_sites(w);
