@@ -80,7 +80,7 @@ static const csim_option statistics_table[] = {
      .choices = "none|analytic|permutation|shift",
      .help = "compare each value with those under relabellings of the examples of one layer: mean, "
              "deviation and z-score of all of them, worked out, or p-values and calibrated scores "
-             "of random ones"},
+             "of random ones, or of all cyclic shifts of the examples in a random order"},
     {.name = "permutations",
      .kind = CSIM_OPTION_INT,
      .offset = offsetof(csim__sweep_what, permutations),
@@ -98,7 +98,7 @@ static const csim_option statistics_table[] = {
      .min = 0,
      .max = 1e15,
      .metavar = "NUMBER",
-     .help = "seed of random relabellings"},
+     .help = "seed of random relabellings, and of the order of --null shift"},
     {.name = "alpha",
      .kind = CSIM_OPTION_REAL,
      .offset = offsetof(csim__sweep_what, alpha),
