@@ -38,8 +38,9 @@ typedef struct csim__shifts {
     csim__shift_site *site; /* [count] */
 } csim__shifts;
 
-/** Begin; the examples of all sites get one order, from a counter. Collective; free with csim__shifts_clear(), also on error.
- *  @param[in] examples  that are compared; fewer than a site has: at even steps
+/** Begin; the examples of all sites get one order, from a counter. Collective; free with
+ *  csim__shifts_clear(), also on error.
+ *  @param[in] examples  of every site
  *  @return CSIM_OK, CSIM_E_LIMIT, CSIM_E_MEM, CSIM_E_MPI; the same on every rank */
 csim_status csim__shifts_start(csim_context *ctx, int64_t examples, int sites,
                                csim__shift_matrix kind, int64_t seed, csim__shifts *shifts);
