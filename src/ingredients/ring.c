@@ -27,7 +27,7 @@ typedef struct ring {
     const csim_shard *shard;
     const csim__ring_task *task;
     size_t element;
-    int64_t *offset; /* [count] elements before a site's rows in a visitor, for one row */
+    int64_t *offset;     /* [count] elements before a site's rows in a visitor, for one row */
     visitor slot[SLOTS]; /* taken in turn: one is used while the other one is filled */
     int64_t expected, received;
     csim__side left, right;
