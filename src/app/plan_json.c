@@ -123,6 +123,11 @@ static json_t *time_json(const csim__outlook *w)
     json_object_set_new(o, "measured", json_boolean(c->measured));
     json_object_set_new(o, "calibration",
                         c->measured ? json_string(w->calibration_path) : json_null());
+    json_object_set_new(o, "messages",
+                        json_pack("{s:o, s:o, s:o, s:o}", "latency", real(c->machine.latency),
+                                  "bandwidth", real(c->machine.bandwidth), "net_latency",
+                                  real(c->machine.net_latency), "net_bandwidth",
+                                  real(c->machine.net_bandwidth)));
     return o;
 }
 

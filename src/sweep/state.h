@@ -53,9 +53,9 @@ typedef struct csim__sweep {
     const csim__planned **task; /* the pairs of this group in the round at hand, longest first */
     int64_t tasks;
 
-    csim__journal *journal; /* of finished pairs; NULL: none, or not rank 0 */
-    int64_t saved;          /* pairs that it holds */
-    int64_t *saved_rank;    /* [all_count] of sites that it holds, −2: not this site */
+    csim__journal *journal;             /* of finished pairs; NULL: none, or not rank 0 */
+    int64_t saved;                      /* pairs that it holds */
+    struct csim__site_record *recorded; /* [all_count] what it holds of sites (saved.c) */
 
     /* the tile at hand */
     int count;        /* sites */

@@ -334,6 +334,7 @@ static void keep_sites(csim__sweep *w)
         all->checksum = w->site[s].checksum;
         all->hashed = true;
         if (w->site[s].rank >= 0) { all->rank = w->site[s].rank; }
+        memcpy(all->median, w->site[s].median, sizeof all->median);
     }
 }
 
