@@ -218,7 +218,7 @@ static csim_status plan_run(csim__app *app, void *target)
     st = csim__sweep_what_measures(app, &options->sweep, &measures, &measure_count);
     CSIM_TRY(csim__vote(ctx, st));
     CSIM_TRY(take_target(app, &w));
-    CSIM_TRY(csim__read_encoders(ctx, &options->sweep.encoders, &encoders));
+    CSIM_TRY(csim__read_encoders(ctx, &options->sweep.encoders, 0, &encoders));
     CSIM_TRY(csim__outlook_sets(app, &w));
     st = csim__sweep_what_options(app, &options->sweep, measures, measure_count, &w.sweep);
     if (st == CSIM_OK) { st = csim__sweep_part(ctx, options->part, &w.sweep); }

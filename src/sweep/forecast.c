@@ -40,7 +40,7 @@ static void survey_ranks(const csim__problem *p, const csim__plan *plan, csim__f
     double mean[CSIM__ROOM_COUNT] = {0}, mean_peak = 0, bytes = 0;
     csim__room room;
     for (int r = 0; r < p->size; r++) {
-        if (!csim__room_repeats(p, plan, &survey, r)) {
+        if (!csim__room_repeats(p, plan, r)) {
             csim__room_of(p, plan, &survey, r, &room);
             bytes = (double)csim__room_peak(&room, NULL);
         }

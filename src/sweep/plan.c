@@ -222,7 +222,7 @@ static csim_status count_memory(csim_context *ctx, const csim__problem *p, csim_
     survey = csim__room_look(p, plan);
     for (int r = 0; r < p->size; r++) {
         csim__room room;
-        if (csim__room_repeats(p, plan, &survey, r)) { continue; }
+        if (csim__room_repeats(p, plan, r)) { continue; }
         csim__room_of(p, plan, &survey, r, &room);
         int64_t bytes = csim__room_peak(&room, NULL);
         if (bytes > most) {
@@ -301,6 +301,7 @@ void csim__plan_clear(csim_context *ctx, csim__plan *plan)
     csim__free(ctx, &plan->basis);
     csim__free(ctx, &plan->tiled);
     csim__free(ctx, &plan->blocks);
-    csim__free(ctx, &plan->work);
+    csim__free(ctx, &plan->products);
+    csim__free(ctx, &plan->finish);
     csim__free(ctx, &plan->busy);
 }

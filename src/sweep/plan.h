@@ -126,7 +126,8 @@ typedef struct csim__plan {
     int64_t *reads;      /* [sites] how often the rows of each are read */
     int64_t *turns;      /* [sites] how often rows of a basis are made anew, for rounds */
     int64_t *blocks;     /* [size] words of the blocks in the round in which a rank has most */
-    int64_t *work;       /* [size] words of the largest workspace of a rank's decompositions */
+    int64_t *products;   /* [size] words of blocks, and of sums under way, where these are most */
+    int64_t *finish;     /* [size] words of blocks that are not finished, and of the workspace */
     unsigned char *busy; /* [size] a rank owns pairs, or is in a group that has some */
     int room_rank;       /* the rank that takes most memory */
     csim__room room;     /* its memory */
