@@ -39,11 +39,11 @@ static csim_status check_room(csim_context *ctx, const char *path, int64_t bytes
 {
     int64_t live = csim_context_memory_live(ctx), need = 2 * bytes;
     if (limit == 0 || need <= limit - live) { return CSIM_OK; }
-    return csim__fail(ctx, CSIM_E_MEM,
-                      "%s: reading it takes %lld bytes of memory on rank 0, twice its size; of a "
-                      "limit of %lld bytes (--memory) %lld are left",
-                      path, (long long)need, (long long)limit,
-                      (long long)csim__max64(0, limit - live));
+    return csim__fail(
+        ctx, CSIM_E_MEM,
+        "%s: reading it takes %.3f MiB of memory on rank 0, twice its size; the limit "
+        "is %.3f MiB (--memory), of which %.3f MiB are taken",
+        path, (double)need / 1048576, (double)limit / 1048576, (double)live / 1048576);
 }
 
 /* The bytes of a sealed file, without the seal, which fits. */

@@ -62,7 +62,7 @@ typedef struct large {
 static large find_large(const csim__sweep *w)
 {
     large l = {0, 0};
-    if (!(w->needs & (CSIM_NEEDS_NUCLEAR | CSIM_NEEDS_BASIS)) || w->shard.n < w->teams.least) {
+    if (!(w->needs & (CSIM_NEEDS_NUCLEAR | CSIM_NEEDS_CANONICAL)) || w->shard.n < w->teams.least) {
         return l;
     }
     for (int a = 0; a < w->all_count; a++) {

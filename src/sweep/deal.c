@@ -31,7 +31,7 @@ bool csim__pair_large(const csim__problem *p, const csim__planned *q)
     int64_t least = csim__min64(p->width[q->couple.left], p->width[q->couple.right]);
     if (q->route == CSIM__ROUTE_BASIS) { least = csim__min64(least, p->n); }
     return csim__teams_size(&p->teams) > 1 && q->cell && q->couple.left != q->couple.right &&
-           least >= p->teams.least && (p->needs & (CSIM_NEEDS_NUCLEAR | CSIM_NEEDS_BASIS)) != 0;
+           least >= p->teams.least && (p->needs & (CSIM_NEEDS_NUCLEAR | CSIM_NEEDS_CANONICAL)) != 0;
 }
 
 /* A rank, or a group by its leader. */

@@ -21,7 +21,7 @@ const char *csim__why_text(csim__why why)
 static void count_pairs(const csim__problem *p, const csim__plan *plan, csim__forecast *f)
 {
     const unsigned tasks =
-        CSIM_NEEDS_NUCLEAR | CSIM_NEEDS_BASIS | CSIM_NEEDS_UNIT | CSIM_NEEDS_BLOCK;
+        CSIM_NEEDS_NUCLEAR | CSIM_NEEDS_CANONICAL | CSIM_NEEDS_UNIT | CSIM_NEEDS_BLOCK;
     f->pairs += plan->count;
     f->selves += plan->selves;
     for (int64_t i = 0; i < plan->count; i++) {

@@ -22,13 +22,18 @@ static csim__route route_of(const csim__problem *p, int a, int b)
 }
 
 /* Tiles also where a site is heavy, so long as n² is affordable; the log tells. */
-static bool tiled(const csim__problem *p, int a, int b)
+static bool heavy_pair(const csim__problem *p, int a, int b)
 {
     enum { FEW = 4096, WIDTHS = 32 };
-    if (route_of(p, a, b) == CSIM__ROUTE_GRAM) { return true; }
+    if (route_of(p, a, b) == CSIM__ROUTE_GRAM) { return false; }
     bool heavy = p->heavy != NULL && (p->heavy[a] || p->heavy[b]);
     return heavy && (p->needs & CSIM_NEEDS_DIAGONAL) &&
            (p->n <= FEW || p->n <= WIDTHS * (p->width[a] + p->width[b]));
+}
+
+static bool tiled(const csim__problem *p, int a, int b)
+{
+    return route_of(p, a, b) == CSIM__ROUTE_GRAM || (!p->untiled && heavy_pair(p, a, b));
 }
 
 /* Decompositions of one pair in flops of a GEMM that takes as long: they run at a fraction of its
@@ -44,7 +49,7 @@ static double decompositions(const csim__problem *p, const csim__planned *q)
     double times = 0;
     if (!q->cell) { return 0; }
     if (p->needs & CSIM_NEEDS_NUCLEAR) { times += 5; }
-    if (p->needs & CSIM_NEEDS_BASIS) { times += 5; }
+    if (p->needs & CSIM_NEEDS_CANONICAL) { times += 5; }
     if (p->needs & CSIM_NEEDS_LOADING) { times += 7; }
     if (p->needs & CSIM_NEEDS_UNIT) { times += 20; }
     return times * unit;
@@ -62,6 +67,7 @@ static void add(csim__plan *plan, const csim__problem *p, int a, int b, bool cel
     q->dealt = q->large && !(p->needs & CSIM_NEEDS_BLOCK); /* matching takes whole ones */
     plan->count++;
     q->tiled = tiled(p, a, b);
+    q->untiled = p->untiled && heavy_pair(p, a, b);
     plan->any_tiles |= q->tiled;
     if (q->tiled) { plan->tiled[a] = plan->tiled[b] = 1; }
     plan->any_cross |= q->route == CSIM__ROUTE_CROSS;

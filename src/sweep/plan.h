@@ -72,6 +72,7 @@ typedef struct csim__problem {
     int64_t values;              /* cells of the result of the whole sweep times measures */
     unsigned needs;              /* union over the measures */
     const unsigned char *heavy;  /* [sites] few examples outweigh all others; NULL: not known */
+    bool untiled;                /* for them there is no room for Gram tiles */
     const int
         *item; /* [sites] bytes of a number that is read ahead (feed.h), else 0; NULL: all 0 */
     bool single;
@@ -91,6 +92,7 @@ typedef struct csim__planned {
     csim__couple couple;
     csim__route route;
     bool tiled;    /* has Gram tiles: on their route, or since a site is heavy */
+    bool untiled;  /* would have them, as a site is heavy, but there is no room */
     bool cell;     /* some cell wants it, not only the self-term of a site */
     bool large;    /* decomposed by a group */
     bool dealt;    /* its blocks lie dealt over that group */

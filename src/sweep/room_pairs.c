@@ -54,7 +54,7 @@ csim__workspace csim__room_workspace(const csim__problem *p, const csim__planned
     csim__workspace svd = {0, 0};
     if (!q->cell) { return svd; }
     bool bases = q->route == CSIM__ROUTE_BASIS, self = q->couple.left == q->couple.right;
-    bool vectors = (p->needs & CSIM_NEEDS_BASIS) && (p->needs & CSIM_NEEDS_LOADING);
+    bool vectors = (p->needs & CSIM_NEEDS_CANONICAL) && (p->needs & CSIM_NEEDS_LOADING);
     int64_t a = bases ? csim__min64(da, p->n) : da, b = bases ? csim__min64(db, p->n) : db;
     int64_t k = csim__min64(a, b);
     if (p->needs & CSIM_NEEDS_BLOCK) {
@@ -72,7 +72,7 @@ csim__workspace csim__room_workspace(const csim__problem *p, const csim__planned
     }
     if (vectors) { kept += k * (a + b); }
     if (vectors && self) { most = csim__max64(most, k * csim__max64(da, db)); }
-    if ((p->needs & (CSIM_NEEDS_NUCLEAR | CSIM_NEEDS_BASIS)) && !self) {
+    if ((p->needs & (CSIM_NEEDS_NUCLEAR | CSIM_NEEDS_CANONICAL)) && !self) {
         svd = svd_words(p, q, a, b, vectors);
     }
     return (csim__workspace){kept + csim__max64(most, svd.leader), svd.member};

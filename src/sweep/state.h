@@ -40,6 +40,7 @@ typedef struct csim__sweep {
     /* [all_count] sites in which few examples outweigh all others, as far as they were read: their
      * pairs have Gram tiles, which take memory */
     unsigned char *heavy;
+    bool untiled; /* for which there is no memory, even with two sites */
     int no_room; /* what is left out, as even with two sites it is more than the memory limit: 1,
                     distances of all examples, 2, of samples too */
     csim__cost cost;
