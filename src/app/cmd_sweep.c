@@ -55,6 +55,8 @@ static const csim_option how_table[] = {
     {.name = "memory",
      .kind = CSIM_OPTION_SIZE,
      .offset = offsetof(sweep_options, memory),
+     .min = 1,
+     .max = 1e18,
      .metavar = "SIZE",
      .help = "memory limit of each rank, such as 4G; without it what the cgroup, SLURM or the "
              "machine leaves"},

@@ -1,3 +1,4 @@
+#include "core/text.h"
 #include "sweep/deal.h"
 
 #include <math.h>
@@ -273,14 +274,17 @@ csim_status csim__plan_make(csim_context *ctx, const csim__problem *p, csim__pla
     count_flops(p, plan);
     CSIM_TRY(count_memory(ctx, p, plan));
     if (p->memory > 0 && plan->shard_bytes + plan->tile_bytes > p->memory) {
+        double need = (double)(plan->shard_bytes + plan->tile_bytes) / 1048576;
+        double limit = (double)p->memory / 1048576;
+        int digits = csim__digits_apart(need, limit, 1);
         st = csim__fail(
             ctx, CSIM_E_MEM,
-            "the sweep needs %.1f MiB a rank for %d layers at a time%s (%.1f MiB examples, "
-            "%.1f MiB tiles) on %d ranks, the limit is %.1f MiB: use more ranks or "
+            "the sweep needs %.*f MiB a rank for %d layers at a time%s (%.1f MiB examples, "
+            "%.1f MiB tiles) on %d ranks, the limit is %.*f MiB: use more ranks or "
             "raise --memory",
-            (double)(plan->shard_bytes + plan->tile_bytes) / 1048576, p->sites,
-            p->streamed ? ", read by chunks" : "", (double)plan->shard_bytes / 1048576,
-            (double)plan->tile_bytes / 1048576, p->size, (double)p->memory / 1048576);
+            digits, need, p->sites, p->streamed ? ", read by chunks" : "",
+            (double)plan->shard_bytes / 1048576, (double)plan->tile_bytes / 1048576, p->size,
+            digits, limit);
     }
 done:
     return st;

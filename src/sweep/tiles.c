@@ -367,10 +367,11 @@ static void give_up_tiles(csim__sweep *w)
 {
     csim__forgive(w->ctx);
     w->untiled = true;
-    csim__log(w->ctx, CSIM_LOG_WARNING,
-              "Gram tiles of layers in which few examples outweigh all others do not fit the memory "
-              "limit: cka_debiased and cka_lange of their pairs are undefined (more ranks, a higher "
-              "--memory)");
+    csim__log(
+        w->ctx, CSIM_LOG_WARNING,
+        "Gram tiles of layers in which few examples outweigh all others do not fit the memory "
+        "limit: cka_debiased and cka_lange of their pairs are undefined (more ranks, a higher "
+        "--memory)");
 }
 
 /* @param[out] smaller  the tile does not fit with what its examples turned out to need */
