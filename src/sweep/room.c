@@ -391,10 +391,18 @@ void csim__room_of(const csim__problem *p, const csim__plan *plan, const csim__r
 
 bool csim__room_repeats(const csim__problem *p, const csim__plan *plan, int rank)
 {
-    /* small factors belong to as many ranks as there are sites, at most */
-    if (rank <= p->sites) { return false; }
+    bool factors = plan->any_basis || plan->raw_basis; /* of as many ranks as there are sites */
+    if (rank == 0 || (rank == 1 && p->encoder_count > 0) || (factors && rank <= p->sites)) {
+        return false;
+    }
     csim_shard me = csim__shard(p->n, rank, p->size), last = csim__shard(p->n, rank - 1, p->size);
     if (me.rows != last.rows || me.count != last.count) { return false; }
+    for (int i = 0; i < plan->kernels.stores; i++) { /* of samples, which have fewer chunks */
+        int64_t n = plan->kernels.store[i].examples;
+        if (csim__shard(n, rank, p->size).rows != csim__shard(n, rank - 1, p->size).rows) {
+            return false;
+        }
+    }
     return plan->blocks == NULL || (plan->blocks[rank] == plan->blocks[rank - 1] &&
                                     plan->products[rank] == plan->products[rank - 1] &&
                                     plan->finish[rank] == plan->finish[rank - 1]);
@@ -416,9 +424,13 @@ int64_t csim__room_stage(const csim__room *room, csim__stage stage)
 
 int64_t csim__room_peak(const csim__room *room, csim__stage *when)
 {
-    int64_t most = -1;
+    int64_t change[CSIM__STAGE_COUNT + 1] = {0}, most = -1, bytes = 0;
+    for (int i = 0; i < CSIM__ROOM_COUNT; i++) {
+        change[room->array[i].first] += room->array[i].bytes;
+        change[room->array[i].last + 1] -= room->array[i].bytes;
+    }
     for (int i = 0; i < CSIM__STAGE_COUNT; i++) {
-        int64_t bytes = csim__room_stage(room, (csim__stage)i);
+        bytes += change[i];
         if (bytes > most) {
             most = bytes;
             if (when != NULL) { *when = (csim__stage)i; }

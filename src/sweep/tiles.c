@@ -256,7 +256,8 @@ static bool stores(const csim__sweep *w)
 /* Distances are stored as long as those of two sites fit. */
 static csim_status find_blocks(csim__sweep *w, int least)
 {
-    csim_status st = choose_blocks(w, least);
+    csim_status st = w->divided ? try_blocks(w) : choose_blocks(w, least);
+    w->divided = false;
     while (st == CSIM_E_MEM && w->options->memory > 0 && stores(w)) {
         csim__forgive(w->ctx);
         w->no_room++;
