@@ -63,6 +63,7 @@ csim_status csim__bundle_open(csim_context *ctx, const csim_shard *shard,
             piece += csim__panel_pieces(&products[i]);
             spare += csim__panel_lay_out(l, &products[i], row, shard->rank, spare);
             row += l->rows;
+            b->each += csim__panel_work(l, shard->chunk);
         }
     }
     return CSIM_OK;

@@ -17,6 +17,7 @@ typedef struct csim__bundle {
     int64_t *spare;     /* sums of which other ranks get the totals */
     void *part;
     double *factor[2];
+    double each; /* flops of a chunk */
     double flops;
 } csim__bundle;
 

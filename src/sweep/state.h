@@ -55,6 +55,7 @@ typedef struct csim__sweep {
 
     csim__journal *journal; /* of finished pairs; NULL: none, or not rank 0 */
     int64_t saved;          /* pairs that it holds */
+    bool late;              /* it was asked to stop before anything was done */
     int64_t *saved_rank;    /* [all_count] of sites that it holds, −2: not this site */
 
     /* the tile at hand */
@@ -100,7 +101,8 @@ csim_status csim__saved_begin(csim__sweep *w);
 csim_status csim__sweep_inputs(csim_context *ctx, csim_set *const *sets, int set_count,
                                const csim_sweep_options *options, char **text);
 
-/** Close the journal; one of a sweep that failed before anything was saved is removed. Local. */
+/** Close the journal; one of a sweep that failed before anything was saved is removed, a sweep that was
+ *  stopped says what it holds. Local. */
 void csim__saved_end(csim__sweep *w, csim_status st);
 
 /** Save what is known of the sites of the tile. Collective. */
@@ -110,7 +112,8 @@ csim_status csim__saved_sites(csim__sweep *w);
  *  Collective. */
 csim_status csim__saved_pairs(csim__sweep *w, int64_t first, int64_t last);
 
-/** End when some rank is asked to stop. Collective. CSIM_OK, CSIM_E_STOPPED. */
+/** End when some rank is asked to stop before all pairs are done. Collective. CSIM_OK,
+ *  CSIM_E_STOPPED. */
 csim_status csim__saved_stop(csim__sweep *w);
 
 /** The smaller side from which pairs are large. Local. */

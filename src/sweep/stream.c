@@ -112,8 +112,9 @@ done:
 }
 
 /* All that is made of one chunk. */
-static csim_status one_chunk(stream *t, int64_t chunk)
+static csim_status one_chunk(void *user, int64_t chunk)
 {
+    stream *t = user;
     const csim_shard *shard = &t->w->shard;
     int64_t rows = csim__chunk_rows(shard, shard->first + chunk);
     for (int g = -1; g < t->guests; g++) {
@@ -138,8 +139,8 @@ csim_status csim__stream_round(csim__sweep *w, int64_t first, int64_t last,
     stream t = {.w = w, .first = first, .last = last, .product = products, .count = count};
     csim__phase_begin(w->ctx, "stream");
     csim_status st = begin(&t);
-    for (int64_t c = 0; st == CSIM_OK && c < w->shard.count; c++) { st = one_chunk(&t, c); }
-    st = csim__vote(w->ctx, st);
+    st = csim__feed_chunks(w->ctx, &w->shard, &w->meter, st,
+                           csim__feed_work(&t.feed) + t.bundle.each, one_chunk, &t);
     if (st == CSIM_OK) { st = csim__bundle_sum(&t.bundle); }
     if (st == CSIM_OK && w->plan.raw_rows) {
         st = csim__row_bundle_sum(&t.rows, w->row_sums + first);
