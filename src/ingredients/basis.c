@@ -111,7 +111,7 @@ static csim_status streamed_square(work *w, job *j)
                                                : guest.centred,
                                  .norm = j->bound,
                                  .passing = guest.forms};
-    st = csim__bundle_open(w->ctx, w->shard, &product, 1, w->meter, &r.bundle);
+    st = csim__bundle_open(w->ctx, w->shard, &product, 1, (csim__slice){0, 1}, w->meter, &r.bundle);
 done:
     st = csim__feed_chunks(w->ctx, w->shard, w->meter, st, csim__feed_work(&r.feed) + r.bundle.each,
                            one_chunk, &r);

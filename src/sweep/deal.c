@@ -3,9 +3,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* A group takes as long as one rank of half as many would, if that had all of it. */
-enum { PACE = 2 };
-
 void csim__plan_parts(const csim__problem *p, csim__plan *plan)
 {
     enum { SAVES = 16 }; /* as many at least, so that little is lost */
@@ -118,22 +115,22 @@ static void deal_round(const csim__problem *p, csim__plan *plan, queue *w, csim_
                        int64_t count)
 {
     int team = csim__teams_size(&p->teams), groups = csim__teams_lanes(&p->teams, p->size);
-    int64_t i = 0;
+    int64_t i = 0, most = plan->streamed ? (count + groups - 1) / groups : plan->round;
     for (int r = 0; r < p->size; r++) { w->rank[r].load = w->rank[r].held = w->rank[r].blocks = 0; }
-    if (count > 0 && list[0]->large) { line_up(w, groups, team, plan->round); }
+    if (count > 0 && list[0]->large) { line_up(w, groups, team, most); }
     for (; i < count && list[i]->large; i++) {
-        list[i]->owner = take(w, list[i]->finish * PACE / team, plan->round);
+        list[i]->owner = take(w, list[i]->finish * CSIM__TEAM_PACE / team, most);
     }
     for (int r = 0; r < groups * team; r++) { /* shares of dealt blocks count as blocks */
         w->rank[r].load = w->rank[r / team * team].load;
         w->rank[r].held = w->rank[r / team * team].held;
     }
-    line_up(w, p->size, 1, plan->round);
-    for (; i < count; i++) { list[i]->owner = take(w, list[i]->finish, plan->round); }
+    line_up(w, p->size, 1, most);
+    for (; i < count; i++) { list[i]->owner = take(w, list[i]->finish, most); }
     for (i = 0; i < count; i++) { note(p, plan, w, list[i]); }
-    double most = 0;
-    for (int r = 0; r < p->size; r++) { most = fmax(most, w->rank[r].load); }
-    for (int r = 0; r < p->size; r++) { plan->idle += most - w->rank[r].load; }
+    double slowest = 0;
+    for (int r = 0; r < p->size; r++) { slowest = fmax(slowest, w->rank[r].load); }
+    for (int r = 0; r < p->size; r++) { plan->idle += slowest - w->rank[r].load; }
 }
 
 csim_status csim__deal(csim_context *ctx, const csim__problem *p, csim__plan *plan)

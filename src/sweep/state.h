@@ -13,11 +13,11 @@ typedef struct csim__cost {
     int64_t shard_bytes, tile_bytes; /* of the rank with most, in the tile with most */
     double flops;                    /* of all ranks */
     int64_t tiles, pairs, selves;
-    int64_t rounds;    /* of streamed tiles */
-    int64_t loads;     /* how often a site is read, summed over all sites */
-    double numbers;    /* of an example that are read, in all */
-    double idle;       /* work that waiting ranks could do (plan.h) */
-    int64_t routes[4]; /* pairs by csim__route */
+    int64_t rounds, passes; /* of streamed tiles */
+    int64_t loads;          /* how often a site is read, summed over all sites */
+    double numbers;         /* of an example that are read, in all */
+    double idle;            /* work that waiting ranks could do (plan.h) */
+    int64_t routes[4];      /* pairs by csim__route */
 } csim__cost;
 
 typedef struct csim__sweep {
@@ -222,12 +222,13 @@ csim_status csim__sweep_ingredients(csim__sweep *w);
 /** Operands of site @p s whose rows pass by. Local. */
 void csim__stream_operands(csim__sweep *w, int s);
 
-/** The products of pairs [first, last) of a streamed plan, and the sums over their rows, while the rows
- *  of their sites are read once. Collective.
+/** The products of the pairs of the round that begins at pair @p first of a streamed plan, and the sums
+ *  over their rows. Collective.
+ *  @param[in] made  [pairs + 1] products of the pairs before each
  *  @return CSIM_OK, CSIM_E_IO, CSIM_E_DATA (values that have changed), CSIM_E_MEM, CSIM_E_MPI; the same
  *          on every rank */
-csim_status csim__stream_round(csim__sweep *w, int64_t first, int64_t last,
-                               const csim__product *products, int64_t count);
+csim_status csim__stream_round(csim__sweep *w, int64_t first, const csim__product *products,
+                               const int64_t *made);
 
 /** The pairs in rounds: cross products of as many as fit, then their cells on the owners.
  *  Collective. CSIM_OK, CSIM_E_MEM, CSIM_E_MPI; the same on every rank. */

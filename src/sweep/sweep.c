@@ -116,10 +116,12 @@ static void announce(csim__sweep *w)
     csim__log(w->ctx, CSIM_LOG_INFO, "memory of a rank: %.1f MiB examples, %.1f MiB tiles",
               (double)c->shard_bytes / 1048576, (double)c->tile_bytes / 1048576);
     if (w->streamed) {
-        csim__log(w->ctx, CSIM_LOG_INFO,
-                  "layers are read again by chunks to keep the memory limit: %lld rounds in %lld "
-                  "tiles of pairs, each layer is read %.1f times",
-                  (long long)c->rounds, (long long)c->tiles, (double)c->loads / w->all_count);
+        csim__log(
+            w->ctx, CSIM_LOG_INFO,
+            "layers are read again by chunks to keep the memory limit: %lld rounds, %lld passes "
+            "in %lld tiles of pairs, each layer is read %.1f times",
+            (long long)c->rounds, (long long)c->passes, (long long)c->tiles,
+            (double)c->loads / w->all_count);
     } else if (c->tiles > 1) {
         csim__log(w->ctx, CSIM_LOG_INFO,
                   "not all layers fit the memory limit at once: %lld tiles of pairs, each layer is "

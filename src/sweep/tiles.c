@@ -109,7 +109,8 @@ static void add_cost(const csim__sweep *w, csim__cost *c, const csim__plan *plan
     c->flops += plan->flops;
     c->idle += plan->idle;
     c->tiles++;
-    c->rounds += plan->passes;
+    c->rounds += plan->many_rounds;
+    c->passes += plan->passes;
     for (int s = 0; s < w->count; s++) {
         c->loads += plan->reads[s];
         c->numbers += (double)plan->reads[s] * (double)w->all[w->id[s]].d;
