@@ -66,6 +66,15 @@ static const layout layouts[] = {
      5,
      1,
      false},
+    {"rounds of passes",
+     2000,
+     {160, 150, 160, 150, 160},
+     "procrustes,cka",
+     "all",
+     CSIM_DOUBLE,
+     0,
+     2,
+     false},
     {"learned", 3000, {20, 33, 20}, "contrasim,deepcka,mscon,cka", "all", CSIM_DOUBLE, 0, 0, false},
 };
 
@@ -78,20 +87,25 @@ static sweep_case make(const layout *l)
     return c;
 }
 
+/* Whether rows are read by chunks (1), and in rounds of several passes (2). */
 static void watch(void *user, csim_log_level level, const char *event, const char *text,
                   const csim_log_value *values, int count)
 {
-    int *streamed = user;
+    static const char *const words = "read again by chunks to keep the memory limit: ";
+    int *streamed = user, rounds, passes;
     (void)level;
     (void)event;
     (void)values;
     (void)count;
-    if (strstr(text, "read again by chunks") != NULL) { *streamed = 1; }
+    const char *at = strstr(text, words);
+    if (at == NULL) { return; }
+    assert_int_equal(sscanf(at + strlen(words), "%d rounds, %d passes", &rounds, &passes), 2);
+    *streamed = passes > rounds ? 2 : 1;
 }
 
 /* Sweep within a limit; were rows read by chunks? Rank 0 is told, and tells all. */
 static csim_status sweep_within(const sweep_case *c, const char *folder, int64_t limit,
-                                csim_results *whole, const char *name, int *wrong, bool *streamed)
+                                csim_results *whole, const char *name, int *wrong, int *streamed)
 {
     csim_context *ctx = harness_context();
     sweep_case within = *c;
@@ -124,7 +138,7 @@ static csim_status sweep_within(const sweep_case *c, const char *folder, int64_t
 static void same_bits(void **state)
 {
     (void)state;
-    int wrong = 0, size;
+    int wrong = 0, size, deep = 0;
     MPI_Comm_size(MPI_COMM_WORLD, &size);
     for (int i = 0; i < LAYOUTS; i++) {
         const layout *l = &layouts[i];
@@ -140,10 +154,11 @@ static void same_bits(void **state)
         MPI_Allreduce(MPI_IN_PLACE, &peak, 1, MPI_INT64_T, MPI_MAX, MPI_COMM_WORLD);
         csim_status st = CSIM_OK;
         for (int64_t limit = peak * 4 / 5; st == CSIM_OK; limit -= limit / 4) {
-            bool streamed = false;
+            int streamed = 0;
             st = sweep_within(&c, folder, limit, whole, l->name, &wrong, &streamed);
             if (st == CSIM_OK) { least = limit; }
-            runs += st == CSIM_OK && streamed;
+            runs += st == CSIM_OK && streamed > 0;
+            deep += st == CSIM_OK && streamed == 2;
         }
         for (int s = 0; s < c.count; s++) { widest = csim__max64(widest, c.site[s].d); }
         if (size == 1 && (runs < l->runs || (l->alone && least >= 8 * widest * l->n))) {
@@ -157,6 +172,7 @@ static void same_bits(void **state)
         harness_context_free(&ctx);
     }
     assert_int_equal(wrong, 0);
+    assert_true(size == 1 ? deep == 0 : deep > 0);
 }
 
 /* ---- one site at a time ---- */
@@ -260,27 +276,25 @@ static void same_ingredients(void **state)
 /* A limit on these ranks with which rows are read by chunks; 0: there is none. */
 static int64_t tight(const sweep_case *c, const char *folder, csim_results *whole, int64_t peak)
 {
-    bool streamed;
-    int wrong = 0;
+    int wrong = 0, streamed;
     int64_t limit = peak * 2 / 3;
     while (sweep_within(c, folder, limit, whole, "tight", &wrong, &streamed) == CSIM_OK &&
-           !streamed) {
+           streamed == 0) {
         limit -= limit / 8;
     }
     assert_int_equal(wrong, 0);
-    return streamed ? limit : 0;
+    return streamed > 0 ? limit : 0;
 }
 
 /* The least of some limits that does; 0: none does. */
 static int64_t tightest(const sweep_case *c, const char *folder, csim_results *whole, int64_t peak)
 {
-    bool streamed;
-    int wrong = 0;
+    int wrong = 0, streamed;
     int64_t least = 0;
     for (int64_t limit = peak * 2 / 3;
          sweep_within(c, folder, limit, whole, "tightest", &wrong, &streamed) == CSIM_OK;
-         limit -= limit / 8) {
-        if (streamed) { least = limit; }
+         limit -= limit / 5) {
+        if (streamed > 0) { least = limit; }
     }
     assert_int_equal(wrong, 0);
     return least;

@@ -59,10 +59,14 @@ static json_t *group_json(const csim__forecast *f)
 static json_t *ranks_json(const csim__outlook *w)
 {
     const csim__forecast *f = &w->forecast;
-    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:o, s:I}", "count", w->ranks, "nodes",
+    json_t *rounds =
+        json_pack("{s:I, s:o, s:i}", "count", (json_int_t)f->without.rounds, "without_pairs",
+                  real((double)f->without.sum / (double)csim__max64(f->without.rounds, 1)),
+                  "most_without_pairs", f->without.most);
+    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:o, s:o, s:I}", "count", w->ranks, "nodes",
                      w->target.nodes, "per_node", csim__per_node(w->ranks, w->target.nodes),
-                     "without_examples", f->idle_rows, "without_pairs", f->idle_pairs, "group",
-                     group_json(f), "tiles", (json_int_t)f->plans);
+                     "without_examples", f->idle_rows, "without_pairs", f->idle_pairs, "rounds",
+                     rounds, "group", group_json(f), "tiles", (json_int_t)f->plans);
 }
 
 static json_t *memory_json(const csim__outlook *w)

@@ -129,8 +129,13 @@ static void deal_round(const csim__problem *p, csim__plan *plan, queue *w, csim_
     for (; i < count; i++) { list[i]->owner = take(w, list[i]->finish, most); }
     for (i = 0; i < count; i++) { note(p, plan, w, list[i]); }
     double slowest = 0;
+    int without = 0;
     for (int r = 0; r < p->size; r++) { slowest = fmax(slowest, w->rank[r].load); }
-    for (int r = 0; r < p->size; r++) { plan->idle += slowest - w->rank[r].load; }
+    for (int r = 0; r < p->size; r++) {
+        plan->idle += slowest - w->rank[r].load;
+        without += w->rank[r].held == 0;
+    }
+    csim__idle_add(&plan->without, (csim__idle_ranks){1, without, without});
 }
 
 csim_status csim__deal(csim_context *ctx, const csim__problem *p, csim__plan *plan)

@@ -86,5 +86,6 @@ csim_status csim__forecast_add(csim_context *ctx, const csim__problem *p, const 
     /* MPI holds what comes from another rank while it adds it */
     f->beside = fmax(f->beside, target->machine->beside + (double)csim__room_messages(p, plan));
     count_idle(p, plan, f);
+    csim__idle_add(&f->without, plan->without);
     return csim__effort_add(ctx, p, plan, target, &f->effort);
 }

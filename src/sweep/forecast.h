@@ -41,6 +41,7 @@ typedef struct csim__forecast {
     double mean_peak;              /* bytes over all ranks, of each its peak */
     double mean[CSIM__ROOM_COUNT]; /* bytes of each array over all ranks */
     int idle_rows, idle_pairs;     /* ranks without examples; that own no pair */
+    csim__idle_ranks without;      /* that have none of a round */
     double flops;
     csim__effort effort;
 } csim__forecast;

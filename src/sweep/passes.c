@@ -182,9 +182,12 @@ static int64_t fill_pass(cutting *w, int64_t first, bool deep)
 static void end_round(cutting *w)
 {
     int team = csim__teams_size(&w->p->teams);
-    int64_t turns = (w->tasks + w->lanes - 1) / w->lanes;
-    double slowest = w->tasks > 0 ? fmax(w->longest, (double)turns * w->sum / (double)w->tasks) : 0;
-    w->idle += fmax(0, slowest * (team > 1 ? CSIM__TEAM_PACE / team : 1) * w->p->size - w->sum);
+    double slowest = 0, pace = team > 1 ? (double)CSIM__TEAM_PACE / team : 1;
+    if (w->tasks > 0) {
+        int64_t turns = (w->tasks + w->lanes - 1) / w->lanes;
+        slowest = pace * fmax(w->longest, (double)turns * w->sum / (double)w->tasks);
+    }
+    w->idle += fmax(0, slowest * w->p->size - w->sum);
     w->round_pairs = w->round_passes = w->tasks = 0;
     w->round_work = w->sum = w->longest = 0;
 }

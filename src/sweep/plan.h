@@ -109,6 +109,19 @@ typedef struct csim__part {
     int64_t first, last, step;
 } csim__part;
 
+/** Ranks that own no pair of a round, nor help with one. */
+typedef struct csim__idle_ranks {
+    int64_t rounds, sum; /* over all rounds */
+    int most;
+} csim__idle_ranks;
+
+static inline void csim__idle_add(csim__idle_ranks *all, csim__idle_ranks more)
+{
+    all->rounds += more.rounds;
+    all->sum += more.sum;
+    all->most = more.most > all->most ? more.most : all->most;
+}
+
 typedef struct csim__plan {
     bool streamed;
     csim__planned *pairs; /* self-pairs first, then the others in the order of the sites; of a
@@ -130,6 +143,7 @@ typedef struct csim__plan {
     int64_t *blocks;     /* [size] words of the blocks in the round in which a rank has most */
     int64_t *work;       /* [size] words of the largest workspace of a rank's decompositions */
     unsigned char *busy; /* [size] a rank owns pairs, or is in a group that has some */
+    csim__idle_ranks without;
     int room_rank;       /* the rank that takes most memory */
     csim__room room;     /* its memory */
     int64_t shard_bytes; /* of it: rows, and row norms */
