@@ -372,19 +372,33 @@ done:
     return csim__vote(w->ctx, st);
 }
 
+/* Who is asked to stop before anything is done goes on until something is saved, so that a sweep that is
+ * stopped again and again comes to its end. */
+static csim_status look_at_once(csim__sweep *w)
+{
+    const csim_sweep_options *o = w->options;
+    int asked = o->stop != NULL && o->stop(o->stop_user) != 0;
+    csim_status st = csim__mpi(
+        w->ctx, MPI_Allreduce(MPI_IN_PLACE, &asked, 1, MPI_INT, MPI_MAX, csim_context_comm(w->ctx)),
+        "a look at what is asked");
+    w->late = asked != 0;
+    return csim__vote(w->ctx, st);
+}
+
 csim_status csim__saved_begin(csim__sweep *w)
 {
     csim_status st = CSIM_OK;
     if (w->options->journal == NULL) { return CSIM_OK; }
     if (csim_context_rank(w->ctx) == 0) { st = open_journal(w); }
     st = csim__vote(w->ctx, st);
-    if (st != CSIM_OK || !w->options->resume) { return st; }
-    st = share(w);
-    if (st == CSIM_OK && w->saved > 0) {
-        csim__log(w->ctx, CSIM_LOG_INFO, "%s: %lld pairs were saved", w->options->journal,
-                  (long long)w->saved);
+    if (st == CSIM_OK && w->options->resume) {
+        st = share(w);
+        if (st == CSIM_OK && w->saved > 0) {
+            csim__log(w->ctx, CSIM_LOG_INFO, "%s: %lld pairs were saved", w->options->journal,
+                      (long long)w->saved);
+        }
     }
-    return st;
+    return st == CSIM_OK ? look_at_once(w) : st;
 }
 
 void csim__saved_end(csim__sweep *w, csim_status st)
@@ -393,6 +407,14 @@ void csim__saved_end(csim__sweep *w, csim_status st)
     csim__free(w->ctx, &w->recorded);
     csim__journal_close(w->ctx, &w->journal);
     if (nothing) { csim__file_remove(w->ctx, w->options->journal); } /* the failure counts */
+    if (st != CSIM_E_STOPPED) { return; }
+    csim__forgive(w->ctx);
+    if (w->saved == 0) {
+        csim__fail(w->ctx, st, "stopped before any pair was finished: nothing is saved");
+    } else {
+        csim__fail(w->ctx, st, "stopped; %lld pairs are in %s, --resume goes on with it",
+                   (long long)w->saved, w->options->journal);
+    }
 }
 
 /* ---- to save ---- */
@@ -477,12 +499,8 @@ csim_status csim__saved_pairs(csim__sweep *w, int64_t first, int64_t last)
 csim_status csim__saved_stop(csim__sweep *w)
 {
     const csim_sweep_options *o = w->options;
-    csim_status st = CSIM_OK;
-    if (o->journal == NULL || o->stop == NULL) { return CSIM_OK; }
-    if (o->stop(o->stop_user)) {
-        st = csim__fail(w->ctx, CSIM_E_STOPPED,
-                        "stopped; %lld pairs are in %s, --resume goes on with it",
-                        (long long)w->saved, o->journal);
-    }
-    return csim__vote(w->ctx, st);
+    csim__meter asked = {.stop = o->stop, .stop_user = o->stop_user};
+    bool open = memchr(w->cells.open, 1, (size_t)w->cells.rows * (size_t)w->cells.cols) != NULL;
+    if (o->journal == NULL || o->stop == NULL || !open) { return CSIM_OK; }
+    return csim__meter_look(w->ctx, &asked, CSIM_OK);
 }
