@@ -123,7 +123,8 @@ class Pieces(unittest.TestCase):
         for name in "ab":
             np.savez(f"{name}.npz", **{f"layer_{i}": rng.standard_normal((130, 5 + i))
                                        for i in range(4)})
-        options = ["sweep", "a.npz", "b.npz", "--measures", "cka,svcca,pwcca", "--pairs", "all"]
+        options = ["sweep", "a.npz", "b.npz", "--measures", "cka,svcca,pwcca,cka_rbf,nngs", "--pairs",
+                   "all"]
         self.assertEqual(run(*options, "-o", "one.nc")[0], 0)
         for i in (1, 2, 3):
             os.mkdir(f"node_{i}")  # the same files, on the disk of each node

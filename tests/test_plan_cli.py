@@ -187,6 +187,7 @@ class Plan(unittest.TestCase):
         rng = np.random.default_rng(6)
         few, grid = [300, 300, 250], ("--grid", "1x2", "--grid-from", "200")
         for measure, widths, *more in (("cka", few), ("procrustes", few), ("cca_mean", [150, 150, 90]),
+                                       ("cka_rbf", few), ("distcorr", few), ("nngs", few),
                                        ("procrustes", few, *grid), ("pwcca", few, *grid)):
             name = f"{measure}.npz"
             np.savez(name, **{f"l{i}": rng.standard_normal((1500, d)) for i, d in enumerate(widths)})

@@ -117,11 +117,16 @@ static void print_groups(const csim__outlook *w)
                f->decomposed, f->large, t->least, groups, plural(groups), t->p, t->q,
                f->size % team, csim__why_text(f->why));
     }
-    printf("  idle: %d without examples, %d without pairs\n", f->idle_rows, f->idle_pairs);
+    printf("  idle: %d without examples, %d without pairs", f->idle_rows, f->idle_pairs);
+    if (f->without.rounds > 1) {
+        printf("; in a round %.1f without, %d at most",
+               (double)f->without.sum / (double)f->without.rounds, f->without.most);
+    }
+    printf("\n");
     if (f->streamed) {
-        printf("  layers are read again by chunks: %" PRId64 " rounds in %" PRId64
-               " tiles of pairs, each layer is read %.1f times\n",
-               f->rounds, f->plans, (double)f->loads / f->sites);
+        printf("  layers are read again by chunks: %" PRId64 " rounds, %" PRId64
+               " passes in %" PRId64 " tiles of pairs, each layer is read %.1f times\n",
+               f->rounds, f->passes, f->plans, (double)f->loads / f->sites);
     } else if (f->plans > 1) {
         printf("  not all layers fit at once: %" PRId64
                " tiles of pairs, each layer is read %.1f times\n",

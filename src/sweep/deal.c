@@ -3,9 +3,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* A group takes as long as one rank of half as many would, if that had all of it. */
-enum { PACE = 2 };
-
 void csim__plan_parts(const csim__problem *p, csim__plan *plan)
 {
     enum { SAVES = 16 }; /* as many at least, so that little is lost */
@@ -224,25 +221,26 @@ static void deal_round(const csim__problem *p, csim__plan *plan, queue *w, csim_
                        int64_t first, int64_t count)
 {
     int team = csim__teams_size(&p->teams), groups = csim__teams_lanes(&p->teams, p->size);
+    int64_t i = 0, most = plan->streamed ? (count + groups - 1) / groups : plan->round;
     double all = 0;
-    int64_t i = 0;
-    if (count > 0 && list[0]->large) { line_up(w, groups, team, plan->round); }
+    if (count > 0 && list[0]->large) { line_up(w, groups, team, most); }
     for (; i < count && list[i]->large; i++) {
-        list[i]->owner = take(w, list[i]->finish * PACE / team, plan->round);
-        all += list[i]->finish * PACE;
+        list[i]->owner = take(w, list[i]->finish * CSIM__TEAM_PACE / team, most);
+        all += list[i]->finish * CSIM__TEAM_PACE;
     }
     if (i > 0) {
         for (int r = 0; r < groups * team; r++) { /* shares of dealt blocks count as blocks */
             w->rank[r].load = w->rank[r / team * team].load;
             w->rank[r].held = w->rank[r / team * team].held;
         }
-        line_up(w, p->size, 1, plan->round);
+        line_up(w, p->size, 1, most);
     }
     for (; i < count; i++) {
-        list[i]->owner = take(w, list[i]->finish, plan->round);
+        list[i]->owner = take(w, list[i]->finish, most);
         all += list[i]->finish;
     }
     note_round(p, plan, w, first, list, count);
+    csim__idle_add(&plan->without, (csim__idle_ranks){1, w->rest.count, w->rest.count});
     plan->idle += rest(w) * p->size - all;
 }
 

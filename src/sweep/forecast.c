@@ -73,7 +73,8 @@ csim_status csim__forecast_add(csim_context *ctx, const csim__problem *p, const 
     f->chunks = shard.chunks;
     f->size = p->size;
     f->plans++;
-    f->rounds += plan->passes;
+    f->rounds += plan->many_rounds;
+    f->passes += plan->passes;
     f->streamed = plan->streamed;
     for (int s = 0; s < p->sites; s++) { f->loads += plan->reads[s]; }
     f->round = csim__max64(f->round, plan->round);
@@ -85,5 +86,6 @@ csim_status csim__forecast_add(csim_context *ctx, const csim__problem *p, const 
     /* MPI holds what comes from another rank while it adds it */
     f->beside = fmax(f->beside, target->machine->beside + (double)csim__room_messages(p, plan));
     count_idle(p, plan, f);
+    csim__idle_add(&f->without, plan->without);
     return csim__effort_add(ctx, p, plan, target, &f->effort);
 }

@@ -193,9 +193,10 @@ static csim_status find_widths(sums *l)
         st = csim__medians(w->ctx, &w->shard, l->p->site, l->p->count, want, median, &w->meter);
     }
     for (int s = 0; st == CSIM_OK && s < l->p->count; s++) {
-        const csim__site *site = l->p->site[s];
+        csim__site *site = l->p->site[s];
         for (int kind = 0; kind < 2; kind++) {
             if (!want[kind]) { continue; }
+            site->median[kind] = median[kind][s];
             csim__log(w->ctx, CSIM_LOG_INFO, "%s %s: median distance of two examples%s: %.15g",
                       site->model, site->layer, kind ? ", the diagonal included" : "",
                       median[kind][s]);

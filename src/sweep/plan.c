@@ -187,8 +187,10 @@ static csim_status make_passes(csim_context *ctx, const csim__problem *p, csim__
         finish = p->memory - csim__room_stage(&taken, CSIM__STAGE_FINISH);
     }
     csim_status st = csim__passes_make(ctx, p, plan, room, finish);
-    for (int64_t i = 0; st == CSIM_OK && i < plan->passes; i++) {
-        plan->round = csim__max64(plan->round, plan->pass[i + 1].first - plan->pass[i].first);
+    int64_t lanes = csim__teams_lanes(&p->teams, p->size);
+    for (int64_t i = 0; st == CSIM_OK && i < plan->many_rounds; i++) {
+        int64_t pairs = plan->rounds[i + 1].first - plan->rounds[i].first;
+        plan->round = csim__max64(plan->round, (pairs + lanes - 1) / lanes);
     }
     return st;
 }
@@ -290,22 +292,28 @@ done:
     return st;
 }
 
+const csim__planned_round *csim__plan_find_round(const csim__plan *plan, int64_t first)
+{
+    int64_t low = 0, high = plan->many_rounds; /* [low].first ≤ first < [high].first */
+    while (high - low > 1) {
+        int64_t middle = (low + high) / 2;
+        *(plan->rounds[middle].first <= first ? &low : &high) = middle;
+    }
+    return &plan->rounds[low];
+}
+
 int64_t csim__plan_round(const csim__plan *plan, int64_t first)
 {
     const csim__part *part = &plan->part[first >= plan->part[0].last];
-    int64_t low = 0, high = plan->passes; /* pass[low].first ≤ first < pass[high].first */
-    if (!plan->streamed) { return csim__min64(first + part->step, part->last); }
-    while (high - low > 1) {
-        int64_t middle = (low + high) / 2;
-        *(plan->pass[middle].first <= first ? &low : &high) = middle;
-    }
-    return plan->pass[high].first;
+    if (plan->streamed) { return csim__plan_find_round(plan, first)[1].first; }
+    return csim__min64(first + part->step, part->last);
 }
 
 void csim__plan_clear(csim_context *ctx, csim__plan *plan)
 {
     csim__free(ctx, &plan->pairs);
     csim__free(ctx, &plan->pass);
+    csim__free(ctx, &plan->rounds);
     csim__free(ctx, &plan->reads);
     csim__free(ctx, &plan->turns);
     csim__free(ctx, &plan->basis);

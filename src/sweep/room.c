@@ -344,21 +344,26 @@ static void put_bases(const csim__problem *p, const csim__plan *plan, const csim
     put(room, CSIM__ROOM_FACTORS, WORD * csim__max64(most - all, 0), BASES, BASES);
 }
 
-/* What a streamed round takes where that is most: of every product all ranks hold the whole sum. The
- * rank's @p own blocks may be those of another round, and stand for a part of this one. */
+/* Of a round's passes that which takes most: of every product that it makes all ranks hold the whole
+ * sum. In a round of one pass the rank's @p own blocks are among these, in others they may all be of
+ * another pass; in both they may be those of another round. */
 static void put_pass(const csim__problem *p, const csim__plan *plan, int64_t own, csim__room *room)
 {
     const csim__stage PRODUCTS = CSIM__STAGE_PRODUCTS;
-    int64_t slots = 0, sums = 0;
-    for (int64_t i = 0; i < plan->passes; i++) {
-        const csim__planned_pass *pass = &plan->pass[i];
-        int64_t made = pass->blocks + pass->identities / p->size;
-        if (pass->slots + made <= slots + sums) { continue; }
-        slots = pass->slots;
-        sums = made;
+    int64_t slots = 0, others = 0, most = 0;
+    for (int64_t r = 0; r < plan->many_rounds; r++) {
+        const csim__planned_round *round = &plan->rounds[r];
+        bool alone = round[1].pass - round[0].pass == 1;
+        for (int64_t i = round[0].pass; i < round[1].pass; i++) {
+            const csim__planned_pass *pass = &plan->pass[i];
+            int64_t more = !alone ? pass->blocks : pass->blocks + pass->identities / p->size - own;
+            if (pass->slots + more <= most) { continue; }
+            most = pass->slots + more;
+            others = csim__max64(0, more);
+            slots = most - others;
+        }
     }
-    int64_t others = csim__max64(0, sums - own);
-    put(room, CSIM__ROOM_SLOTS, csim__max64(0, slots + sums - own - others), PRODUCTS, PRODUCTS);
+    put(room, CSIM__ROOM_SLOTS, slots, PRODUCTS, PRODUCTS);
     put(room, CSIM__ROOM_PARTIALS, others, PRODUCTS, PRODUCTS);
 }
 

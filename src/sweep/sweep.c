@@ -137,9 +137,9 @@ static void announce(csim__sweep *w)
               (double)c->shard_bytes / 1048576, (double)c->tile_bytes / 1048576);
     if (w->streamed) {
         csim__log(w->ctx, CSIM_LOG_INFO,
-                  "layers are read again by chunks to keep the memory limit: %lld rounds in %lld "
-                  "tiles of pairs, each layer is read %.1f times",
-                  (long long)c->rounds, (long long)c->tiles, times);
+                  "layers are read again by chunks to keep the memory limit: %lld rounds, %lld "
+                  "passes in %lld tiles of pairs, each layer is read %.1f times",
+                  (long long)c->rounds, (long long)c->passes, (long long)c->tiles, times);
     } else if (c->tiles > 1) {
         csim__log(w->ctx, CSIM_LOG_INFO,
                   "not all layers fit the memory limit at once: %lld tiles of pairs, each layer is "
@@ -264,6 +264,8 @@ csim_status csim_sweep(csim_context *ctx, csim_set *const *sets, int set_count,
     w.meter = (csim__meter){.fn = csim_context_rank(ctx) == 0 ? options->progress : NULL,
                             .user = options->progress_user,
                             .total = w.cost.flops,
+                            .stop = options->journal != NULL && !w.late ? options->stop : NULL,
+                            .stop_user = options->stop_user,
                             .size = csim_context_size(ctx)};
     announce(&w);
     CSIM_TRY(hash_others(&w));

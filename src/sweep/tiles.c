@@ -110,7 +110,8 @@ static void add_cost(const csim__sweep *w, csim__cost *c, const csim__plan *plan
     c->flops += plan->flops;
     c->idle += plan->idle;
     c->tiles++;
-    c->rounds += plan->passes;
+    c->rounds += plan->many_rounds;
+    c->passes += plan->passes;
     for (int s = 0; s < w->count; s++) {
         c->loads += plan->reads[s];
         c->numbers += (double)plan->reads[s] * (double)w->all[w->id[s]].d;
@@ -154,12 +155,10 @@ static csim_status try_blocks(csim__sweep *w)
     return st;
 }
 
-enum { READING = 256 }; /* flops that take as long as reading, checking and centring a number */
-
 /* What a tiling takes, in flops of all ranks, of whom some wait for others. */
 static double weight(const csim__sweep *w)
 {
-    return READING * (double)w->shard.n * w->cost.numbers + w->cost.flops + w->cost.idle;
+    return CSIM__READING * (double)w->shard.n * w->cost.numbers + w->cost.flops + w->cost.idle;
 }
 
 /* What the plan at hand, which is too much, takes. */
@@ -186,7 +185,7 @@ static csim_status find_held(csim__sweep *w, int least, double flops, double mos
     *blocks = 0;
     for (w->blocks = (int)csim__min64(csim__max64(least, 3), w->all_count);;
          w->blocks = next_blocks(w)) {
-        double bound = READING * (double)w->shard.n * numbers * w->blocks / 2 + flops;
+        double bound = CSIM__READING * (double)w->shard.n * numbers * w->blocks / 2 + flops;
         if (bound >= most || (w->blocks > MANY && isfinite(most))) { return CSIM_OK; }
         st = try_blocks(w);
         if (st == CSIM_OK) { *blocks = w->blocks; }
@@ -363,6 +362,7 @@ static void keep_sites(csim__sweep *w)
         all->checksum = w->site[s].checksum;
         all->hashed = true;
         if (w->site[s].rank >= 0) { all->rank = w->site[s].rank; }
+        memcpy(all->median, w->site[s].median, sizeof all->median);
     }
 }
 
