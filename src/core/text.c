@@ -59,7 +59,7 @@ int csim__digits_apart(double a, double b, int least)
 {
     enum { MOST = 9 };
     int digits = least;
-    while (digits < MOST && a != b && fabs(a - b) < pow(10, -digits)) { digits++; }
+    while (digits < MOST && a != b && fabs(a - b) <= pow(10, -digits)) { digits++; }
     return digits;
 }
 

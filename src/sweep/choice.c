@@ -126,6 +126,9 @@ static csim_status try_shapes(csim__sweep *w, const large *l, trial *best)
     int count = list_shapes(w, l, list);
     for (int i = 0; i < count && (fit ? i < TRIALS : !best->fits); i++) {
         trial t;
+        w->teams.p = list[i].p;
+        w->teams.q = list[i].q;
+        if (!fit && !csim__sweep_pair_fits(w)) { continue; }
         CSIM_TRY(try_groups(w, list[i].p, list[i].q, &t));
         if (!t.fits || (best->fits && t.seconds >= best->seconds)) { continue; }
         *best = t;

@@ -82,6 +82,10 @@ typedef struct csim__sweep {
  *  @return CSIM_OK, CSIM_E_MEM (also when two sites are too much: says what they need) */
 csim_status csim__sweep_tiling(csim__sweep *w);
 
+/** Does the largest open pair fit by itself, in any way? Once a tiling was sought. Local, pure but for
+ *  the tile at hand. */
+bool csim__sweep_pair_fits(csim__sweep *w);
+
 /** Compute all open pairs, tile by tile. Collective.
  *  CSIM_OK, CSIM_E_STOPPED, CSIM_E_DATA, CSIM_E_MEM, …; the same on every rank. */
 csim_status csim__sweep_tiles(csim__sweep *w);

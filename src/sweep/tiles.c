@@ -194,16 +194,16 @@ static csim_status find_held(csim__sweep *w, int least, double flops, double mos
     }
 }
 
-/* The blocks with which least is to do where rows are not held: with more blocks there is more room
- * for the rounds of each tile. */
-static csim_status find_streamed(csim__sweep *w, int *blocks, double *least)
+/* The blocks, of @p from or more, with which least is to do where rows are not held: with more blocks
+ * there is more room for the rounds of each tile. */
+static csim_status find_streamed(csim__sweep *w, int from, int *blocks, double *least)
 {
     enum { PATIENCE = 3 }; /* steps without gain */
     csim_status st = CSIM_OK;
     int worse = 0;
     w->streamed = true;
     *blocks = 0;
-    for (w->blocks = 1; worse < PATIENCE; w->blocks = next_blocks(w)) {
+    for (w->blocks = from; worse < PATIENCE; w->blocks = next_blocks(w)) {
         st = try_blocks(w);
         if (st == CSIM_OK && (*blocks == 0 || weight(w) < *least)) {
             *least = weight(w);
@@ -219,26 +219,53 @@ static csim_status find_streamed(csim__sweep *w, int *blocks, double *least)
     return *blocks > 0 ? CSIM_OK : st;
 }
 
+bool csim__sweep_pair_fits(csim__sweep *w)
+{
+    csim__forecast *forecast = w->forecast;
+    double most = -1;
+    bool fits = false;
+    for (int a = 0; a < w->all_count; a++) {
+        for (int b = a; b < w->all_count; b++) {
+            double size = (double)w->all[a].d * (double)w->all[b].d;
+            if (size <= most || !csim__cells_open(&w->cells, a, b)) { continue; }
+            most = size;
+            w->id[0] = a;
+            w->id[1] = b;
+        }
+    }
+    if (most < 0) { return true; }
+    w->count = w->id[0] == w->id[1] ? 1 : 2;
+    w->forecast = NULL;
+    for (int streamed = 0; streamed < 2 && !fits; streamed++) {
+        w->streamed = streamed == 1;
+        fits = make_plan(w) == CSIM_OK;
+        if (!fits) { csim__forgive(w->ctx); }
+    }
+    w->forecast = forecast;
+    return fits;
+}
+
 /* A tiling with @p least or more blocks of sites whose rows are held, or with rows that are read again
  * by chunks, whichever takes less reading and work; where neither fits, what takes less memory fails. */
 static csim_status choose_blocks(csim__sweep *w, int least)
 {
     int held, streamed;
     double most = INFINITY, flops = 0;
+    bool pair = w->options->memory == 0 || csim__sweep_pair_fits(w); /* else no blocks do */
     w->streamed = false;
     w->blocks = 1;
-    csim_status st = least > 1 ? CSIM_E_MEM : try_blocks(w);
+    csim_status st = least > 1 || !pair ? CSIM_E_MEM : try_blocks(w);
     if (st == CSIM_OK || w->options->memory == 0) { return st; }
-    if (least == 1) {
+    if (least == 1 && pair) {
         csim__forgive(w->ctx);
         flops = w->plan.flops; /* of all pairs together */
     }
     csim__forecast *forecast = w->forecast; /* of what is chosen, not of what is tried */
     w->forecast = NULL;
-    bool chunks = find_streamed(w, &streamed, &most) == CSIM_OK;
+    bool chunks = find_streamed(w, pair ? 1 : w->all_count, &streamed, &most) == CSIM_OK;
     int64_t less = need(w);
     if (!chunks) { csim__forgive(w->ctx); }
-    bool rows = find_held(w, least, flops, most, &held) == CSIM_OK;
+    bool rows = find_held(w, pair ? least : w->all_count, flops, most, &held) == CSIM_OK;
     if (!rows) { csim__forgive(w->ctx); }
     w->forecast = forecast;
     w->streamed = chunks ? held == 0 || weight(w) >= most : !rows && less <= need(w);
