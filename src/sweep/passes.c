@@ -320,6 +320,29 @@ done:
     return st;
 }
 
+/* A way to cut that takes least of those tried so far. */
+typedef struct choice {
+    int height;
+    bool deep;
+    double cost; /* INFINITY: it does not fit */
+} choice;
+
+/* Blocks of some heights, until they get worse. */
+static void try_heights(cutting *w, bool deep, choice *best)
+{
+    enum { PATIENCE = 4 };
+    double least = INFINITY;
+    int worse = 0;
+    for (int h = 1; h <= w->p->sites && worse < PATIENCE; h += 1 + h / 4) {
+        set_order(w, h);
+        cut(w, deep);
+        double cost = w->fits ? CSIM__READING * (double)w->p->n * w->numbers + w->idle : INFINITY;
+        worse = cost < least ? 0 : worse + 1;
+        least = fmin(cost, least);
+        if (cost < best->cost) { *best = (choice){h, deep, cost}; }
+    }
+}
+
 csim_status csim__passes_make(csim_context *ctx, const csim__problem *p, csim__plan *plan,
                               int64_t room, int64_t finish)
 {
@@ -331,24 +354,13 @@ csim_status csim__passes_make(csim_context *ctx, const csim__problem *p, csim__p
                  .finish = finish,
                  .own = csim__room_blocks(p, plan),
                  .lanes = csim__teams_lanes(&p->teams, p->size)};
-    int best = 1;
-    bool deep = false;
-    double least = -1;
+    choice best = {1, false, INFINITY};
     csim_status st = CSIM_OK;
     CSIM_TRY(allocate(&w));
-    for (int height = 1; height <= p->sites; height += 1 + height / 4) {
-        set_order(&w, height);
-        for (int k = 0; k < (p->size > 1 ? 2 : 1); k++) {
-            cut(&w, k == 1);
-            double cost = CSIM__READING * (double)p->n * w.numbers + w.idle;
-            if (least >= 0 && !(w.fits && cost < least)) { continue; }
-            least = w.fits ? cost : INFINITY;
-            best = height;
-            deep = k == 1;
-        }
-    }
-    set_order(&w, best);
-    st = settle(&w, deep);
+    try_heights(&w, false, &best);
+    if (p->size > 1) { try_heights(&w, true, &best); }
+    set_order(&w, best.height);
+    st = settle(&w, best.deep);
 done:
     csim__free(ctx, &w.turns);
     csim__free(ctx, &w.reads);
