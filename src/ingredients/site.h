@@ -69,7 +69,6 @@ typedef struct csim__site {
     csim_note unfit;       /* too large or too small for double precision: held as zeros */
     int64_t rank;          /* directions kept in basis; −1 = not computed */
     double median[2];      /* of its distances (kernels.h); NaN = not computed */
-    double median[2];      /* of its distances (kernels.h); NaN = not computed */
     csim__basis basis;     /* centred */
     csim__basis raw_basis; /* not centred */
 
