@@ -47,8 +47,8 @@ assert a.keys() == b.keys(), (a.keys(), b.keys())
 for key in a:
     assert a[key] == b[key], (key, a[key], b[key])
 assert a["groups"] == []
-assert a["order"][:10] == ["site_a", "model_a", "layer_a", "neurons_a", "rank_a", "site_b",
-                           "model_b", "layer_b", "neurons_b", "rank_b"], a["order"]
+ABOUT = ("model", "layer", "neurons", "rank", "median_distance")
+assert a["order"][:12] == [f"{word}_{side}" for side in "ab" for word in ("site", *ABOUT)], a["order"]
 
 ds = xr.open_dataset("a.nc")
 assert ds.Conventions == "CF-1.10" and ds.completed == 1
@@ -60,11 +60,15 @@ assert "contrasim sweep a b" in ds.history
 assert ds.run_start == "1970-01-01T00:00:00Z" and ds.run_ranks == 1
 assert ds.cka.dims == ("site_a", "site_b") and ds.nngs.dims == ("nngs_k", "site_a", "site_b")
 assert ds.cka.dtype == np.float64 and ds.cka_status.dtype == np.int8
-for label in ("model", "layer", "neurons", "rank"):
+for label in ABOUT:
     for label in (label + "_a", label + "_b"):
         assert label in ds.coords and label in ds.cka.coords, label
 assert ds.rank_a.values.tolist() == [60, -1] and ds.rank_b.values.tolist() == [5, 0, 1]
 assert ds.rank_a.dtype == np.int32
+np.testing.assert_array_equal(ds.median_distance_a, [1 / 3, np.nan])
+np.testing.assert_array_equal(ds.median_distance_b, [np.nan, 0, 1e300])
+assert ds.median_distance_a.units == "1" and "row" in ds.median_distance_a.long_name
+assert "median_entry_a" not in ds.variables
 assert ds.indexes["site_a"].tolist() == [0, 1] and ds.indexes["nngs_k"].tolist() == [5, 10]
 assert ds.layer_a.values.tolist() == ["layer_0", 'couché,"1"']
 assert ds.model_b.values.tolist() == ["net_b", "net_b", "net_c"]
@@ -96,7 +100,7 @@ assert cka["notes"][0] == ["none", "fewer_than_10_d_examples", "not_unique"]
 assert cka["attributes"]["orientation"] == "similarity"
 assert printed["variables"][0]["list"] == {"name": "nngs_k", "values": [5, 10]}
 assert printed["rows"][1] == {"model": "net_a", "layer": 'couché,"1"', "neurons": 7}
-assert printed["rows"][0]["rank"] == 60
+assert printed["rows"][0]["rank"] == 60 and printed["rows"][0]["median_distance"] == 1 / 3
 assert len(printed["columns"]) == 3 and printed["attributes"]["seed"] == 7
 
 # Other tools may add to the file.

@@ -27,8 +27,12 @@ SMALL = ("small_a.npz", "small_b.npz", "--pairs", "all", "--measures",
 LARGE = ("large_a.npz", "large_b.npz", "--pairs", "all", "--measures",
          "cka,cka_debiased,svcca,pwcca,linreg,procrustes")
 GRAM = ("small_a.npz", "small_b.npz", "--pairs", "all", "--measures", "cka,hsic")
+TILES = ("tiles_a.npz", "tiles_b.npz", "--pairs", "all", "--measures",
+         "cka,cka_rbf,cka_rbf_debiased,cka_minibatch,rsa,distcorr,unif_diff,nngs,cknna,second_cos",
+         "--nngs.k", "5,20", "--batch", "50")
 # little memory: layers come in blocks, and pairs in more and smaller records
-LOW = {SMALL: ("--memory", "400K"), GRAM: ("--memory", "400K"), LARGE: ("--memory", "12M")}
+LOW = {SMALL: ("--memory", "400K"), GRAM: ("--memory", "400K"), LARGE: ("--memory", "12M"),
+       TILES: ("--memory", "10M")}
 _numbers = itertools.count(1)
 
 
@@ -53,11 +57,14 @@ def write_set(name, made):
 
 
 def write_sets():
-    """SMALL has 45 pairs and takes a tenth of a second, LARGE has 325 and takes a second or two."""
+    """SMALL has 45 pairs and takes a tenth of a second, LARGE has 325 and takes a second or two; TILES
+    has 21, in passes over all pairs of examples."""
     write_set("small_a.npz", layers(1, 200, (12, 17, 31)))
     write_set("small_b.npz", layers(2, 200, (9, 24, 16, 40)))
     write_set("large_a.npz", layers(3, 800, range(120, 180, 5)))
     write_set("large_b.npz", layers(4, 800, range(118, 178, 5), flat=False))
+    write_set("tiles_a.npz", layers(5, 400, (20, 37, 31)))
+    write_set("tiles_b.npz", layers(6, 400, (40, 33), flat=False))
 
 
 # -- results ------------------------------------------------------------------------------------
@@ -290,7 +297,7 @@ class Resume(unittest.TestCase):
         write_sets()
         cls.plain = {}
         for words, name in ((SMALL, "plain_small.nc"), (LARGE, "plain_large.nc"),
-                            (GRAM, "plain_gram.nc")):
+                            (GRAM, "plain_gram.nc"), (TILES, "plain_tiles.nc")):
             remove(name)
             done = sweep(words, name)
             assert done.returncode == 0, done.text

@@ -545,6 +545,10 @@ static void every_option_in_help(void **state)
 static void closest_words(void **state)
 {
     (void)state;
+    assert_int_equal(csim__digits_apart(13, 13, 1), 1);
+    assert_int_equal(csim__digits_apart(13.2, 13, 1), 1);
+    assert_int_equal(csim__digits_apart(13.04, 12.96, 1), 2);
+    assert_int_equal(csim__digits_apart(13.0000004, 13, 1), 7);
     assert_int_equal(csim__edit_distance("", ""), 0);
     assert_int_equal(csim__edit_distance("", "abc"), 3);
     assert_int_equal(csim__edit_distance("kitten", "sitting"), 3);

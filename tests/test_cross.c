@@ -1,4 +1,5 @@
-/* Cross products of wide matrices, which go by panels: whole on one rank, or dealt over a group. */
+/* Cross products of wide matrices, which go by panels: whole on one rank, or dealt over a group; one panel
+ * after the other, or some of them together in each of several passes over the rows. */
 #include "harness.h"
 
 #include <math.h>
@@ -6,7 +7,7 @@
 #include <string.h>
 
 #include "core/exact.h"
-#include "ingredients/cross.h"
+#include "ingredients/bundle.h"
 #include "reference.h"
 
 /* Two matrices of n examples: all of them, and this rank's in the way that a sweep holds them. */
@@ -16,6 +17,7 @@ typedef struct operands {
     float *single[2];
     csim__operand one[2];
     csim_shard shard;
+    int passes; /* over the rows; 0: one for each panel */
 } operands;
 
 static operands make(csim_context *ctx, int n, int left, int right, bool single)
@@ -67,7 +69,19 @@ static double expected(const operands *o, int a, int b, int64_t i, int64_t j)
 static csim_status compute(csim_context *ctx, const operands *o, const csim__product *p, int64_t n)
 {
     csim__meter meter = {.size = o->shard.size};
-    return csim__cross_pass(ctx, &o->shard, p, n, &meter);
+    csim_status st = CSIM_OK;
+    if (o->passes == 0) { return csim__cross_pass(ctx, &o->shard, p, n, &meter); }
+    for (int k = 0; st == CSIM_OK && k < o->passes; k++) {
+        csim__bundle b;
+        st = csim__bundle_open(ctx, &o->shard, p, n, (csim__slice){k, o->passes}, &meter, &b);
+        for (int64_t i = 0; st == CSIM_OK && i < n; i++) {
+            for (int64_t c = 0; c < o->shard.count; c++) { csim__bundle_add(&b, i, c); }
+        }
+        st = csim__vote(ctx, st);
+        if (st == CSIM_OK) { st = csim__bundle_sum(&b); }
+        csim__bundle_close(&b);
+    }
+    return st;
 }
 
 /* Left by right, and each by itself, whole on the last rank; the first of them comes back. */
@@ -137,11 +151,18 @@ static void bits_are_those_of_the_whole(void **state)
     csim_context *ctx = harness_context();
     int size = csim_context_size(ctx), few = size > 4 ? 2 : 1; /* rows of a grid, from here on */
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        size_t bytes = (size_t)(sizes[i][1] * sizes[i][2]) * sizeof(double);
         for (int single = 0; single < 2; single++) {
             operands o = make(ctx, sizes[i][0], sizes[i][1], sizes[i][2], single);
-            double *whole = whole_products(ctx, &o, single);
+            double *whole = whole_products(ctx, &o, single), *again;
+            o.passes = 3;
+            again = whole_products(ctx, &o, single);
+            if (whole != NULL) { assert_memory_equal(whole, again, bytes); }
+            csim__free(ctx, &again);
+            o.passes = 0;
             for (int p = few; p <= size / few && !single; p++) { /* not all of them, for the time */
                 for (int q = i < 2 ? size / p : 1; p * q <= size; q++) {
+                    o.passes = i == 0 && p > 1 ? 3 : 0;
                     deal_to(ctx, &o, p, q, whole);
                 }
             }
@@ -199,6 +220,32 @@ static void no_rank_holds_a_whole_product(void **state)
     harness_context_free(&ctx);
 }
 
+/* In one of several passes: its share, the rows of that pass, and a partial. */
+static void passes_hold_their_rows(void **state)
+{
+    (void)state;
+    enum { D = 1500, PASSES = 3 };
+    csim_context *ctx = harness_context();
+    int64_t rows = 8 * csim__cross_most(D, D, PASSES), panel = 8 * csim__cross_panel(D, D), own = 0;
+    csim__product p[2];
+    operands o = make(ctx, 20, D, D, false);
+    assert_int_equal(csim__cross_panels(D, D), 6);
+    assert_true(rows == 2 * panel);
+    o.passes = PASSES;
+    for (int k = 0; k < 2; k++) {
+        p[k] = (csim__product){.left = &o.one[0], .right = &o.one[k], .owner = o.shard.size - 1};
+        if (p[k].owner != o.shard.rank) { continue; }
+        assert_int_equal(csim__alloc(ctx, D * D, sizeof(double), "a block", &p[k].out), CSIM_OK);
+        own += (int64_t)D * D * 8;
+    }
+    assert_int_equal(compute(ctx, &o, p, 2), CSIM_OK);
+    int64_t most = (own > 0 ? own : 2 * rows) + panel + (1 << 16);
+    assert_true(csim_context_memory_peak(ctx) <= most);
+    for (int k = 0; k < 2; k++) { csim__free(ctx, &p[k].out); }
+    drop(&o);
+    harness_context_free(&ctx);
+}
+
 int main(int argc, char **argv)
 {
     MPI_Init(&argc, &argv);
@@ -206,6 +253,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(bits_are_those_of_the_whole),
         cmocka_unit_test(ranks_change_no_bits),
         cmocka_unit_test(no_rank_holds_a_whole_product),
+        cmocka_unit_test(passes_hold_their_rows),
     };
     return harness_finish(cmocka_run_group_tests_name("cross", tests, NULL, NULL));
 }

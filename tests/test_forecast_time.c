@@ -187,6 +187,9 @@ static void ranks_without_work(void **state)
     assert_int_equal(f.idle_rows, 3);
     assert_int_equal(f.idle_pairs, 7);
     assert_int_equal(f.loads, 2);
+    assert_int_equal(f.without.rounds, 2); /* two layers with themselves, then the one pair */
+    assert_int_equal(f.without.sum, 8 + 9);
+    assert_int_equal(f.without.most, 9);
 
     /* three groups of 1×3 for one large pair; the tenth rank has the pair with the small layer */
     const problem q = {"", 900, 3, {300, 300, 20}, {"procrustes"}, CSIM_DOUBLE, "all", 0};
@@ -223,6 +226,49 @@ static void rounds_are_bounded(void **state)
     harness_context_free(&ctx);
 }
 
+/* A rank that has room for the sums of a few products, and one to own: all owners have a pair of a round,
+ * which takes several passes, and decompose side by side. */
+static void owners_work_side_by_side(void **state)
+{
+    (void)state;
+    enum { RANKS = 64, LAYERS = 7, PAIRS = LAYERS * (LAYERS - 1) / 2 };
+    const problem p = {"",
+                       1000000,
+                       LAYERS,
+                       {8192, 8192, 8192, 8192, 8192, 8192, 8192},
+                       {"procrustes"},
+                       CSIM_DOUBLE,
+                       "all",
+                       CSIM__ROUTE_CROSS};
+    const int64_t square = INT64_C(8) * 8192 * 8192;
+    csim_context *ctx = harness_context();
+    csim__forecast f;
+    input in;
+    make_input(ctx, &p, false, &in);
+    in.options.grid_rows = in.options.grid_cols = 1;
+    in.options.memory = 6 * square;
+    assert_int_equal(foretell(ctx, &in, RANKS, &csim__machine_typical, &f), CSIM_OK);
+    assert_true(f.streamed);
+    assert_int_equal(f.pairs, PAIRS + LAYERS);
+    assert_int_equal(f.rounds, 1);
+    assert_true(f.passes * 5 >= f.pairs); /* no pass has more products than that */
+    assert_int_equal(f.without.most, RANKS - f.pairs);
+    assert_true(f.peak <= in.options.memory);
+    assert_true(f.effort.seconds[CSIM__TERM_DECOMPOSE] <= 1.01 * f.effort.tasks / PAIRS);
+    /* blocks of 2 × 2 pairs read four layers for four products; moments take two more readings */
+    assert_true(f.loads <= 2 * LAYERS + 5 * f.pairs / 4);
+    /* groups hold less, but for a layer with itself: beside that there is room for a part of a product */
+    in.options.memory = 9 * square / 4;
+    in.options.grid_rows = 2;
+    in.options.grid_cols = 4;
+    assert_int_equal(foretell(ctx, &in, RANKS, &csim__machine_typical, &f), CSIM_OK);
+    assert_int_equal(f.rounds, (f.pairs + 7) / 8); /* a pair for each group */
+    assert_true(f.passes >= 2 * f.pairs);
+    assert_true(f.peak <= in.options.memory);
+    free_input(&in);
+    harness_context_free(&ctx);
+}
+
 int main(int argc, char **argv)
 {
     MPI_Init(&argc, &argv);
@@ -231,6 +277,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(groups_are_chosen),
         cmocka_unit_test(ranks_without_work),
         cmocka_unit_test(rounds_are_bounded),
+        cmocka_unit_test(owners_work_side_by_side),
     };
     return harness_finish(cmocka_run_group_tests_name("forecast_time", tests, NULL, NULL));
 }

@@ -40,6 +40,8 @@ class Kernels(unittest.TestCase):
         self.log = done.stderr
         with netCDF4.Dataset(output) as file:
             self.status = {m: int(file[m + "_status"][0, 0]) for m in measures}
+            self.median = {name: np.ma.filled(file[name][:], np.nan).tolist()
+                           for name in file.variables if name.startswith("median_")}
             words = file[measures[0] + "_note"].flag_meanings.split()
             self.note = {m: words[int(file[m + "_note"][0, 0])] for m in measures}
             return {m: float(np.ma.filled(file[m][0, 0], np.nan)) for m in measures}
@@ -69,6 +71,22 @@ class Kernels(unittest.TestCase):
             self.assertEqual(self.sweep(x, y, every, ranks=ranks), one, ranks)
         for name in ("cka_rbf", "rsa"):  # alone as in company
             self.assertEqual(self.sweep(x, y, [name], ranks=3)[name], one[name])
+
+    def test_medians(self):
+        """The file holds the medians that widths of kernels come from, of both kinds, and no others."""
+        x, y = layers(90, 9, 7, 2)
+        self.sweep(x, y, ["cka_rbf", "cka_rbf_debiased"], "--cka_rbf.bandwidth-diagonal", "include",
+                   ranks=2)
+        self.assertEqual(sorted(self.median), ["median_distance_a", "median_distance_b",
+                                               "median_entry_a", "median_entry_b"])
+        for side, site in (("a", x), ("b", y)):
+            for name, diagonal in (("distance", "exclude"), ("entry", "include")):
+                np.testing.assert_allclose(self.median[f"median_{name}_{side}"],
+                                           reference.median_distance(site, diagonal), rtol=1e-12)
+        self.sweep(x, y, ["cka_rbf", "distcorr"])
+        self.assertEqual(sorted(self.median), ["median_distance_a", "median_distance_b"])
+        self.sweep(x, y, ["cka_rbf", "distcorr"], "--cka_rbf.sigma", "2")
+        self.assertEqual(self.median, {})
 
     def test_options(self):
         x, y = layers(90, 9, 7, 2)

@@ -123,7 +123,8 @@ class Pieces(unittest.TestCase):
         for name in "ab":
             np.savez(f"{name}.npz", **{f"layer_{i}": rng.standard_normal((130, 5 + i))
                                        for i in range(4)})
-        options = ["sweep", "a.npz", "b.npz", "--measures", "cka,svcca,pwcca", "--pairs", "all"]
+        options = ["sweep", "a.npz", "b.npz", "--measures", "cka,svcca,pwcca,cka_rbf,nngs", "--pairs",
+                   "all"]
         self.assertEqual(run(*options, "-o", "one.nc")[0], 0)
         for i in (1, 2, 3):
             os.mkdir(f"node_{i}")  # the same files, on the disk of each node
@@ -205,6 +206,16 @@ class Pieces(unittest.TestCase):
         code, errors, _ = run(*options, "--resume", "--measures", "cka")
         self.assertEqual(code, 1)
         self.assertIn("is finished, with other options: 'measures = cka,cka_debiased' there", errors)
+        np.save("elsewhere/x.npy", x - (np.indices(x.shape) == 3).all(axis=0))
+        options += ["-m", "svcca", "--overwrite"]
+        self.assertEqual(run(*options)[0], 0)
+        options[-1] = "--resume"
+        for words, text in ((["--svcca.dims", "3"], "'svcca.dims = 0' there, 'svcca.dims = 3' here"),
+                            (["--examples", "0:50"], "examples is not set there, 'examples = 0:50' here"),
+                            (["--part", "1/2"], "all pairs there, part 1 of 2 here")):
+            code, errors, _ = run(*options, *words)
+            self.assertEqual(code, 1)
+            self.assertIn(text, errors)
 
     def test_overwrite_waits(self):
         """Saved work goes when another sweep begins, not when one cannot."""

@@ -2,6 +2,8 @@
 the memory foretold is what a process takes."""
 import json
 import os
+import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -187,6 +189,7 @@ class Plan(unittest.TestCase):
         rng = np.random.default_rng(6)
         few, grid = [300, 300, 250], ("--grid", "1x2", "--grid-from", "200")
         for measure, widths, *more in (("cka", few), ("procrustes", few), ("cca_mean", [150, 150, 90]),
+                                       ("cka_rbf", few), ("distcorr", few), ("nngs", few),
                                        ("procrustes", few, *grid), ("pwcca", few, *grid)):
             name = f"{measure}.npz"
             np.savez(name, **{f"l{i}": rng.standard_normal((1500, d)) for i, d in enumerate(widths)})
@@ -257,6 +260,17 @@ class Plan(unittest.TestCase):
         size = float(done.stderr.split("or nodes of ")[1].split()[0])
         self.plan(*words[:-1], f"{size + 0.1:.2f}G")
         self.plan(*words[:-1], f"{size - 0.2:.2f}G", code=1)
+        # what is a little too much does not look the same as the limit
+        said = r"it takes (\S+) MiB on each of 64 ranks, the limit is (\S+) MiB"
+        least = float(re.search(said, done.stderr)[1]) + 0.06
+        words, code = [*shapes, "--ranks", "64", "--memory"], 0
+        while code == 0:
+            least -= 0.02
+            done = run("plan", *words, str(int(least * MIB)))
+            code = done.returncode
+        takes, limit = re.search(said, done.stderr).groups()
+        self.assertGreater(float(takes), float(limit))
+        self.assertLess(float(takes), float(limit) + 0.1)
         # more ranks, each with a limit of its own
         small = ["--sites", "12", "--width", "64", "--examples", "4e6"]
         p = self.plan(*small, "--ranks", "2", "--memory", "20M", code=1)
@@ -264,6 +278,13 @@ class Plan(unittest.TestCase):
         self.assertGreater(fits, 2)
         self.plan(*small, "--ranks", str(fits), "--memory", "20M")
         self.plan(*small, "--ranks", str(fits - 1), "--memory", "20M", code=1)
+
+    def test_soon_told(self):
+        """Many layers on many ranks, of which nothing fits as it is: what would is found in no time."""
+        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+        self.plan("--sites", "80", "--width", "8192", "--examples", "1e6", "--ranks", "1024",
+                  "--nodes", "64", "--mem-per-node", "64G", "-m", "cka,svcca,procrustes", code=1)
+        self.assertLess(resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before, 5)
 
     def test_refusals(self):
         for words, *parts in (
@@ -279,6 +300,8 @@ class Plan(unittest.TestCase):
                 (["--sites", "3", "--width", "4", "--examples", "0:9"], "found '0:9'"),
                 ([*SHAPES, "--ranks", "0"], "--ranks", "'0'"),
                 ([*SHAPES, "--ranks", "2", "--nodes", "3"], "3 nodes for 2 ranks"),
+                ([*SHAPES, "--mem-per-node", "0"], "--mem-per-node", "found '0'", "not 0"),
+                ([*SHAPES, "--memory", "0"], "--memory", "found '0'", "not 0"),
                 ([*SHAPES, "-m", "ckaa"], "the closest is 'cka'"),
                 ([*SHAPES, "-m", "svcca", "--precision", "single"], "double precision"),
                 ([*SHAPES, "--sbatch", "job.sh", "-o", "o.nc"], "needs sets"),

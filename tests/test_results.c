@@ -17,10 +17,11 @@
 
 enum { ROWS = 2, COLS = 3 };
 
-static const csim_result_site rows[ROWS] = {{"net_a", "layer_0", 64, 60},
-                                            {"net_a", "couché,\"1\"", 7, -1}};
-static const csim_result_site cols[COLS] = {
-    {"net_b", "layer_00_conv", 5, 5}, {"net_b", "layer_01_conv", 6, 0}, {"net_c", "out", 1, 1}};
+static const csim_result_site rows[ROWS] = {{"net_a", "layer_0", 64, 60, {1.0 / 3, NAN}},
+                                            {"net_a", "couché,\"1\"", 7, -1, {NAN, NAN}}};
+static const csim_result_site cols[COLS] = {{"net_b", "layer_00_conv", 5, 5, {NAN, NAN}},
+                                            {"net_b", "layer_01_conv", 6, 0, {0, NAN}},
+                                            {"net_c", "out", 1, 1, {1e300, NAN}}};
 
 static void must(csim_context *ctx, csim_status st)
 {
@@ -116,6 +117,10 @@ static void round_trip(void **unused)
         }
         assert_string_equal(csim_results_row(back, 1)->layer, rows[1].layer);
         assert_int_equal(csim_results_row(back, 1)->rank, -1);
+        assert_true(csim_results_row(back, 0)->median[0] == 1.0 / 3);
+        assert_true(isnan(csim_results_row(back, 1)->median[0]));
+        assert_true(csim_results_col(back, 1)->median[0] == 0);
+        assert_true(isnan(csim_results_col(back, 1)->median[1]));
         assert_string_equal(csim_results_note_word(back, 1), "fewer_than_10_d_examples");
         check_attribute_sets_equal(r, back, -1);
         for (int v = 0; v < 4; v++) {
@@ -500,8 +505,10 @@ static void prints_long_names(void **unused)
         memcpy(name[i] + 234, i ? "second" : "first.", 6);
         name[i][240] = 0;
     }
-    const csim_result_site sites[] = {{"m", name[0], 5, -1}, {"m", name[1], 5, -1}};
-    const csim_result_site others[] = {{"m", "a_b", 5, -1}, {"m", "layer_0_conv", 5, -1}};
+    const csim_result_site sites[] = {{"m", name[0], 5, -1, {NAN, NAN}},
+                                      {"m", name[1], 5, -1, {NAN, NAN}}};
+    const csim_result_site others[] = {{"m", "a_b", 5, -1, {NAN, NAN}},
+                                       {"m", "layer_0_conv", 5, -1, {NAN, NAN}}};
     const char *const notes[] = {"none"};
     csim_result_variable about = {.name = "cka", .long_name = "cka"};
     csim_print_options o = {.format = CSIM_PRINT_TEXT, .digits = 1};

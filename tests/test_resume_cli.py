@@ -11,7 +11,7 @@ import unittest
 import numpy as np
 
 import resume_case as case
-from resume_case import GRAM, LARGE, LOW, SMALL, digest, journal, run, sweep
+from resume_case import GRAM, LARGE, LOW, SMALL, TILES, Run, digest, journal, run, sweep
 
 
 class ResumeCli(case.Resume):
@@ -44,6 +44,28 @@ class ResumeCli(case.Resume):
             self.expect(sweep(LARGE, self.output, "--resume",
                               ranks=second), 0)
             self.same(LARGE)
+
+    def test_passes(self):
+        """Kernels, neighbours and distances: ranks are killed in the midst of a pass over all pairs of
+        examples, when the medians of a later tile are there and its sums are not."""
+        for first, memory, medians, second in ((None, "10M", 16, 4), (3, "7M", 8, None)):
+            case.remove(self.output)
+            killed = Run(("sweep", *TILES, "-o", self.output, "--resume", "--memory", memory), first)
+            case.wait_for(lambda: not killed.running() or
+                          case.read(killed.err.name).count(b"median distance") >= medians, step=0.001)
+            case.kill(killed.pids())
+            killed.end()
+            killed.gone()
+            killed.close()
+            self.assertFalse(os.path.exists(self.output), killed.text)
+            done = sweep(TILES, self.output, "--resume", ranks=second)
+            self.expect(done, 0, "[1-9][0-9]? pairs were saved")
+            self.same(TILES)
+
+    def test_records_of_passes(self):
+        self.saved(TILES, self.output)
+        self.expect(sweep(TILES, self.output, "--resume", ranks=2), 0, "pairs were saved")
+        self.same(TILES)
 
     def test_saved_work_is_used(self):
         """What is saved is not made anew: a job that goes on appends the rest."""

@@ -66,6 +66,15 @@ static const layout layouts[] = {
      5,
      1,
      false},
+    {"rounds of passes",
+     2000,
+     {160, 150, 160, 150, 160},
+     "procrustes,cka",
+     "all",
+     CSIM_DOUBLE,
+     0,
+     2,
+     false},
     {"learned", 3000, {20, 33, 20}, "contrasim,deepcka,mscon,cka", "all", CSIM_DOUBLE, 0, 0, false},
 };
 
@@ -78,20 +87,50 @@ static sweep_case make(const layout *l)
     return c;
 }
 
+/* Whether rows are read by chunks (1), and in rounds of several passes (2). */
 static void watch(void *user, csim_log_level level, const char *event, const char *text,
                   const csim_log_value *values, int count)
 {
-    int *streamed = user;
+    static const char *const words = "read again by chunks to keep the memory limit: ";
+    int *streamed = user, rounds, passes;
     (void)level;
     (void)event;
     (void)values;
     (void)count;
-    if (strstr(text, "read again by chunks") != NULL) { *streamed = 1; }
+    const char *at = strstr(text, words);
+    if (at == NULL) { return; }
+    assert_int_equal(sscanf(at + strlen(words), "%d rounds, %d passes", &rounds, &passes), 2);
+    *streamed = passes > rounds ? 2 : 1;
+}
+
+static void same(const double *a, const double *b, int64_t count)
+{
+    assert_memory_equal(a, b, (size_t)count * sizeof *a);
+}
+
+/* Has a limit no room for the tiles that some measures want? Their cells say so, others are as without
+ * the limit. */
+static bool lacks_tiles(csim_results *whole, csim_results *r)
+{
+    int64_t cells = csim_results_rows(r) * csim_results_cols(r);
+    bool lacks = false;
+    for (int v = 0; v < csim_results_count(r); v++) {
+        const csim_measure *m = csim_measure_find(csim_results_variable(r, v)->name);
+        for (int64_t i = 0; i < cells; i++) {
+            if ((m->needs & CSIM_NEEDS_DIAGONAL) &&
+                csim_results_notes(r, v)[i] == CSIM_NOTE_NO_ROOM) {
+                lacks = true;
+            } else {
+                same(csim_results_values(r, v) + i, csim_results_values(whole, v) + i, 1);
+            }
+        }
+    }
+    return lacks;
 }
 
 /* Sweep within a limit; were rows read by chunks? Rank 0 is told, and tells all. */
 static csim_status sweep_within(const sweep_case *c, const char *folder, int64_t limit,
-                                csim_results *whole, const char *name, int *wrong, bool *streamed)
+                                csim_results *whole, const char *name, int *wrong, int *streamed)
 {
     csim_context *ctx = harness_context();
     sweep_case within = *c;
@@ -102,7 +141,9 @@ static csim_status sweep_within(const sweep_case *c, const char *folder, int64_t
     csim_status st = case_sweep(ctx, &within, folder, &r);
     MPI_Bcast(&seen, 1, MPI_INT, 0, MPI_COMM_WORLD);
     *streamed = seen;
-    if (st == CSIM_OK) {
+    if (st == CSIM_OK && strstr(c->measures, "cka_lange") != NULL && lacks_tiles(whole, r)) {
+        st = CSIM_E_MEM; /* tighter limits have no room either */
+    } else if (st == CSIM_OK) {
         char what[96];
         snprintf(what, sizeof what, "%s within %lld bytes", name, (long long)limit);
         *wrong += case_differences(whole, r, what);
@@ -124,7 +165,7 @@ static csim_status sweep_within(const sweep_case *c, const char *folder, int64_t
 static void same_bits(void **state)
 {
     (void)state;
-    int wrong = 0, size;
+    int wrong = 0, size, deep = 0;
     MPI_Comm_size(MPI_COMM_WORLD, &size);
     for (int i = 0; i < LAYOUTS; i++) {
         const layout *l = &layouts[i];
@@ -140,10 +181,11 @@ static void same_bits(void **state)
         MPI_Allreduce(MPI_IN_PLACE, &peak, 1, MPI_INT64_T, MPI_MAX, MPI_COMM_WORLD);
         csim_status st = CSIM_OK;
         for (int64_t limit = peak * 4 / 5; st == CSIM_OK; limit -= limit / 4) {
-            bool streamed = false;
+            int streamed = 0;
             st = sweep_within(&c, folder, limit, whole, l->name, &wrong, &streamed);
             if (st == CSIM_OK) { least = limit; }
-            runs += st == CSIM_OK && streamed;
+            runs += st == CSIM_OK && streamed > 0;
+            deep += st == CSIM_OK && streamed == 2;
         }
         for (int s = 0; s < c.count; s++) { widest = csim__max64(widest, c.site[s].d); }
         if (size == 1 && (runs < l->runs || (l->alone && least >= 8 * widest * l->n))) {
@@ -157,14 +199,10 @@ static void same_bits(void **state)
         harness_context_free(&ctx);
     }
     assert_int_equal(wrong, 0);
+    assert_true(size == 1 ? deep == 0 : deep > 0);
 }
 
 /* ---- one site at a time ---- */
-
-static void same(const double *a, const double *b, int64_t count)
-{
-    assert_memory_equal(a, b, (size_t)count * sizeof *a);
-}
 
 /* Rows of a basis, chunk by chunk, against those that are held. */
 static void same_rows(csim_context *ctx, const csim_shard *shard, csim__site *held,
@@ -260,15 +298,28 @@ static void same_ingredients(void **state)
 /* A limit on these ranks with which rows are read by chunks; 0: there is none. */
 static int64_t tight(const sweep_case *c, const char *folder, csim_results *whole, int64_t peak)
 {
-    bool streamed;
-    int wrong = 0;
+    int wrong = 0, streamed;
     int64_t limit = peak * 2 / 3;
     while (sweep_within(c, folder, limit, whole, "tight", &wrong, &streamed) == CSIM_OK &&
-           !streamed) {
+           streamed == 0) {
         limit -= limit / 8;
     }
     assert_int_equal(wrong, 0);
-    return streamed ? limit : 0;
+    return streamed > 0 ? limit : 0;
+}
+
+/* The least of some limits that does; 0: none does. */
+static int64_t tightest(const sweep_case *c, const char *folder, csim_results *whole, int64_t peak)
+{
+    int wrong = 0, streamed;
+    int64_t least = 0;
+    for (int64_t limit = peak * 2 / 3;
+         sweep_within(c, folder, limit, whole, "tightest", &wrong, &streamed) == CSIM_OK;
+         limit -= limit / 5) {
+        if (streamed > 0) { least = limit; }
+    }
+    assert_int_equal(wrong, 0);
+    return least;
 }
 
 static const layout one = {
@@ -295,7 +346,7 @@ static void stops(void **state)
     assert_int_equal(case_sweep(ctx, &c, folder, &whole), CSIM_OK);
     int64_t peak = csim_context_memory_peak(ctx);
     MPI_Allreduce(MPI_IN_PLACE, &peak, 1, MPI_INT64_T, MPI_MAX, MPI_COMM_WORLD);
-    c.memory = tight(&c, folder, whole, peak);
+    c.memory = tightest(&c, folder, whole, peak);
     snprintf(path, sizeof path, "%s.journal", folder);
     c.journal = path;
     c.resume = 1;
@@ -316,6 +367,133 @@ static void stops(void **state)
     if (csim_context_rank(ctx) == 0) { unlink(path); }
     case_remove(ctx, &c, folder);
     case_unmix(&c);
+    harness_context_free(&ctx);
+}
+
+/* Asked to stop at the @p turn-th look, here or on the last rank alone. */
+static csim_status stop_at(csim_context *ctx, sweep_case *c, const char *folder, int turn,
+                           csim_results **r)
+{
+    int64_t live = csim_context_memory_live(ctx);
+    bool mine = turn % 2 == 0 || csim_context_rank(ctx) == csim_context_size(ctx) - 1;
+    int left = mine ? turn : 1 << 30;
+    c->stop_user = &left;
+    csim_status st = case_sweep(ctx, c, folder, r);
+    assert_true(harness_same(ctx, st));
+    if (st != CSIM_OK) {
+        assert_int_equal(st, CSIM_E_STOPPED);
+        assert_non_null(
+            strstr(csim_context_error(ctx), turn == 2 ? "nothing is saved" : "stopped"));
+        assert_int_equal(csim_context_memory_live(ctx), live);
+        csim__forgive(ctx);
+    }
+    return st;
+}
+
+/* While bases are made, or rows are read for a round: what was saved stays, and nothing else. */
+static void stops_in_the_midst(void **state)
+{
+    (void)state;
+    csim_context *ctx = harness_context();
+    char folder[CASE_PATH], path[CASE_PATH + 16];
+    sweep_case c = make(&one);
+    csim_results *whole = NULL, *r = NULL;
+    int looks = 2;
+    case_write(ctx, &c, folder);
+    assert_int_equal(case_sweep(ctx, &c, folder, &whole), CSIM_OK);
+    int64_t peak = csim_context_memory_peak(ctx);
+    MPI_Allreduce(MPI_IN_PLACE, &peak, 1, MPI_INT64_T, MPI_MAX, MPI_COMM_WORLD);
+    c.memory = tightest(&c, folder, whole, peak);
+    snprintf(path, sizeof path, "%s.journal", folder);
+    c.journal = path;
+    c.resume = 1;
+    c.stop = count_down;
+    if (c.memory > 0) {
+        assert_int_equal(stop_at(ctx, &c, folder, looks++, &r), CSIM_E_STOPPED);
+        assert_int_not_equal(access(path, F_OK), 0); /* nothing was worth it */
+        while (stop_at(ctx, &c, folder, looks, &r) == CSIM_E_STOPPED) { looks += 2 + looks / 4; }
+        assert_true(looks > 10);
+        assert_int_equal(case_differences(whole, r, "after stops in the midst"), 0);
+    }
+    csim_results_free(&r);
+    csim_results_free(&whole);
+    MPI_Barrier(MPI_COMM_WORLD);
+    if (csim_context_rank(ctx) == 0) { unlink(path); }
+    case_remove(ctx, &c, folder);
+    case_unmix(&c);
+    harness_context_free(&ctx);
+}
+
+/* Who is asked after the last round has a result to give. */
+static void ends_all_the_same(void **state)
+{
+    (void)state;
+    const layout l = {"", 200, {9, 12}, "dot", "cross", CSIM_DOUBLE, 0, 0, false};
+    csim_context *ctx = harness_context();
+    char folder[CASE_PATH], path[CASE_PATH + 16];
+    double x[200 * 9];
+    for (int i = 0; i < 200 * 9; i++) { x[i] = i % 7 - 3; }
+    sweep_case c = case_pair(x, x, l.n, l.width[0], l.width[0]);
+    csim_results *r = NULL;
+    int left = 2; /* once before, once after its one round */
+    c.measures = l.measures;
+    c.pairs = l.pairs;
+    case_write(ctx, &c, folder);
+    snprintf(path, sizeof path, "%s.journal", folder);
+    c.journal = path;
+    c.stop = count_down;
+    c.stop_user = &left;
+    assert_int_equal(case_sweep(ctx, &c, folder, &r), CSIM_OK);
+    csim_results_free(&r);
+    if (csim_context_rank(ctx) == 0) { unlink(path); }
+    case_remove(ctx, &c, folder);
+    harness_context_free(&ctx);
+}
+
+/* Chunks of long work, and what one of them made of it. */
+typedef struct long_work {
+    int64_t done, failing;
+    int looks, asked;
+} long_work;
+
+static csim_status work_on(void *user, int64_t chunk)
+{
+    long_work *w = user;
+    assert_true(chunk == w->done++);
+    return chunk == w->failing ? CSIM_E_DATA : CSIM_OK;
+}
+
+static int asked_then(void *user)
+{
+    long_work *w = user;
+    return w->looks++ == w->asked;
+}
+
+/* A look before every chunk that takes long: no rank goes on where one is asked, or fails. */
+static void looks_between_chunks(void **state)
+{
+    (void)state;
+    csim_context *ctx = harness_context();
+    int rank = csim_context_rank(ctx), size = csim_context_size(ctx), last = size - 1;
+    csim_shard shard = csim__shard(64 * 11, rank, size); /* chunks, three at least on one of four */
+    const struct {
+        int asked, failing;
+        csim_status st;
+        int64_t done;
+    } cases[] = {{-1, -1, CSIM_OK, 11},
+                 {0, -1, CSIM_E_STOPPED, 0},
+                 {2, -1, CSIM_E_STOPPED, 2},
+                 {-1, 1, CSIM_E_DATA, 2},
+                 {2, 1, CSIM_E_DATA, 2}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        long_work w = {.failing = rank == last ? cases[i].failing : -1,
+                       .asked = rank == 0 ? cases[i].asked : -1};
+        csim__meter meter = {.size = size, .stop = asked_then, .stop_user = &w};
+        csim_status st = csim__feed_chunks(ctx, &shard, &meter, CSIM_OK, 1e12, work_on, &w);
+        assert_int_equal(st, cases[i].st);
+        assert_int_equal(w.done, csim__min64(cases[i].done, shard.count));
+        csim__forgive(ctx);
+    }
     harness_context_free(&ctx);
 }
 
@@ -403,8 +581,13 @@ static void faults(void **state)
 int main(int argc, char **argv)
 {
     MPI_Init(&argc, &argv);
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(same_ingredients), cmocka_unit_test(same_bits), cmocka_unit_test(stops),
-        cmocka_unit_test(changes_are_seen), cmocka_unit_test(faults)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(same_ingredients),
+                                       cmocka_unit_test(same_bits),
+                                       cmocka_unit_test(stops),
+                                       cmocka_unit_test(stops_in_the_midst),
+                                       cmocka_unit_test(ends_all_the_same),
+                                       cmocka_unit_test(looks_between_chunks),
+                                       cmocka_unit_test(changes_are_seen),
+                                       cmocka_unit_test(faults)};
     return harness_finish(cmocka_run_group_tests_name("stream", tests, NULL, NULL));
 }

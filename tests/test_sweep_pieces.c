@@ -75,11 +75,16 @@ static void watch(void *user, csim_log_level level, const char *event, const cha
     if (strstr(text, "tiles of pairs") != NULL) { *tiled = 1; }
 }
 
-/* Are distances that would have to be stored more than the limit? Then all of them are. */
+/* Are distances that would have to be stored more than the limit? Then all of them are. Or Gram tiles of
+ * the first layer, a giant? */
 static bool lacks_room(csim_results *r)
 {
     static const char *const stored[] = {"rsa", "rsm_diff"};
     int lacking = 0;
+    if (csim_results_find(r, "cka_debiased") >= 0 &&
+        case_note(r, "cka_debiased", 0, csim_results_cols(r) - 1) == CSIM_NOTE_NO_ROOM) {
+        return true;
+    }
     for (int m = 0; m < 2 && csim_results_find(r, "rsa") >= 0; m++) {
         int64_t last = csim_results_cols(r) - 1;
         lacking += case_note(r, stored[m], 0, last) == CSIM_NOTE_NO_ROOM &&

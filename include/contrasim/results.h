@@ -36,6 +36,9 @@ typedef struct csim_result_site {
     const char *model, *layer;
     int64_t neurons;
     int64_t rank; /**< directions above the variance floor; −1 = not computed */
+    /** Of the distances of different examples, and of all entries of their matrix, its zero diagonal
+     *  included, which kernels take their widths from; NaN = not computed. */
+    double median[2];
 } csim_result_site;
 
 /** What a variable is; strings and list are copied. */

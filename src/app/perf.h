@@ -36,7 +36,7 @@ typedef struct csim__perf_run {
     csim__perf_phase phase[CSIM__PERF_PHASES];
     int phases;
     double total;
-    double pass, pass_flops; /* of the phases that multiply the examples: "gram" and "cross" */
+    double pass, pass_flops; /* of the phases that multiply the examples (perf_sweep.c) */
     int64_t counted, resident;
 } csim__perf_run;
 

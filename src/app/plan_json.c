@@ -59,10 +59,14 @@ static json_t *group_json(const csim__forecast *f)
 static json_t *ranks_json(const csim__outlook *w)
 {
     const csim__forecast *f = &w->forecast;
-    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:o, s:I}", "count", w->ranks, "nodes",
+    json_t *rounds =
+        json_pack("{s:I, s:o, s:i}", "count", (json_int_t)f->without.rounds, "without_pairs",
+                  real((double)f->without.sum / (double)csim__max64(f->without.rounds, 1)),
+                  "most_without_pairs", f->without.most);
+    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:o, s:o, s:I}", "count", w->ranks, "nodes",
                      w->target.nodes, "per_node", csim__per_node(w->ranks, w->target.nodes),
-                     "without_examples", f->idle_rows, "without_pairs", f->idle_pairs, "group",
-                     group_json(f), "tiles", (json_int_t)f->plans);
+                     "without_examples", f->idle_rows, "without_pairs", f->idle_pairs, "rounds",
+                     rounds, "group", group_json(f), "tiles", (json_int_t)f->plans);
 }
 
 static json_t *memory_json(const csim__outlook *w)
@@ -94,11 +98,12 @@ static json_t *memory_json(const csim__outlook *w)
 static json_t *work_json(const csim__outlook *w)
 {
     const csim__forecast *f = &w->forecast;
-    json_t *files = json_pack(
-        "{s:I, s:I, s:b, s:I, s:o, s:o, s:I}", "count", (json_int_t)w->file_count, "bytes",
-        (json_int_t)w->file_bytes, "by_chunks", (int)f->streamed, "rounds", (json_int_t)f->rounds,
-        "readings", real((double)f->loads / f->sites), "bytes_read", real(f->effort.read),
-        "results_bytes", (json_int_t)f->room.array[CSIM__ROOM_RESULTS].bytes);
+    json_t *files =
+        json_pack("{s:I, s:I, s:b, s:I, s:I, s:o, s:o, s:I}", "count", (json_int_t)w->file_count,
+                  "bytes", (json_int_t)w->file_bytes, "by_chunks", (int)f->streamed, "rounds",
+                  (json_int_t)f->rounds, "passes", (json_int_t)f->passes, "readings",
+                  real((double)f->loads / f->sites), "bytes_read", real(f->effort.read),
+                  "results_bytes", (json_int_t)f->room.array[CSIM__ROOM_RESULTS].bytes);
     return json_pack("{s:o, s:o, s:o}", "files", files, "flops", real(f->flops), "bytes_moved",
                      real(f->effort.moved));
 }
@@ -123,6 +128,11 @@ static json_t *time_json(const csim__outlook *w)
     json_object_set_new(o, "measured", json_boolean(c->measured));
     json_object_set_new(o, "calibration",
                         c->measured ? json_string(w->calibration_path) : json_null());
+    json_object_set_new(o, "messages",
+                        json_pack("{s:o, s:o, s:o, s:o}", "latency", real(c->machine.latency),
+                                  "bandwidth", real(c->machine.bandwidth), "net_latency",
+                                  real(c->machine.net_latency), "net_bandwidth",
+                                  real(c->machine.net_bandwidth)));
     return o;
 }
 

@@ -23,10 +23,7 @@ csim_shard csim__shard(int64_t n, int rank, int size)
 
 csim_shard csim__shard_fullest(int64_t n, int size)
 {
-    csim_shard most = csim__shard(n, 0, size);
-    for (int r = 1; r < size; r++) { /* chunks are dealt so that some rank has most rows */
-        csim_shard s = csim__shard(n, r, size);
-        if (s.rows > most.rows) { most = s; }
-    }
-    return most;
+    /* the first of those with a chunk more than others, even where that is the last one, and short */
+    int64_t more = csim__shard(n, 0, size).chunks % size;
+    return csim__shard(n, more == 0 ? 0 : (int)((size + more - 1) / more) - 1, size);
 }

@@ -78,6 +78,20 @@ static void release(work *w, job *j)
     csim__free(w->ctx, &j->q);
 }
 
+/* A job whose rows are read for it. */
+typedef struct reading {
+    csim__feed feed;
+    csim__bundle bundle;
+} reading;
+
+static csim_status one_chunk(void *user, int64_t chunk)
+{
+    reading *r = user;
+    csim_status st = csim__feed_next(&r->feed);
+    if (st == CSIM_OK) { csim__bundle_add(&r->bundle, 0, chunk); }
+    return st;
+}
+
 /* The same of one job whose rows are read for it. */
 static csim_status streamed_square(work *w, job *j)
 {
@@ -88,26 +102,22 @@ static csim_status streamed_square(work *w, job *j)
                                            : CSIM__FORM_CENTRED};
     csim__product product = {
         .left = &j->operand, .right = &j->operand, .owner = j->owner, .out = j->block};
-    csim__feed feed = {.ctx = NULL};
-    csim__bundle bundle = {.ctx = NULL};
+    reading r = {.feed = {.ctx = NULL}};
     csim_status st = CSIM_OK;
-    CSIM_TRY(csim__feed_open(w->ctx, w->shard, &guest, 1, true, w->meter, &feed));
+    CSIM_TRY(csim__feed_open(w->ctx, w->shard, &guest, 1, true, w->meter, &r.feed));
     j->operand = (csim__operand){.width = j->k,
                                  .x = raw      ? guest.raw_basis
                                       : turned ? guest.basis
                                                : guest.centred,
                                  .norm = j->bound,
                                  .passing = guest.forms};
-    CSIM_TRY(csim__bundle_open(w->ctx, w->shard, &product, 1, w->meter, &bundle));
-    for (int64_t c = 0; c < w->shard->count; c++) {
-        CSIM_TRY(csim__feed_next(&feed));
-        csim__bundle_add(&bundle, 0, c);
-    }
+    st = csim__bundle_open(w->ctx, w->shard, &product, 1, (csim__slice){0, 1}, w->meter, &r.bundle);
 done:
-    st = csim__vote(w->ctx, st);
-    if (st == CSIM_OK) { st = csim__bundle_sum(&bundle); }
-    csim__bundle_close(&bundle);
-    csim__feed_close(&feed);
+    st = csim__feed_chunks(w->ctx, w->shard, w->meter, st, csim__feed_work(&r.feed) + r.bundle.each,
+                           one_chunk, &r);
+    if (st == CSIM_OK) { st = csim__bundle_sum(&r.bundle); }
+    csim__bundle_close(&r.bundle);
+    csim__feed_close(&r.feed);
     return st;
 }
 

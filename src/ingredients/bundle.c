@@ -2,17 +2,30 @@
 
 enum { FLIGHTS = 2 }; /* panels under way at once */
 
-static int64_t panels_of(const csim__product *p)
+/* Rows of a product in the part that the bundle makes of it. */
+typedef struct extent {
+    int64_t panels, first, end;
+} extent;
+
+static extent extent_of(const csim__bundle *b, const csim__product *p)
 {
-    int64_t wl = p->left->width, rows = csim__cross_rows(wl, p->right->width);
-    return wl == 0 ? 0 : (wl + rows - 1) / rows;
+    int64_t wl = p->left->width, wr = p->right->width, rows = csim__cross_rows(wl, wr);
+    int64_t all = csim__cross_panels(wl, wr),
+            from = csim__cross_part(all, b->slice.part, b->slice.parts),
+            to = csim__cross_part(all, b->slice.part + 1, b->slice.parts);
+    return (extent){to - from, from * rows, csim__min64(to * rows, wl)};
 }
 
-/* Numbers of a product that this rank has in its output. */
-static int64_t own_numbers(const csim__product *p)
+/* Numbers of these rows that this rank has in its output. */
+static int64_t own_numbers(const csim__bundle *b, const csim__product *p, const extent *e)
 {
-    if (p->out != NULL) { return p->left->width * p->right->width; }
-    return p->share != NULL ? p->share->m_loc * p->share->n_loc : 0;
+    if (p->out != NULL) { return (e->end - e->first) * p->right->width; }
+    if (p->share == NULL) { return 0; }
+    const csim__grid *g = p->grid;
+    int place = (b->shard->rank - p->owner) % g->q;
+    int64_t rows = csim__grid_share(e->end, g->block, place, g->q) -
+                   csim__grid_share(e->first, g->block, place, g->q);
+    return rows * p->share->n_loc;
 }
 
 static csim_status allocate(csim__bundle *b)
@@ -26,12 +39,13 @@ static csim_status allocate(csim__bundle *b)
         int64_t wl = p->left->width, wr = p->right->width;
         CSIM_TRY(csim__int(b->ctx, wl, "width of a site", &ignore));
         CSIM_TRY(csim__int(b->ctx, wr, "width of a site", &ignore));
+        extent e = extent_of(b, p);
         b->first[i] = b->panels;
-        b->panels += panels_of(p);
+        b->panels += e.panels;
         b->largest = csim__max64(b->largest, csim__cross_panel(wl, wr));
         widest = csim__max64(widest, csim__max64(wl, wr));
-        pieces += panels_of(p) * csim__panel_pieces(p);
-        foreign += wl * wr - own_numbers(p);
+        pieces += e.panels * csim__panel_pieces(p);
+        foreign += (e.end - e.first) * wr - own_numbers(b, p, &e);
     }
     b->first[b->count] = b->panels;
     CSIM_TRY(csim__alloc(b->ctx, b->panels, sizeof *b->panel, "panels", &b->panel));
@@ -46,23 +60,28 @@ done:
 }
 
 csim_status csim__bundle_open(csim_context *ctx, const csim_shard *shard,
-                              const csim__product *products, int64_t count, csim__meter *meter,
-                              csim__bundle *b)
+                              const csim__product *products, int64_t count, csim__slice slice,
+                              csim__meter *meter, csim__bundle *b)
 {
-    *b = (csim__bundle){
-        .ctx = ctx, .shard = shard, .meter = meter, .product = products, .count = count};
+    *b = (csim__bundle){.ctx = ctx,
+                        .shard = shard,
+                        .meter = meter,
+                        .product = products,
+                        .count = count,
+                        .slice = slice};
     csim_status st = allocate(b);
     if (st != CSIM_OK) { return st; }
     csim__piece *piece = b->piece;
     int64_t *spare = b->spare;
     for (int64_t i = 0; i < count; i++) {
-        int64_t row = 0;
+        int64_t row = extent_of(b, &products[i]).first;
         for (int64_t k = b->first[i]; k < b->first[i + 1]; k++) {
             csim__panel *l = &b->panel[k];
             l->piece = piece;
             piece += csim__panel_pieces(&products[i]);
             spare += csim__panel_lay_out(l, &products[i], row, shard->rank, spare);
             row += l->rows;
+            b->each += csim__panel_work(l, shard->chunk);
         }
     }
     return CSIM_OK;

@@ -43,6 +43,25 @@ csim_status csim__cross_pass(csim_context *ctx, const csim_shard *shard,
  *  Local, pure. */
 int64_t csim__cross_rows(int64_t left, int64_t right);
 
+/** Panels of a product; the first of part @p part of @p parts of them, whose last part ends behind the
+ *  last; numbers in the largest part. Local, pure. */
+static inline int64_t csim__cross_panels(int64_t left, int64_t right)
+{
+    int64_t rows = csim__cross_rows(left, right);
+    return left == 0 ? 0 : (left + rows - 1) / rows;
+}
+
+static inline int64_t csim__cross_part(int64_t panels, int part, int parts)
+{
+    return panels * part / parts;
+}
+
+static inline int64_t csim__cross_most(int64_t left, int64_t right, int parts)
+{
+    int64_t panels = (csim__cross_panels(left, right) + parts - 1) / parts;
+    return csim__min64(left, panels * csim__cross_rows(left, right)) * right;
+}
+
 /** Numbers in a panel of a product. Local, pure. */
 static inline int64_t csim__cross_panel(int64_t left, int64_t right)
 {

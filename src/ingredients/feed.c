@@ -242,6 +242,30 @@ csim_status csim__feed_next(csim__feed *f)
     return st;
 }
 
+double csim__feed_work(const csim__feed *f)
+{
+    double numbers = 0;
+    for (int i = 0; i < f->count; i++) {
+        numbers += (double)(f->shard->chunk * f->guest[i].site->d);
+    }
+    return CSIM__READING * numbers;
+}
+
+csim_status csim__feed_chunks(csim_context *ctx, const csim_shard *shard, const csim__meter *meter,
+                              csim_status mine, double work, csim__chunk_fn one, void *user)
+{
+    const double look = 2e10;
+    int64_t most = (shard->chunks + shard->size - 1) / shard->size; /* of a rank */
+    int64_t every = work * (double)most < look ? most : (int64_t)ceil(look / work);
+    csim_status st = mine;
+    for (int64_t c = 0; c < most; c++) {
+        if (c % every == 0) { st = csim__meter_look(ctx, meter, st); }
+        if (c % every == 0 && st != CSIM_OK) { return st; }
+        if (st == CSIM_OK && c < shard->count) { st = one(user, c); }
+    }
+    return csim__vote(ctx, st);
+}
+
 csim_status csim__site_hold(csim_context *ctx, const csim_shard *shard, csim__site *site,
                             bool single)
 {

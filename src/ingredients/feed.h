@@ -24,6 +24,9 @@ typedef struct csim__guest {
     double *basis, *raw_basis, *unit; /* [chunk, columns] */
 } csim__guest;
 
+/** Flops that take as long as reading, checking and centring a number. */
+enum { CSIM__READING = 256 };
+
 typedef struct csim__feed {
     csim_context *ctx;
     const csim_shard *shard;
@@ -69,6 +72,20 @@ csim_status csim__feed_read(csim__feed *feed, double *x);
 
 /** The same into the forms that the guest has. Local. */
 csim_status csim__feed_next(csim__feed *feed);
+
+/** Flops that take as long as reading a chunk of all guests. */
+double csim__feed_work(const csim__feed *feed);
+
+/** What is made of a chunk, counted from the first of this rank. Local. */
+typedef csim_status (*csim__chunk_fn)(void *user, int64_t chunk);
+
+/** One chunk of this rank after the other. Before the first, and now and then, the ranks tell each other
+ *  whether some rank failed or is asked to stop, which ends the work of all. Collective.
+ *  @param[in] mine  what came before
+ *  @param[in] work  flops for a chunk, the same on every rank: a look comes every second or so
+ *  @return CSIM_OK, CSIM_E_STOPPED, what @p one gives; the same on every rank */
+csim_status csim__feed_chunks(csim_context *ctx, const csim_shard *shard, const csim__meter *meter,
+                              csim_status mine, double work, csim__chunk_fn one, void *user);
 
 /** A checksum of the values of some rows. */
 int64_t csim__rows_hash(const double *x, int64_t count);

@@ -466,7 +466,8 @@ csim__site csim__site_of(csim_set *set, int index)
                         .layer = info->name,
                         .n = csim_set_examples(set),
                         .d = info->d,
-                        .rank = -1};
+                        .rank = -1,
+                        .median = {NAN, NAN}};
 }
 
 void csim__site_raw_row(const csim__site *site, int64_t i, double *out)

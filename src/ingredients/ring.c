@@ -27,8 +27,9 @@ typedef struct ring {
     const csim_shard *shard;
     const csim__ring_task *task;
     size_t element;
-    int64_t *offset; /* [count] elements before a site's rows in a visitor, for one row */
-    visitor slot[SLOTS];
+    int64_t *offset;     /* [count] elements before a site's rows in a visitor, for one row */
+    visitor slot[SLOTS]; /* taken in turn: one is used while the other one is filled */
+    int64_t expected, received;
     csim__side left, right;
     messages out; /* all own chunks on their way to the rank that meets them */
     deal half;    /* of the step half way round */
@@ -250,8 +251,8 @@ static csim_status expect_chunk(ring *w, int step, int64_t c)
     int numbers = (int)(t->numbers * me->chunk);
     csim_shard theirs = csim__shard(me->n, from, me->size);
     MPI_Datatype type = t->single ? MPI_FLOAT : MPI_DOUBLE;
-    if (c < 0) { return CSIM_OK; } /* there is no further one */
-    visitor *v = &w->slot[c % SLOTS];
+    if (c < 0) { return CSIM_OK; } /* that rank has none */
+    visitor *v = &w->slot[w->expected++ % SLOTS];
     v->in.count = 0;
     if (d != NULL && !d->wanted[c]) { return CSIM_OK; }
     int64_t rows = csim__chunk_rows(&theirs, theirs.first + c);
@@ -290,7 +291,7 @@ static csim_status receive(ring *w, int step, const csim_shard *theirs, int64_t 
     const csim_shard *me = w->shard;
     const csim__ring_task *t = w->task;
     const deal *d = deal_of(w, step);
-    visitor *v = &w->slot[c % SLOTS], *next = &w->slot[(c + SLOTS - 1) % SLOTS];
+    visitor *v = &w->slot[w->received++ % SLOTS], *next = &w->slot[w->received % SLOTS];
     csim_status st = complete(w, &v->in);
     if (before != CSIM_OK || st != CSIM_OK) { return st; } /* only the messages are taken in */
     if (d != NULL && !d->wanted[c]) { return CSIM_OK; }
@@ -326,7 +327,22 @@ static void own_tiles(ring *w)
     }
 }
 
-/* All chunks of the rank @p step behind us, from the last to the first. */
+/* Begin a step, if there is one: own chunks go out, and the first visitor has its place. What went out
+ * before has arrived by then, so that what goes with the rows may be renewed. */
+static csim_status begin_step(ring *w, int step)
+{
+    const csim_shard *me = w->shard;
+    csim_status st = complete(w, &w->out), done;
+    if (2 * step > me->size) { return st; }
+    csim_shard theirs = csim__shard(me->n, (me->rank + step) % me->size, me->size);
+    done = expect_chunk(w, step, theirs.count - 1);
+    st = st == CSIM_OK ? done : st;
+    done = send_chunks(w, step);
+    return st == CSIM_OK ? done : st;
+}
+
+/* All chunks of the rank @p step behind us, from the last to the first. The next step begins before the
+ * last of them is used: its first visitor is on its way meanwhile. */
 static csim_status meet(ring *w, int step, csim_status before)
 {
     const csim_shard *me = w->shard;
@@ -334,13 +350,13 @@ static csim_status meet(ring *w, int step, csim_status before)
     int from = (me->rank + step) % me->size, to = (me->rank - step + me->size) % me->size;
     csim_shard theirs = csim__shard(me->n, from, me->size);
     csim_status st = before, posted = CSIM_OK, done;
+    if (theirs.count == 0) { posted = begin_step(w, step + 1); }
     for (int64_t c = theirs.count - 1; c >= 0; c--) {
-        if (posted == CSIM_OK) { posted = expect_chunk(w, step, c - 1); }
+        done = c > 0 ? expect_chunk(w, step, c - 1) : begin_step(w, step + 1);
+        posted = posted == CSIM_OK ? done : posted;
         done = receive(w, step, &theirs, c, st);
         st = st == CSIM_OK ? done : st;
     }
-    done = complete(w, &w->out);
-    st = st == CSIM_OK ? done : st;
     st = st == CSIM_OK ? posted : st;
     if (t->met != NULL) {
         done = t->met(t->user, from, to, st);
@@ -352,20 +368,10 @@ static csim_status meet(ring *w, int step, csim_status before)
 /* Every step meets another rank. A failure does not end the exchange: the others would wait. */
 static csim_status go_round(ring *w)
 {
-    const csim_shard *me = w->shard;
-    csim_status st = CSIM_OK, done;
     if (w->task->own_first) { own_tiles(w); }
-    for (int step = 0; step <= me->size / 2; step++) {
-        if (step > 0) { st = meet(w, step, st); }
-        if (step < me->size / 2) {
-            csim_shard next = csim__shard(me->n, (me->rank + step + 1) % me->size, me->size);
-            done = expect_chunk(w, step + 1, next.count - 1);
-            st = st == CSIM_OK ? done : st;
-            done = send_chunks(w, step + 1);
-            st = st == CSIM_OK ? done : st;
-        }
-        if (step == 0 && st == CSIM_OK && !w->task->own_first) { own_tiles(w); }
-    }
+    csim_status st = begin_step(w, 1);
+    if (st == CSIM_OK && !w->task->own_first) { own_tiles(w); }
+    for (int step = 1; step <= w->shard->size / 2; step++) { st = meet(w, step, st); }
     return st;
 }
 

@@ -41,8 +41,8 @@ typedef struct csim__ring_task {
     void (*send)(void *user, int to);
     /** A visiting chunk has met all that it meets here; NULL: nothing is left to do. */
     void (*leave)(void *user, const csim__side *visitor);
-    /** All chunks that rank @p from sent us are gone, and all that we sent to @p to have been met
-     *  there; called on every rank alike, also after a failure (@p before), which must end no
+    /** All chunks that rank @p from sent us are gone, and all that we sent to @p to have arrived;
+     *  called on every rank alike, also after a failure (@p before), which must end no
      *  exchange. NULL: nothing is left to do. */
     csim_status (*met)(void *user, int from, int to, csim_status before);
 } csim__ring_task;

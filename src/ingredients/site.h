@@ -62,17 +62,18 @@ typedef struct csim__site {
     int shift;     /* brings the rows of xf near 1, where squares neither over- nor underflow */
     double *row_square; /* [rows] ‖x̃_i‖² */
 
-    double self_gram;   /* ‖X̃ᵀX̃‖_F², once known */
-    double self_hollow; /* the same of K̂ (gram.h), once known */
-    bool tiled;         /* self_hollow comes from tiles and has lost no digits */
-    double spread;      /* mean cosine of the rows, as read, with their mean; NaN: it is 0 */
-    csim_note unfit;    /* too large or too small for double precision: held as zeros */
-    bool medians;       /* known: */
-    double median[2];   /* of distances (csim__medians()) */
-    const struct csim__order *order; /* that its rows have; NULL: as they are read */
-    int64_t rank;                    /* directions kept in basis; −1 = not computed */
-    csim__basis basis;               /* centred */
-    csim__basis raw_basis;           /* not centred */
+    double self_gram;      /* ‖X̃ᵀX̃‖_F², once known */
+    double self_hollow;    /* the same of K̂ (gram.h), once known */
+    bool tiled;            /* self_hollow comes from tiles and has lost no digits */
+    double spread;         /* mean cosine of the rows, as read, with their mean; NaN: it is 0 */
+    csim_note unfit;       /* too large or too small for double precision: held as zeros */
+    int64_t rank;          /* directions kept in basis; −1 = not computed */
+    double median[2];      /* of its distances (kernels.h); NaN = not computed */
+    csim__basis basis;     /* centred */
+    csim__basis raw_basis; /* not centred */
+
+    /* of rows that were put in another one; NULL: as in the file */
+    const struct csim__order *order;
 } csim__site;
 
 /** Read and centre the rows of all sites, and compute their moments; rows of streamed sites are read

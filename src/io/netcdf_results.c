@@ -105,8 +105,36 @@ done:
     return st;
 }
 
-static csim_status put_side(file *f, int s, const csim_result_site *sites, int64_t n, bool ranks)
+/* The medians of one side. */
+static csim_status put_medians(const file *f, int s, const csim_result_site *sites, int64_t n,
+                               int kind)
 {
+    const csim__median_variable *v = &csim__median_variables[kind];
+    char name[32], long_name[NAME_MOST];
+    double *median = NULL, missing = NAN;
+    int id = 0;
+    csim_status st = CSIM_OK;
+    snprintf(name, sizeof name, "%s_%c", v->name, side[s]);
+    snprintf(long_name, sizeof long_name, "%s in the %s site", v->long_name,
+             s == 0 ? "row" : "column");
+    CSIM_TRY(csim__alloc(f->ctx, n, sizeof *median, "medians", &median));
+    for (int64_t i = 0; i < n; i++) {
+        median[i] = isnan(sites[i].median[kind]) ? (double)NAN : sites[i].median[kind];
+    }
+    CSIM_NC_TRY(f, nc_def_var(f->nc, name, NC_DOUBLE, 1, &f->site[s], &id), "define a variable");
+    CSIM_NC_TRY(f, nc_def_var_fill(f->nc, id, NC_FILL, &missing), "define a variable");
+    CSIM_TRY(put_text(f, id, "long_name", long_name));
+    CSIM_TRY(put_text(f, id, "units", "1"));
+    CSIM_NC_TRY(f, nc_put_var_double(f->nc, id, median), "write a variable");
+done:
+    csim__free(f->ctx, &median);
+    return st;
+}
+
+static csim_status put_side(file *f, const csim_results *r, int s)
+{
+    const csim_result_site *sites = s == 0 ? r->rows : r->cols;
+    int64_t n = s == 0 ? r->n_rows : r->n_cols;
     char name[32], long_name[64];
     csim_status st = CSIM_OK;
     const char *of = s == 0 ? "row" : "column";
@@ -125,7 +153,12 @@ static csim_status put_side(file *f, int s, const csim_result_site *sites, int64
     CSIM_TRY(put_numbers(f, name, s, sites, n, WIDTH, long_name));
     snprintf(name, sizeof name, "rank_%c", side[s]);
     snprintf(long_name, sizeof long_name, "kept rank of the %s site, -1 where not computed", of);
-    if (ranks) { CSIM_TRY(put_numbers(f, name, s, sites, n, RANK, long_name)); }
+    if (csim__results_have_ranks(r)) {
+        CSIM_TRY(put_numbers(f, name, s, sites, n, RANK, long_name));
+    }
+    for (int k = 0; k < 2; k++) {
+        if (csim__results_have_medians(r, k)) { CSIM_TRY(put_medians(f, s, sites, n, k)); }
+    }
 done:
     return st;
 }
@@ -176,11 +209,22 @@ done:
 
 static csim_status put_coordinates(const file *f, int id)
 {
+    const char *const about[] = {"model",
+                                 "layer",
+                                 "neurons",
+                                 "rank",
+                                 csim__median_variables[0].name,
+                                 csim__median_variables[1].name};
+    enum { ABOUT = sizeof about / sizeof *about };
+    char list[2 * ABOUT * 32] = "", name[32];
     int ignore;
-    return put_text(f, id, "coordinates",
-                    nc_inq_varid(f->nc, "rank_a", &ignore) == NC_NOERR
-                        ? "model_a layer_a neurons_a rank_a model_b layer_b neurons_b rank_b"
-                        : "model_a layer_a neurons_a model_b layer_b neurons_b");
+    for (int i = 0; i < 2 * ABOUT; i++) {
+        size_t at = strlen(list);
+        snprintf(name, sizeof name, "%s_%c", about[i % ABOUT], side[i / ABOUT]);
+        if (nc_inq_varid(f->nc, name, &ignore) != NC_NOERR) { continue; }
+        snprintf(list + at, sizeof list - at, "%s%s", at > 0 ? " " : "", name);
+    }
+    return put_text(f, id, "coordinates", list);
 }
 
 /* <measure>_status or <measure>_note. */
@@ -266,9 +310,7 @@ csim_status csim__results_store(csim_context *ctx, const csim_results *r, const 
     CSIM_TRY(csim__nc_image_start(ctx, path, &f.nc));
     CSIM_NC_TRY(&f, nc_set_fill(f.nc, NC_NOFILL, NULL), "make the file");
     CSIM_TRY(put_attributes(&f, NC_GLOBAL, &r->attributes));
-    bool ranks = csim__results_have_ranks(r);
-    CSIM_TRY(put_side(&f, 0, r->rows, r->n_rows, ranks));
-    CSIM_TRY(put_side(&f, 1, r->cols, r->n_cols, ranks));
+    for (int s = 0; s < 2; s++) { CSIM_TRY(put_side(&f, r, s)); }
     for (int v = 0; v < r->count; v++) { CSIM_TRY(put_variable(&f, r, &r->variable[v])); }
     csim_results_checksum(r, sum);
     CSIM_TRY(put_text(&f, NC_GLOBAL, "checksum", sum));

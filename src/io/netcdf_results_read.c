@@ -37,7 +37,25 @@ static csim_status find_variable(const file *f, const char *name, nc_type type, 
     return CSIM_OK;
 }
 
-/* Read model and layer names and widths of one side. Texts go to text[2*n], netCDF's own memory. */
+/* Read the medians of one side, where the file has any. */
+static csim_status get_medians(const file *f, int s, int64_t n, int kind, csim_result_site *sites)
+{
+    char name[32];
+    double *median = NULL;
+    int id = 0;
+    csim_status st = CSIM_OK;
+    snprintf(name, sizeof name, "%s_%c", csim__median_variables[kind].name, side[s]);
+    if (nc_inq_varid(f->nc, name, &id) != NC_NOERR) { goto done; }
+    CSIM_TRY(find_variable(f, name, NC_DOUBLE, 1, &f->site[s], &id));
+    CSIM_TRY(csim__alloc(f->ctx, n, sizeof *median, "medians", &median));
+    CSIM_NC_TRY(f, nc_get_var_double(f->nc, id, median), "read the medians");
+    for (int64_t i = 0; i < n; i++) { sites[i].median[kind] = median[i]; }
+done:
+    csim__free(f->ctx, &median);
+    return st;
+}
+
+/* Read model and layer names and widths of one side, and what else is known. Texts go to text[2*n], netCDF's own memory. */
 static csim_status get_side(const file *f, int s, int64_t n, char **text, csim_result_site *sites)
 {
     char name[32];
@@ -57,8 +75,9 @@ static csim_status get_side(const file *f, int s, int64_t n, char **text, csim_r
         if (text[i] == NULL || text[n + i] == NULL || neurons[i] < 0) {
             CSIM_TRY(wrong(f, "a site has no name or a negative width"));
         }
-        sites[i] = (csim_result_site){text[i], text[n + i], neurons[i], -1};
+        sites[i] = (csim_result_site){text[i], text[n + i], neurons[i], -1, {NAN, NAN}};
     }
+    for (int k = 0; k < 2; k++) { CSIM_TRY(get_medians(f, s, n, k, sites)); }
     snprintf(name, sizeof name, "rank_%c", side[s]);
     if (nc_inq_varid(f->nc, name, &id) != NC_NOERR) { goto done; }
     CSIM_TRY(find_variable(f, name, NC_INT, 1, &f->site[s], &id));

@@ -10,8 +10,16 @@
 
 #include "io/results_private.h"
 
-static const char *const reserved[] = {"site_a",  "site_b",    "model_a",   "model_b", "layer_a",
-                                       "layer_b", "neurons_a", "neurons_b", "rank_a",  "rank_b"};
+const csim__median_variable csim__median_variables[2] = {
+    {"median_distance", "median distance of two examples"},
+    {"median_entry", "median of all distances of examples, those to themselves included"},
+};
+
+static const char *const reserved[] = {
+    "site_a",         "site_b",        "model_a",           "model_b",
+    "layer_a",        "layer_b",       "neurons_a",         "neurons_b",
+    "rank_a",         "rank_b",        "median_distance_a", "median_distance_b",
+    "median_entry_a", "median_entry_b"};
 
 const char *csim_cell_word(csim_cell cell)
 {
@@ -56,6 +64,7 @@ static csim_status sites_copy(csim_context *ctx, const csim_result_site *in, int
         }
         (*out)[i].neurons = in[i].neurons;
         (*out)[i].rank = in[i].rank;
+        memcpy((*out)[i].median, in[i].median, sizeof in[i].median);
         CSIM_TRY(csim__strdup(ctx, in[i].model, (char **)&(*out)[i].model));
         CSIM_TRY(csim__strdup(ctx, in[i].layer, (char **)&(*out)[i].layer));
     }
@@ -152,6 +161,17 @@ bool csim__results_have_ranks(const csim_results *r)
     }
     for (int64_t j = 0; j < r->n_cols; j++) {
         if (r->cols[j].rank >= 0) { return true; }
+    }
+    return false;
+}
+
+bool csim__results_have_medians(const csim_results *r, int kind)
+{
+    for (int64_t i = 0; i < r->n_rows; i++) {
+        if (!isnan(r->rows[i].median[kind])) { return true; }
+    }
+    for (int64_t j = 0; j < r->n_cols; j++) {
+        if (!isnan(r->cols[j].median[kind])) { return true; }
     }
     return false;
 }
@@ -394,6 +414,11 @@ static void sum_sites(XXH3_state_t *x, const csim_result_site *sites, int64_t n)
         sum_text(x, sites[i].layer);
         XXH3_128bits_update(x, &sites[i].neurons, sizeof sites[i].neurons);
         if (sites[i].rank >= 0) { XXH3_128bits_update(x, &sites[i].rank, sizeof sites[i].rank); }
+        for (int k = 0; k < 2; k++) {
+            if (isnan(sites[i].median[k])) { continue; }
+            sum_text(x, csim__median_variables[k].name);
+            XXH3_128bits_update(x, &sites[i].median[k], sizeof sites[i].median[k]);
+        }
     }
 }
 

@@ -73,6 +73,11 @@ static json_t *sites_json(csim_context *ctx, const csim_result_site *sites, cons
         if (s->rank >= 0 && !bad) {
             bad = json_object_set_new(site, "rank", json_integer((json_int_t)s->rank));
         }
+        for (int k = 0; k < 2 && !bad; k++) {
+            if (isnan(s->median[k])) { continue; }
+            bad =
+                json_object_set_new(site, csim__median_variables[k].name, real_json(s->median[k]));
+        }
         if (json_array_append_new(array, site) != 0) { bad = 1; }
     }
     if (!bad) { return array; }

@@ -1,4 +1,5 @@
 /* The parts of a sweep as one results object. */
+#include <math.h>
 #include <string.h>
 
 #include "core/text.h"
@@ -119,10 +120,14 @@ static void take_companion(csim_results *a, int v, const csim_results *b)
     }
 }
 
-static void take_ranks(csim_result_site *a, const csim_result_site *b, int64_t n)
+/* What is known of sites beside their names. */
+static void take_sites(csim_result_site *a, const csim_result_site *b, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
         if (a[i].rank < 0) { a[i].rank = b[i].rank; }
+        for (int k = 0; k < 2; k++) {
+            if (isnan(a[i].median[k])) { a[i].median[k] = b[i].median[k]; }
+        }
     }
 }
 
@@ -179,8 +184,8 @@ csim_status csim_results_merge(csim_results *const *parts, const char *const *na
     CSIM_TRY(check_parts(parts, names, count));
     for (int i = 1; i < count; i++) { CSIM_TRY(check_alike(a, parts[i], names[i])); }
     for (int i = 1; i < count; i++) {
-        take_ranks(a->rows, parts[i]->rows, a->n_rows);
-        take_ranks(a->cols, parts[i]->cols, a->n_cols);
+        take_sites(a->rows, parts[i]->rows, a->n_rows);
+        take_sites(a->cols, parts[i]->cols, a->n_cols);
         for (int v = 0; v < a->count; v++) {
             if (a->variable[v].state == NULL) {
                 take_companion(a, v, parts[i]);

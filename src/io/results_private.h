@@ -33,8 +33,15 @@ struct csim_results {
     csim__attributes attributes;
 };
 
-/* Is the rank of any site known? Local. */
+/* Variables of the file for the medians of a site, without the side. */
+typedef struct csim__median_variable {
+    const char *name, *long_name;
+} csim__median_variable;
+extern const csim__median_variable csim__median_variables[2];
+
+/* Is the rank of any site known, and its median of this kind? Local. */
 bool csim__results_have_ranks(const csim_results *results);
+bool csim__results_have_medians(const csim_results *results, int kind);
 
 /* Remove variable v; the ones behind it move up. Local. */
 void csim__results_drop(csim_results *results, int v);

@@ -301,6 +301,11 @@ done:
     return st;
 }
 
+static csim_result_site site_of(const csim__site *s)
+{
+    return (csim_result_site){s->model, s->layer, s->d, s->rank, {s->median[0], s->median[1]}};
+}
+
 csim_status csim__cells_results(csim_context *ctx, const csim__cells *cells,
                                 const csim__site *sites, csim_set *const *sets, int set_count,
                                 const csim_sweep_options *options, csim_results **results)
@@ -311,14 +316,8 @@ csim_status csim__cells_results(csim_context *ctx, const csim__cells *cells,
     for (int i = 0; i < CSIM_NOTE_COUNT; i++) { notes[i] = csim_note_flag((csim_note)i); }
     CSIM_TRY(csim__alloc(ctx, cells->rows, sizeof *rows, "rows", &rows));
     CSIM_TRY(csim__alloc(ctx, cells->cols, sizeof *cols, "columns", &cols));
-    for (int i = 0; i < cells->rows; i++) {
-        const csim__site *s = &sites[cells->row[i]];
-        rows[i] = (csim_result_site){s->model, s->layer, s->d, s->rank};
-    }
-    for (int j = 0; j < cells->cols; j++) {
-        const csim__site *s = &sites[cells->col[j]];
-        cols[j] = (csim_result_site){s->model, s->layer, s->d, s->rank};
-    }
+    for (int i = 0; i < cells->rows; i++) { rows[i] = site_of(&sites[cells->row[i]]); }
+    for (int j = 0; j < cells->cols; j++) { cols[j] = site_of(&sites[cells->col[j]]); }
     CSIM_TRY(csim_results_create(ctx, rows, cells->rows, cols, cells->cols, notes, CSIM_NOTE_COUNT,
                                  results));
     for (int m = 0; m < cells->measures; m++) {

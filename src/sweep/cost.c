@@ -146,6 +146,27 @@ static double chunks_met(int size)
     return (size - 1) / 2.0 + (size % 2 == 0 ? 0.25 : 0);
 }
 
+/* Chunks travel the ring, @p bytes a row in @p messages a chunk, while a rank is @p busy; @p back bytes
+ * of each row come home from every rank that it was at. A chunk is used while the next one comes:
+ * only what takes longer than the work is waited for. */
+static void ring(const model *w, double bytes, double many, double back, double busy)
+{
+    double others = chunks_met(w->p->size);
+    double moved = others * bytes + w->p->size / 2 * back; /* of a row */
+    double on_way =
+        w->rows * moved / w->bandwidth + others * (double)w->shard.count * many * w->latency;
+    w->effort->moved += (double)w->p->n * moved;
+    w->effort->seconds[CSIM__TERM_EXCHANGE] += fmax(0, on_way - busy);
+}
+
+/* Of each row @p bytes go to all ranks alike. */
+static void scatter(const model *w, double bytes)
+{
+    double leave = bytes * (w->p->size - 1) / w->p->size;
+    w->effort->moved += (double)w->p->n * leave;
+    w->effort->seconds[CSIM__TERM_EXCHANGE] += w->rows * leave / w->bandwidth;
+}
+
 static void tiles(const model *w)
 {
     double n = (double)w->p->n, side = (double)csim__min64(w->shard.chunk, 512);
@@ -165,35 +186,26 @@ static void tiles(const model *w)
     for (int64_t i = 0; i < w->plan->count; i++) { pairs += w->plan->pairs[i].tiled; }
     double inner = w->rows * n * pairs / w->machine->inner[w->single];
     w->effort->seconds[CSIM__TERM_INNER] += inner;
-    /* a chunk is used while the next one comes: only what takes longer than the work is waited for */
-    double others = chunks_met(w->p->size), bytes = widths * (w->single ? 4 : 8) + 8.0 * many;
-    double on_way = w->rows * others * bytes / w->bandwidth +
-                    others * (double)w->shard.count * (many + 1) * w->latency;
-    w->effort->moved += n * others * bytes;
-    w->effort->seconds[CSIM__TERM_EXCHANGE] += fmax(0, on_way - busy - inner);
+    ring(w, widths * (w->single ? 4 : 8) + 8.0 * many, many + 1, 0, busy + inner);
 }
 
 /* One search in a site: tiles, distances of those that may be near, and what goes over the ring. */
 static void search(const model *w, const csim__near_view *view, double d)
 {
     double n = (double)w->p->n, side = (double)csim__min64(w->shard.chunk, 512);
-    double others = (w->p->size - 1) / 2.0, *seconds = w->effort->seconds;
-    double bytes = 8 * d, busy = gemm(w, false, w->rows * n * d, side, side, d), any = 0;
+    double busy = gemm(w, false, w->rows * n * d, side, side, d), metrics = 0, any = 0;
     for (int m = 0; m < CSIM_METRICS; m++) {
         double k = (double)view->k[m];
         if (k == 0) { continue; }
         /* every number of a tile is compared with two bounds; a list is renewed k·ln(n/k) times */
         busy += w->rows * n / 2 * 48 / w->machine->memory / 4;
         busy += w->rows * k * (1 + log(n / k)) * 3 * d / w->machine->inner[0];
-        bytes += 8 + 16 * k;
+        metrics++;
         any += k;
     }
     if (any == 0) { return; }
-    double on_way = w->rows * others * bytes / w->bandwidth +
-                    others * (double)(w->shard.count + 2) * w->latency;
-    w->effort->moved += n * others * bytes;
-    seconds[CSIM__TERM_NEIGHBOURS] += busy + w->rows * d * 16 / w->machine->memory;
-    seconds[CSIM__TERM_EXCHANGE] += fmax(0, on_way - busy);
+    w->effort->seconds[CSIM__TERM_NEIGHBOURS] += busy + w->rows * d * 16 / w->machine->memory;
+    ring(w, 8 * (d + metrics), 2, 16 * any, busy);
 }
 
 /* Searches in all sites, and what is made of their lists; the layers are read again for it, from
@@ -219,8 +231,8 @@ static void kernels(const model *w)
     const csim__machine *m = w->machine;
     double n = (double)w->p->n, side = (double)csim__min64(w->shard.chunk, 512), busy = 0;
     double half = w->rows * n / 2, pairs = (double)w->plan->count, stored = 0, passes;
-    double others = (w->p->size - 1) / 2.0, cube = n * n * n, bytes = 0;
-    double forms = 0, ranked = k->shift_ranks, ordered = 0, shifted = k->shifted;
+    double cube = n * n * n, bytes = 0, forms = 0, ranked = k->shift_ranks, ordered = 0;
+    double shifted = k->shifted;
     if (k->measures == 0 && k->shifted == 0) { return; }
     for (int i = 0; i < CSIM_MATRICES; i++) { forms += k->forms[i]; }
     for (int i = 0; i < k->stores; i++) {
@@ -244,17 +256,18 @@ static void kernels(const model *w)
         busy += half * ranked * (7 * 32 + 64) / m->memory;
         /* entries to their diagonals, and transforms of these */
         busy += half * shifted * (96 / m->memory + 2.5 * log2(n) / m->inner[0]);
-        bytes += 8 * (d * (passes + stored + shifted) + n / w->p->size * shifted);
+        bytes += 8 * (d + 1) * (passes + stored + shifted);
+        /* a sample, and counts in bins */
+        double medians = k->median[0] + k->median[1];
+        if (medians > 0) { share_sum(w, CSIM__TERM_REDUCE, 8 * (256 * d + 65536 * medians), 1); }
+        scatter(w, 8 * (d + n / 2) * shifted); /* to their new places, and to their diagonals */
     }
     busy += pairs * half * (2 * (forms + ranked) + 4 * shifted) / m->inner[0];
     busy += pairs * half * ordered * log2(n * n / 2) * 32 / m->memory;
     busy += ceil(csim__plan_spectra(w->p, w->plan) / w->p->size) * 4.0 / 3 * cube / m->eigen_values;
-    double on_way =
-        w->rows * others * bytes / w->bandwidth +
-        others * (double)w->shard.count * w->p->sites * (passes + stored + shifted) * w->latency;
-    w->effort->moved += n * others * bytes;
+    share_sum(w, CSIM__TERM_REDUCE, 8 * n * pairs, shifted);
     w->effort->seconds[CSIM__TERM_KERNELS] += busy;
-    w->effort->seconds[CSIM__TERM_EXCHANGE] += fmax(0, on_way - busy);
+    ring(w, bytes, (w->p->sites + 1) * (passes + stored + shifted), 8 * forms * w->p->sites, busy);
 }
 
 /* Rows of one site: XᵀX, X R⁻¹, QᵀQ, Q F; chunks of it added as integers; factors sent round. */
@@ -389,14 +402,14 @@ static task decompositions(const model *w, const csim__planned *q)
     unsigned needs = w->p->needs;
     double da = (double)w->p->width[q->couple.left], db = (double)w->p->width[q->couple.right];
     bool bases = q->route == CSIM__ROUTE_BASIS, self = q->couple.left == q->couple.right;
-    bool vectors = (needs & CSIM_NEEDS_BASIS) && (needs & CSIM_NEEDS_LOADING);
+    bool vectors = (needs & CSIM_NEEDS_CANONICAL) && (needs & CSIM_NEEDS_LOADING);
     double n = (double)w->p->n, a = bases ? fmin(da, n) : da, b = bases ? fmin(db, n) : db;
     double k = fmin(a, b), longer = fmax(a, b);
     task t = {0, 0, 0};
     if (!q->cell) { return t; }
     if (q->route != CSIM__ROUTE_GRAM) { t.alone += 16 * a * b / m->memory; }
     if ((needs & CSIM_NEEDS_NUCLEAR) && !self) { add_svd(w, q, a, b, false, &t); }
-    if ((needs & CSIM_NEEDS_BASIS) && !self) { add_svd(w, q, a, b, vectors, &t); }
+    if ((needs & CSIM_NEEDS_CANONICAL) && !self) { add_svd(w, q, a, b, vectors, &t); }
     if (vectors) { t.alone += gemm(w, false, 2 * k * (a * da + b * db), k, longer, longer); }
     if ((needs & CSIM_NEEDS_BLOCK) && bases) {
         t.alone += gemm(w, false, 2 * da * a * b + 2 * da * db * b, a, b, longer);

@@ -5,6 +5,9 @@
 
 #include "sweep/plan.h"
 
+/** A group takes as long as one rank of half as many would, if that had all of it. */
+enum { CSIM__TEAM_PACE = 2 };
+
 /** The two parts of a plan by the length of its rounds. */
 void csim__plan_parts(const csim__problem *problem, csim__plan *plan);
 
@@ -16,7 +19,7 @@ bool csim__pair_large(const csim__problem *problem, const csim__planned *pair);
 int csim__longest_first(const void *a, const void *b);
 
 /** Give every pair its owner, the large ones to the leaders of groups, so that none has more than
- *  plan->round of a round; note what each rank holds and takes then.
+ *  plan->round of a round, or than its share where rows are streamed; note what each rank holds and takes then.
  *  @param[in,out] plan  with its pairs and parts
  *  @return CSIM_OK, CSIM_E_MEM
  *  @note   O(pairs·log(pairs) + rounds·ranks) */

@@ -24,10 +24,10 @@ const char *csim__why_text(csim__why why);
 typedef struct csim__forecast {
     int64_t n, chunk, chunks;
     int size, sites;
-    int64_t plans;                    /* groups of sites that are held one after the other */
-    bool streamed;                    /* rows are not held, but read again by chunks */
-    int64_t rounds;                   /* in which they are */
-    int64_t loads;                    /* how often a site is read, summed over the sites */
+    int64_t plans;          /* groups of sites that are held one after the other */
+    bool streamed;          /* rows are not held, but read again by chunks */
+    int64_t rounds, passes; /* of pairs in which they are; over the rows in all of these */
+    int64_t loads;          /* how often a site is read, summed over the sites */
     int64_t pairs, selves, routes[4]; /* [csim__route] */
     int64_t decomposed, large;        /* pairs that are decomposed; of them by groups */
     csim__teams teams;                /* of these groups */
@@ -41,6 +41,7 @@ typedef struct csim__forecast {
     double mean_peak;              /* bytes over all ranks, of each its peak */
     double mean[CSIM__ROOM_COUNT]; /* bytes of each array over all ranks */
     int idle_rows, idle_pairs;     /* ranks without examples; that own no pair */
+    csim__idle_ranks without;      /* that have none of a round */
     double flops;
     csim__effort effort;
 } csim__forecast;

@@ -193,7 +193,7 @@ static csim_status find_medians(sums *l)
     for (int s = 0; s < l->p->count; s++) {
         for (int kind = 0; kind < 2; kind++) {
             median[kind][s] = l->p->site[s]->median[kind];
-            known = known && (!want[kind] || l->p->site[s]->medians);
+            known = known && (!want[kind] || !isnan(median[kind][s]));
         }
     }
     if (known) { return CSIM_OK; }
@@ -201,10 +201,9 @@ static csim_status find_medians(sums *l)
         csim__medians(w->ctx, &w->shard, l->p->site, l->p->count, want, median, &w->meter);
     for (int s = 0; st == CSIM_OK && s < l->p->count; s++) {
         csim__site *site = l->p->site[s];
-        site->medians = true;
         for (int kind = 0; kind < 2; kind++) {
-            site->median[kind] = median[kind][s];
             if (!want[kind]) { continue; }
+            site->median[kind] = median[kind][s];
             csim__log(w->ctx, CSIM_LOG_INFO, "%s %s: median distance of two examples%s: %.15g",
                       site->model, site->layer, kind ? ", the diagonal included" : "",
                       median[kind][s]);

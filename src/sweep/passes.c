@@ -1,10 +1,11 @@
 #include "sweep/passes.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "ingredients/cross.h"
 #include "ingredients/feed.h"
-#include "sweep/plan.h"
+#include "sweep/deal.h"
 
 enum { WORD = 8 };
 
@@ -14,20 +15,30 @@ typedef struct cutting {
     const csim__problem *p;
     csim__plan *plan;
     int64_t chunk, room, finish;
+    int64_t own;    /* bytes of the blocks of a pair on one rank, at most */
+    int64_t lanes;  /* owners side by side */
     int64_t *at;    /* [sites, sites] place of pair a ≤ b in the plan, −1: none */
     int64_t *order; /* [pairs] places in the plan */
     int64_t ordered;
     unsigned char *taken; /* [pairs] is in the order */
 
-    /* the round at hand */
+    /* the pass at hand */
     unsigned *forms;                                         /* [sites] */
     unsigned all;                                            /* forms of all its sites */
     int64_t pairs, slots, blocks, identities, largest, most; /* bytes, but for the pairs */
     int64_t widest, fetched, alike;                          /* numbers of a row; bytes; numbers */
     double work;                                             /* of a rank */
+    int parts;
 
-    int64_t *reads, *turns; /* [sites] of all rounds */
-    double numbers;         /* that are read in all rounds */
+    /* the round at hand */
+    int64_t round_pairs, round_passes, tasks;
+    double round_work, sum, longest; /* of a rank for all; of decompositions */
+
+    int64_t *reads, *turns; /* [sites] of all passes */
+    int64_t passes, rounds;
+    double numbers; /* that are read in all passes */
+    double idle;    /* work that could be done while owners wait for the last of them */
+    bool fits;
 } cutting;
 
 void csim__passes_forms(const csim__problem *p, const csim__plan *plan, const csim__planned *q,
@@ -47,18 +58,19 @@ void csim__passes_forms(const csim__problem *p, const csim__plan *plan, const cs
     }
 }
 
-/* ---- one round ---- */
+/* ---- one pass ---- */
 
-static void begin_round(cutting *w)
+static void begin_pass(cutting *w)
 {
     memset(w->forms, 0, (size_t)w->p->sites * sizeof *w->forms);
     w->all = 0;
     w->pairs = w->slots = w->blocks = w->identities = w->largest = w->most = 0;
     w->widest = w->fetched = w->alike = 0;
     w->work = 0;
+    w->parts = 1;
 }
 
-/* What the round takes beside the blocks of its pairs. */
+/* What the pass takes beside the blocks of its pairs. */
 static int64_t beside(const cutting *w)
 {
     int64_t rows = w->plan->raw_rows ? 2 * WORD * w->chunk * (w->alike + 1) : 0;
@@ -81,77 +93,157 @@ static void add_guest(cutting *w, int s, unsigned forms)
     w->fetched = csim__max64(w->fetched, w->p->item != NULL ? d * w->p->item[s] : 0);
 }
 
+/* Numbers in the sums of the products of a pair, in the largest of some parts of their panels. */
+static int64_t numbers_of(const cutting *w, const csim__planned *q, int parts)
+{
+    csim__products s = csim__plan_products(w->p, w->plan, q);
+    int64_t n = w->p->n, da = w->p->width[q->couple.left], db = w->p->width[q->couple.right];
+    int whole = (s.cross > 0) + (s.unit > 0), bases = (s.basis > 0) + (s.raw > 0);
+    if (q->couple.left == q->couple.right) { bases = 0; }
+    return whole * csim__cross_most(da, db, parts) +
+           bases * csim__cross_most(csim__min64(da, n), csim__min64(db, n), parts);
+}
+
+/* Panels of the widest product of a pair. */
+static int64_t panels_of(const cutting *w, const csim__planned *q)
+{
+    return csim__cross_panels(w->p->width[q->couple.left], w->p->width[q->couple.right]);
+}
+
 static void add_pair(cutting *w, const csim__planned *q)
 {
     csim__products s = csim__plan_products(w->p, w->plan, q);
     bool self = q->couple.left == q->couple.right;
-    int64_t identities = self ? s.basis + s.raw : 0;
-    int64_t products = s.cross + s.unit + (self ? 0 : s.basis + s.raw);
-    int64_t largest = csim__room_panel(w->p, q, &s), held = csim__room_pair(w->p, w->plan, q, 0);
     unsigned forms[2];
     csim__passes_forms(w->p, w->plan, q, forms);
     add_guest(w, q->couple.left, forms[0]);
     add_guest(w, q->couple.right, forms[1]);
     w->pairs++;
     w->work += csim__plan_share(w->p, w->plan, q);
-    w->blocks += WORD * products;
-    w->identities += WORD * identities;
-    w->largest = csim__max64(w->largest, WORD * largest);
-    w->most = csim__max64(w->most, WORD * held);
+    w->blocks += WORD * numbers_of(w, q, 1);
+    w->identities += WORD * (self ? s.basis + s.raw : 0);
+    w->largest = csim__max64(w->largest, WORD * csim__room_panel(w->p, q, &s));
+    w->most = csim__max64(w->most, WORD * csim__room_pair(w->p, w->plan, q, 0));
     if (w->p->width[q->couple.left] == w->p->width[q->couple.right]) {
         w->alike = csim__max64(w->alike, w->p->width[q->couple.left]);
     }
 }
 
-static bool fits(const cutting *w)
+/* Is there room for the sums? With rounds of several passes owners hold a pair of another one. */
+static bool has_room(const cutting *w, bool deep)
 {
-    int64_t lanes = csim__teams_lanes(&w->p->teams, w->p->size);
-    int64_t each = (w->pairs + lanes - 1) / lanes; /* pairs of an owner */
-    if (w->p->saves && w->work > CSIM__PLAN_SAVED) { return false; }
-    return beside(w) + w->blocks + w->identities <= w->room && each * w->most <= w->finish;
+    int64_t others = deep ? w->own : w->identities;
+    return beside(w) + w->blocks <= w->room - others;
+}
+
+static bool too_long(const cutting *w, double work)
+{
+    return w->p->saves && work > CSIM__PLAN_SAVED;
+}
+
+/* Can owners finish the pairs of the pass together? */
+static bool can_finish(const cutting *w)
+{
+    int64_t each = (w->pairs + w->lanes - 1) / w->lanes; /* pairs of an owner */
+    return each * w->most <= w->finish;
+}
+
+static bool fits(const cutting *w, bool deep)
+{
+    return has_room(w, deep) && can_finish(w) && !too_long(w, w->work);
+}
+
+/* The pairs from @p first on that go into one pass; returns the end of them. One that is too much by
+ * itself goes by parts. */
+static int64_t fill_pass(cutting *w, int64_t first, bool deep)
+{
+    const csim__planned *pairs = w->plan->pairs;
+    int64_t end = first;
+    begin_pass(w);
+    do {
+        add_pair(w, &pairs[w->order[end++]]);
+    } while (end < w->ordered && fits(w, deep));
+    if (end - first > 1 && !fits(w, deep)) { /* without the last one, which was too much */
+        begin_pass(w);
+        end--;
+        for (int64_t i = first; i < end; i++) { add_pair(w, &pairs[w->order[i]]); }
+    }
+    const csim__planned *q = &pairs[w->order[first]];
+    while (deep && end - first == 1 && !has_room(w, deep) && w->parts < panels_of(w, q)) {
+        w->blocks = WORD * numbers_of(w, q, ++w->parts);
+    }
+    w->fits = w->fits && has_room(w, deep) && can_finish(w);
+    return end;
 }
 
 /* ---- all rounds ---- */
 
-static void end_round(cutting *w, int64_t first, csim__planned_pass *out)
+/* What the ranks that are ready could do until the last of a round is. */
+static void end_round(cutting *w)
 {
+    int team = csim__teams_size(&w->p->teams);
+    double slowest = 0, pace = team > 1 ? (double)CSIM__TEAM_PACE / team : 1;
+    if (w->tasks > 0) {
+        int64_t turns = (w->tasks + w->lanes - 1) / w->lanes;
+        slowest = pace * fmax(w->longest, (double)turns * w->sum / (double)w->tasks);
+    }
+    w->idle += fmax(0, slowest * w->p->size - w->sum);
+    w->round_pairs = w->round_passes = w->tasks = 0;
+    w->round_work = w->sum = w->longest = 0;
+}
+
+/* The pass, which has @p count pairs, belongs to the round at hand, or to the next. */
+static void join_round(cutting *w, int64_t first, int64_t count, bool deep)
+{
+    bool more = deep && w->round_pairs + count <= w->lanes && !too_long(w, w->round_work + w->work);
+    if (w->round_passes > 0 && !more) { end_round(w); }
+    if (w->round_passes == 0) {
+        if (w->plan->rounds != NULL) {
+            w->plan->rounds[w->rounds] = (csim__planned_round){w->passes, first};
+        }
+        w->rounds++;
+    }
+    w->round_pairs += count;
+    w->round_passes += w->parts;
+    w->round_work += w->work;
+    for (int64_t i = first; i < first + count; i++) {
+        double finish = w->plan->pairs[w->order[i]].finish;
+        w->tasks += finish > 0;
+        w->sum += finish;
+        w->longest = fmax(w->longest, finish);
+    }
+}
+
+static void note_pass(cutting *w, int64_t first, int64_t last)
+{
+    for (int k = 0; k < w->parts; k++, w->passes++) {
+        if (w->plan->pass == NULL) { continue; }
+        w->plan->pass[w->passes] =
+            (csim__planned_pass){first, last, {k, w->parts}, w->blocks, w->identities, beside(w)};
+    }
     for (int s = 0; s < w->p->sites; s++) {
         unsigned forms = w->forms[s];
         if (forms == 0) { continue; }
-        w->reads[s]++;
-        w->numbers += (double)w->p->width[s];
-        w->turns[s] += !!(forms & CSIM__FORM_BASIS) + !!(forms & CSIM__FORM_RAW_BASIS);
+        w->reads[s] += w->parts;
+        w->numbers += (double)w->parts * (double)w->p->width[s];
+        w->turns[s] += w->parts * (!!(forms & CSIM__FORM_BASIS) + !!(forms & CSIM__FORM_RAW_BASIS));
     }
-    if (out != NULL) { *out = (csim__planned_pass){first, w->blocks, w->identities, beside(w)}; }
 }
 
-/* Cut the order where a round is full.
- *  @param[out] pass  [rounds + 1] if not NULL
- *  @return rounds */
-static int64_t cut(cutting *w, csim__planned_pass *pass)
+/* Cut the order where a pass is full, or a round; into the plan, once that has room for it. */
+static void cut(cutting *w, bool deep)
 {
-    const csim__planned *pairs = w->plan->pairs;
-    int64_t first = 0, rounds = 0;
     memset(w->reads, 0, (size_t)w->p->sites * sizeof *w->reads);
     memset(w->turns, 0, (size_t)w->p->sites * sizeof *w->turns);
-    w->numbers = 0;
-    while (first < w->ordered) {
-        int64_t end = first;
-        begin_round(w);
-        do {
-            add_pair(w, &pairs[w->order[end++]]);
-        } while (end < w->ordered && fits(w));
-        if (!fits(w) && end - first > 1) { /* without the last one, which was too much */
-            begin_round(w);
-            end--;
-            for (int64_t i = first; i < end; i++) { add_pair(w, &pairs[w->order[i]]); }
-        }
-        end_round(w, first, pass != NULL ? &pass[rounds] : NULL);
-        rounds++;
-        first = end;
+    w->numbers = w->idle = 0;
+    w->passes = w->rounds = 0;
+    w->fits = true;
+    for (int64_t first = 0, end; first < w->ordered; first = end) {
+        end = fill_pass(w, first, deep);
+        join_round(w, first, end - first, deep);
+        note_pass(w, first, end);
     }
-    if (pass != NULL) { pass[rounds] = (csim__planned_pass){.first = w->ordered}; }
-    return rounds;
+    end_round(w);
 }
 
 static void put(cutting *w, int a, int b)
@@ -204,16 +296,19 @@ done:
 }
 
 /* Pairs into their order, readings to what else reads the sites. */
-static csim_status settle(cutting *w)
+static csim_status settle(cutting *w, bool deep)
 {
     csim__plan *plan = w->plan;
     csim__planned *pairs = NULL;
     csim_status st = CSIM_OK;
-    int64_t rounds = cut(w, NULL);
-    csim__free(w->ctx, &plan->pass);
-    CSIM_TRY(csim__alloc(w->ctx, rounds + 1, sizeof *plan->pass, "rounds", &plan->pass));
+    cut(w, deep);
+    CSIM_TRY(csim__alloc(w->ctx, w->passes, sizeof *plan->pass, "passes", &plan->pass));
+    CSIM_TRY(csim__alloc(w->ctx, w->rounds + 1, sizeof *plan->rounds, "rounds", &plan->rounds));
     CSIM_TRY(csim__alloc(w->ctx, csim__max64(plan->count, 1), sizeof *pairs, "pairs", &pairs));
-    plan->passes = cut(w, plan->pass);
+    cut(w, deep);
+    plan->passes = w->passes;
+    plan->many_rounds = w->rounds;
+    plan->rounds[w->rounds] = (csim__planned_round){w->passes, w->ordered};
     for (int64_t i = 0; i < plan->count; i++) { pairs[i] = plan->pairs[w->order[i]]; }
     memcpy(plan->pairs, pairs, (size_t)plan->count * sizeof *pairs);
     for (int s = 0; s < w->p->sites; s++) {
@@ -225,6 +320,29 @@ done:
     return st;
 }
 
+/* A way to cut that takes least of those tried so far. */
+typedef struct choice {
+    int height;
+    bool deep;
+    double cost; /* INFINITY: it does not fit */
+} choice;
+
+/* Blocks of some heights, until they get worse. */
+static void try_heights(cutting *w, bool deep, choice *best)
+{
+    enum { PATIENCE = 4 };
+    double least = INFINITY;
+    int worse = 0;
+    for (int h = 1; h <= w->p->sites && worse < PATIENCE; h += 1 + h / 4) {
+        set_order(w, h);
+        cut(w, deep);
+        double cost = w->fits ? CSIM__READING * (double)w->p->n * w->numbers + w->idle : INFINITY;
+        worse = cost < least ? 0 : worse + 1;
+        least = fmin(cost, least);
+        if (cost < best->cost) { *best = (choice){h, deep, cost}; }
+    }
+}
+
 csim_status csim__passes_make(csim_context *ctx, const csim__problem *p, csim__plan *plan,
                               int64_t room, int64_t finish)
 {
@@ -233,21 +351,16 @@ csim_status csim__passes_make(csim_context *ctx, const csim__problem *p, csim__p
                  .plan = plan,
                  .chunk = csim__chunk_length(p->n),
                  .room = room,
-                 .finish = finish};
-    int best = 1;
-    double least = -1;
+                 .finish = finish,
+                 .own = csim__room_blocks(p, plan),
+                 .lanes = csim__teams_lanes(&p->teams, p->size)};
+    choice best = {1, false, INFINITY};
     csim_status st = CSIM_OK;
     CSIM_TRY(allocate(&w));
-    for (int height = 1; height <= p->sites; height += 1 + height / 4) {
-        set_order(&w, height);
-        cut(&w, NULL);
-        if (least < 0 || w.numbers < least) {
-            least = w.numbers;
-            best = height;
-        }
-    }
-    set_order(&w, best);
-    st = settle(&w);
+    try_heights(&w, false, &best);
+    if (p->size > 1) { try_heights(&w, true, &best); }
+    set_order(&w, best.height);
+    st = settle(&w, best.deep);
 done:
     csim__free(ctx, &w.turns);
     csim__free(ctx, &w.reads);

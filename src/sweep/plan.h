@@ -79,6 +79,7 @@ typedef struct csim__problem {
     int64_t jackknife;           /* blocks that are left out, at most; 0: none */
     unsigned needs;              /* union over the measures */
     const unsigned char *heavy;  /* [sites] few examples outweigh all others; NULL: not known */
+    bool untiled;                /* for them there is no room for Gram tiles */
     const int
         *item; /* [sites] bytes of a number that is read ahead (feed.h), else 0; NULL: all 0 */
     bool single;
@@ -98,6 +99,7 @@ typedef struct csim__planned {
     csim__couple couple;
     csim__route route;
     bool tiled;    /* has Gram tiles: on their route, or since a site is heavy */
+    bool untiled;  /* would have them, as a site is heavy, but there is no room */
     bool cell;     /* some cell wants it, not only the self-term of a site */
     bool large;    /* decomposed by a group */
     bool dealt;    /* its blocks lie dealt over that group */
@@ -116,6 +118,19 @@ typedef struct csim__part {
     int64_t first, last, step;
 } csim__part;
 
+/** Ranks that own no pair of a round, nor help with one. */
+typedef struct csim__idle_ranks {
+    int64_t rounds, sum; /* over all rounds */
+    int most;
+} csim__idle_ranks;
+
+static inline void csim__idle_add(csim__idle_ranks *all, csim__idle_ranks more)
+{
+    all->rounds += more.rounds;
+    all->sum += more.sum;
+    all->most = more.most > all->most ? more.most : all->most;
+}
+
 typedef struct csim__plan {
     bool streamed;
     csim__planned *pairs; /* self-pairs first, then the others in the order of the sites; of a
@@ -128,13 +143,17 @@ typedef struct csim__plan {
     csim__kernel_plan kernels;
     int64_t round;            /* pairs whose blocks an owner holds at once, at most */
     csim__part part[2];       /* self-pairs, all others; of a streamed plan neither */
-    csim__planned_pass *pass; /* [passes + 1] the rounds of a streamed plan, else NULL */
+    csim__planned_pass *pass; /* [passes] of a streamed plan, else NULL */
     int64_t passes;
+    csim__planned_round *rounds; /* [many_rounds + 1] likewise */
+    int64_t many_rounds;
     int64_t *reads;      /* [sites] how often the rows of each are read */
-    int64_t *turns;      /* [sites] how often rows of a basis are made anew, for rounds */
+    int64_t *turns;      /* [sites] how often rows of a basis are made anew, for passes */
     int64_t *blocks;     /* [size] words of the blocks in the round in which a rank has most */
-    int64_t *work;       /* [size] words of the largest workspace of a rank's decompositions */
+    int64_t *products;   /* [size] words of blocks, and of sums under way, where these are most */
+    int64_t *finish;     /* [size] words of blocks that are not finished, and of the workspace */
     unsigned char *busy; /* [size] a rank owns pairs, or is in a group that has some */
+    csim__idle_ranks without;
     int room_rank;       /* the rank that takes most memory */
     csim__room room;     /* its memory */
     int64_t shard_bytes; /* of it: rows, and row norms */
@@ -159,6 +178,9 @@ double csim__plan_share(const csim__problem *problem, const csim__plan *plan,
 /** So much work, some hours of a core, may be lost to a stop where finished pairs are saved; more
  *  only if one pair takes more. */
 #define CSIM__PLAN_SAVED 1e14
+
+/** The round of a streamed plan that begins at pair @p first. Local, pure. O(log(rounds)). */
+const csim__planned_round *csim__plan_find_round(const csim__plan *plan, int64_t first);
 
 /** The end of the round of pairs that begins at pair @p first. Local, pure. */
 int64_t csim__plan_round(const csim__plan *plan, int64_t first);

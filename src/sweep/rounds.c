@@ -156,21 +156,26 @@ static const csim__matrices *matrices_of(const csim__sweep *w, int64_t pair)
     return w->matrices != NULL ? w->matrices + pair * w->options->measure_count : NULL;
 }
 
-/* Pairs [first, last) without their blocks, and the products that make these. */
+/* Pairs [first, last) without their blocks, and the products that make these; made[i] of them before
+ * pair first + i. */
 static csim_status make_pairs(csim__sweep *w, int64_t first, int64_t last, csim_pair *pairs,
-                              csim__product *products, int64_t *many)
+                              csim__product *products, int64_t *made)
 {
+    int64_t *many = &made[last - first];
     csim_status st = CSIM_OK;
+    *many = 0;
     for (int64_t i = 0; i < last - first; i++) {
         const csim__planned *p = &w->plan.pairs[first + i];
         csim_pair *pair = &pairs[i];
         csim__dealt *share = pair->share;
+        made[i] = *many;
         *pair = (csim_pair){.ctx = w->ctx,
                             .site = {&w->site[p->couple.left], &w->site[p->couple.right]},
                             .vectors = (w->needs & CSIM_NEEDS_LOADING) != 0,
                             .single = w->options->precision == CSIM_SINGLE_PRECISION,
                             .route = p->route,
                             .tiled = p->tiled,
+                            .untiled = p->untiled,
                             .learned = w->learned,
                             .at = (int64_t)p->couple.left * w->count + p->couple.right,
                             .hollow = w->hollow[first + i],
@@ -229,26 +234,28 @@ static csim_status finish_round(csim__sweep *w, int64_t first, int64_t last, csi
     return st;
 }
 
-/* Pairs [first, last): their blocks in one pass over the examples, then each owner's pairs. */
+/* Pairs [first, last): their blocks by passes over the examples, then each owner's pairs. */
 static csim_status one_round(csim__sweep *w, int64_t first, int64_t last)
 {
-    int64_t many = 0, count = last - first;
+    int64_t count = last - first, *made = NULL;
     csim__product *products = NULL;
     csim_pair *pairs = NULL;
     csim_status st = CSIM_OK;
     CSIM_TRY(csim__alloc(w->ctx, 4 * count, sizeof *products, "products", &products));
     CSIM_TRY(csim__calloc(w->ctx, count, sizeof *pairs, "pairs", &pairs));
+    CSIM_TRY(csim__alloc(w->ctx, count + 1, sizeof *made, "counts of products", &made));
     CSIM_TRY(csim__groups_list(w, first, last));
-    st = make_pairs(w, first, last, pairs, products, &many);
+    st = make_pairs(w, first, last, pairs, products, made);
 done:
     st = csim__vote(w->ctx, st);
     if (st == CSIM_OK && w->streamed) {
-        st = csim__stream_round(w, first, last, products, many);
-    } else if (st == CSIM_OK && many > 0) {
-        st = csim__cross_pass(w->ctx, &w->shard, products, many, &w->meter);
+        st = csim__stream_round(w, first, products, made);
+    } else if (st == CSIM_OK && made[count] > 0) {
+        st = csim__cross_pass(w->ctx, &w->shard, products, made[count], &w->meter);
     }
     if (st == CSIM_OK) { st = finish_round(w, first, last, pairs); }
     for (int64_t i = 0; pairs != NULL && i < count; i++) { drop_blocks(w, &pairs[i]); }
+    csim__free(w->ctx, &made);
     csim__free(w->ctx, &pairs);
     csim__free(w->ctx, &products);
     return st;

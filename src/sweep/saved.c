@@ -2,6 +2,7 @@
  * writes it, in the order of the rounds; it says first what was asked for, line by line, so that a
  * sweep of something else can name the difference. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,9 +16,11 @@
 #include "sweep/state.h"
 #include "sweep/statistics.h"
 
-typedef struct site_record {
-    int64_t site, rank;
+typedef struct csim__site_record {
+    int64_t site; /* −1: none */
+    int64_t rank;
     uint64_t checksum;
+    double median[2];
 } site_record;
 
 /* In front of the words of each pair in a record. */
@@ -110,8 +113,10 @@ static csim_status describe(csim__sweep *w, char **text)
     for (int i = 0; i < o->encoder_count; i++) {
         add_line(&r, "encoder: %s", csim_encoder_checksum(o->encoders[i]));
     }
-    add_line(&r, "pairs: %.400s, part %d of %d", o->pairs != NULL ? o->pairs : "", o->part,
-             o->parts);
+    char part[48] = "all of them";
+    if (o->parts > 0) { snprintf(part, sizeof part, "part %d of %d", o->part, o->parts); }
+    add_line(&r, "pairs: %.400s, %s", o->pairs != NULL ? o->pairs : "those between sets, or of one",
+             part);
     add_line(&r, "precision: %s", o->precision == CSIM_SINGLE_PRECISION ? "single" : "double");
     if (o->null != CSIM_NULL_NONE) {
         add_line(&r, "null: %d, %" PRId64 " permutations of seed %" PRId64 ", alpha %s", o->null,
@@ -148,6 +153,19 @@ typedef struct replay {
     char *other; /* it was this one, of another sweep */
 } replay;
 
+static site_record record_of(int64_t site, const csim__site *t)
+{
+    return (site_record){site, t->rank, t->checksum, {t->median[0], t->median[1]}};
+}
+
+static void take_record(csim__site *site, const site_record *r)
+{
+    site->checksum = r->checksum;
+    site->hashed = r->site >= 0;
+    site->rank = r->rank;
+    memcpy(site->median, r->median, sizeof site->median);
+}
+
 static csim_status take_sites(csim__sweep *w, const site_record *r, int64_t bytes)
 {
     int64_t count = bytes / (int64_t)sizeof *r;
@@ -156,11 +174,8 @@ static csim_status take_sites(csim__sweep *w, const site_record *r, int64_t byte
             return csim__fail(w->ctx, CSIM_E_FORMAT, "%s: a record of a layer that is not there",
                               w->options->journal);
         }
-        csim__site *site = &w->all[r->site];
-        site->checksum = r->checksum;
-        site->hashed = true;
-        if (r->rank >= 0) { site->rank = r->rank; }
-        w->saved_rank[r->site] = site->rank;
+        take_record(&w->all[r->site], r);
+        w->recorded[r->site] = *r;
     }
     return CSIM_OK;
 }
@@ -169,9 +184,8 @@ static csim_status take_sites(csim__sweep *w, const site_record *r, int64_t byte
 static void drop_sites(csim__sweep *w)
 {
     for (int s = 0; s < w->all_count; s++) {
-        w->all[s].hashed = false;
-        w->all[s].rank = -1;
-        w->saved_rank[s] = -2;
+        w->recorded[s] = (site_record){.site = -1, .rank = -1, .median = {NAN, NAN}};
+        take_record(&w->all[s], &w->recorded[s]);
     }
 }
 
@@ -325,7 +339,7 @@ static csim_status open_journal(csim__sweep *w)
     replay r = {.w = w};
     char *request = NULL;
     csim_status st = CSIM_OK;
-    CSIM_TRY(csim__alloc(ctx, w->all_count, sizeof *w->saved_rank, "saved layers", &w->saved_rank));
+    CSIM_TRY(csim__alloc(ctx, w->all_count, sizeof *w->recorded, "saved layers", &w->recorded));
     drop_sites(w);
     CSIM_TRY(describe(w, &request));
     r.request = request;
@@ -359,8 +373,7 @@ static csim_status share(csim__sweep *w)
 done:
     st = csim__vote(w->ctx, st);
     for (int s = 0; st == CSIM_OK && s < w->all_count; s++) {
-        const csim__site *t = &w->all[s];
-        list[s] = (site_record){t->hashed, t->rank, t->checksum};
+        list[s] = record_of(w->all[s].hashed ? s : -1, &w->all[s]);
     }
     if (st == CSIM_OK) { /* every rank comes to all of them, whatever becomes of one */
         int code[] = {MPI_Bcast(w->cells.open, cells, MPI_BYTE, 0, comm),
@@ -372,12 +385,21 @@ done:
             st = csim__mpi(w->ctx, code[i], "what was saved");
         }
     }
-    for (int s = 0; st == CSIM_OK && s < w->all_count; s++) {
-        w->all[s].hashed = list[s].site != 0;
-        w->all[s].rank = list[s].rank;
-        w->all[s].checksum = list[s].checksum;
-    }
+    for (int s = 0; st == CSIM_OK && s < w->all_count; s++) { take_record(&w->all[s], &list[s]); }
     csim__free(w->ctx, &list);
+    return csim__vote(w->ctx, st);
+}
+
+/* Who is asked to stop before anything is done goes on until something is saved, so that a sweep that is
+ * stopped again and again comes to its end. */
+static csim_status look_at_once(csim__sweep *w)
+{
+    const csim_sweep_options *o = w->options;
+    int asked = o->stop != NULL && o->stop(o->stop_user) != 0;
+    csim_status st = csim__mpi(
+        w->ctx, MPI_Allreduce(MPI_IN_PLACE, &asked, 1, MPI_INT, MPI_MAX, csim_context_comm(w->ctx)),
+        "a look at what is asked");
+    w->late = asked != 0;
     return csim__vote(w->ctx, st);
 }
 
@@ -387,21 +409,30 @@ csim_status csim__saved_begin(csim__sweep *w)
     if (w->options->journal == NULL) { return CSIM_OK; }
     if (csim_context_rank(w->ctx) == 0) { st = open_journal(w); }
     st = csim__vote(w->ctx, st);
-    if (st != CSIM_OK || !w->options->resume) { return st; }
-    st = share(w);
-    if (st == CSIM_OK && w->saved > 0) {
-        csim__log(w->ctx, CSIM_LOG_INFO, "%s: %lld pairs were saved", w->options->journal,
-                  (long long)w->saved);
+    if (st == CSIM_OK && w->options->resume) {
+        st = share(w);
+        if (st == CSIM_OK && w->saved > 0) {
+            csim__log(w->ctx, CSIM_LOG_INFO, "%s: %lld pairs were saved", w->options->journal,
+                      (long long)w->saved);
+        }
     }
-    return st;
+    return st == CSIM_OK ? look_at_once(w) : st;
 }
 
 void csim__saved_end(csim__sweep *w, csim_status st)
 {
     bool nothing = st != CSIM_OK && w->journal != NULL && w->saved + w->saved_draws == 0;
-    csim__free(w->ctx, &w->saved_rank);
+    csim__free(w->ctx, &w->recorded);
     csim__journal_close(w->ctx, &w->journal);
     if (nothing) { csim__file_remove(w->ctx, w->options->journal); } /* the failure counts */
+    if (st != CSIM_E_STOPPED) { return; }
+    csim__forgive(w->ctx);
+    if (w->saved + w->saved_draws == 0) {
+        csim__fail(w->ctx, st, "stopped before any pair was finished: nothing is saved");
+    } else {
+        csim__fail(w->ctx, st, "stopped; %lld pairs are in %s, --resume goes on with it",
+                   (long long)w->saved, w->options->journal);
+    }
 }
 
 /* ---- to save ---- */
@@ -415,10 +446,9 @@ csim_status csim__saved_sites(csim__sweep *w)
     if (w->journal == NULL) { goto done; }
     CSIM_TRY(csim__alloc(w->ctx, w->count, sizeof *list, "records of layers", &list));
     for (int s = 0; s < w->count; s++) {
-        const csim__site *t = &w->all[w->id[s]];
-        if (w->saved_rank[w->id[s]] == t->rank) { continue; }
-        w->saved_rank[w->id[s]] = t->rank;
-        list[count++] = (site_record){w->id[s], t->rank, t->checksum};
+        site_record now = record_of(w->id[s], &w->all[w->id[s]]), *last = &w->recorded[w->id[s]];
+        if (memcmp(&now, last, sizeof now) == 0) { continue; }
+        *last = list[count++] = now;
     }
     if (count > 0) {
         st = csim__journal_append(w->ctx, w->journal, CSIM__RECORD_SITES, list,
@@ -488,12 +518,8 @@ csim_status csim__saved_pairs(csim__sweep *w, int64_t first, int64_t last)
 csim_status csim__saved_stop(csim__sweep *w)
 {
     const csim_sweep_options *o = w->options;
-    csim_status st = CSIM_OK;
-    if (o->journal == NULL || o->stop == NULL) { return CSIM_OK; }
-    if (o->stop(o->stop_user)) {
-        st = csim__fail(w->ctx, CSIM_E_STOPPED,
-                        "stopped; %lld pairs are in %s, --resume goes on with it",
-                        (long long)w->saved, o->journal);
-    }
-    return csim__vote(w->ctx, st);
+    csim__meter asked = {.stop = o->stop, .stop_user = o->stop_user};
+    bool open = memchr(w->cells.open, 1, (size_t)w->cells.rows * (size_t)w->cells.cols) != NULL;
+    if (o->journal == NULL || o->stop == NULL || !open) { return CSIM_OK; }
+    return csim__meter_look(w->ctx, &asked, CSIM_OK);
 }

@@ -13,11 +13,11 @@ typedef struct csim__cost {
     int64_t shard_bytes, tile_bytes; /* of the rank with most, in the tile with most */
     double flops;                    /* of all ranks */
     int64_t tiles, pairs, selves;
-    int64_t rounds;    /* of streamed tiles */
-    int64_t loads;     /* how often a site is read, summed over all sites */
-    double numbers;    /* of an example that are read, in all */
-    double idle;       /* work that waiting ranks could do (plan.h) */
-    int64_t routes[4]; /* pairs by csim__route */
+    int64_t rounds, passes; /* of streamed tiles */
+    int64_t loads;          /* how often a site is read, summed over all sites */
+    double numbers;         /* of an example that are read, in all */
+    double idle;            /* work that waiting ranks could do (plan.h) */
+    int64_t routes[4];      /* pairs by csim__route */
 } csim__cost;
 
 typedef struct csim__sweep {
@@ -34,13 +34,15 @@ typedef struct csim__sweep {
 
     /* sites that are held together: a tile is two blocks of them and the pairs still open there */
     int blocks;
+    bool divided;        /* into the blocks that there are to be, by csim__choose_groups() */
     bool streamed;       /* rows are not held, but read again by chunks where they are needed */
     int *block;          /* [blocks + 1] first site of each */
     unsigned char *here; /* [all_count] marks of sites */
     /* [all_count] sites in which few examples outweigh all others, as far as they were read: their
      * pairs have Gram tiles, which take memory */
     unsigned char *heavy;
-    int no_room; /* what is left out, as even with two sites it is more than the memory limit: 1,
+    bool untiled; /* for which there is no memory, even with two sites */
+    int no_room;  /* what is left out, as even with two sites it is more than the memory limit: 1,
                     distances of all examples, 2, of samples too */
     csim__cost cost;
     csim__forecast *forecast;   /* takes in every plan of the tiling; NULL: not asked for */
@@ -53,10 +55,11 @@ typedef struct csim__sweep {
     const csim__planned **task; /* the pairs of this group in the round at hand, longest first */
     int64_t tasks;
 
-    csim__journal *journal; /* of finished pairs; NULL: none, or not rank 0 */
-    int64_t saved;          /* pairs that it holds */
-    int64_t saved_draws;    /* records of draws of relabellings, of pairs that are open still */
-    int64_t *saved_rank;    /* [all_count] of sites that it holds, −2: not this site */
+    csim__journal *journal;             /* of finished pairs; NULL: none, or not rank 0 */
+    int64_t saved;                      /* pairs that it holds */
+    int64_t saved_draws;                /* records of draws of relabellings, of open pairs */
+    bool late;                          /* it was asked to stop before anything was done */
+    struct csim__site_record *recorded; /* [all_count] what it holds of sites (saved.c) */
 
     /* the tile at hand */
     int count;        /* sites */
@@ -80,6 +83,10 @@ typedef struct csim__sweep {
  *  @return CSIM_OK, CSIM_E_MEM (also when two sites are too much: says what they need) */
 csim_status csim__sweep_tiling(csim__sweep *w);
 
+/** Does the largest open pair fit by itself, in any way? Once a tiling was sought. Local, pure but for
+ *  the tile at hand. */
+bool csim__sweep_pair_fits(csim__sweep *w);
+
 /** Compute all open pairs, tile by tile. Collective.
  *  CSIM_OK, CSIM_E_STOPPED, CSIM_E_DATA, CSIM_E_MEM, …; the same on every rank. */
 csim_status csim__sweep_tiles(csim__sweep *w);
@@ -101,7 +108,8 @@ csim_status csim__saved_begin(csim__sweep *w);
 csim_status csim__sweep_inputs(csim_context *ctx, csim_set *const *sets, int set_count,
                                const csim_sweep_options *options, char **text);
 
-/** Close the journal; one of a sweep that failed before anything was saved is removed. Local. */
+/** Close the journal; one of a sweep that failed before anything was saved is removed, a sweep that was
+ *  stopped says what it holds. Local. */
 void csim__saved_end(csim__sweep *w, csim_status st);
 
 /** Save what is known of the sites of the tile. Collective. */
@@ -126,7 +134,8 @@ csim_status csim__saved_take_draws(csim__sweep *w, const int64_t *words, int64_t
 /** Kinds of records of a journal. */
 enum { CSIM__RECORD_REQUEST, CSIM__RECORD_SITES, CSIM__RECORD_PAIRS, CSIM__RECORD_DRAWS };
 
-/** End when some rank is asked to stop. Collective. CSIM_OK, CSIM_E_STOPPED. */
+/** End when some rank is asked to stop before all pairs are done. Collective. CSIM_OK,
+ *  CSIM_E_STOPPED. */
 csim_status csim__saved_stop(csim__sweep *w);
 
 /** The smaller side from which pairs are large. Local. */
@@ -265,12 +274,13 @@ void csim__sweep_pairs_clear(csim__sweep *w);
 /** Operands of site @p s whose rows pass by. Local. */
 void csim__stream_operands(csim__sweep *w, int s);
 
-/** The products of pairs [first, last) of a streamed plan, and the sums over their rows, while the rows
- *  of their sites are read once. Collective.
+/** The products of the pairs of the round that begins at pair @p first of a streamed plan, and the sums
+ *  over their rows. Collective.
+ *  @param[in] made  [pairs + 1] products of the pairs before each
  *  @return CSIM_OK, CSIM_E_IO, CSIM_E_DATA (values that have changed), CSIM_E_MEM, CSIM_E_MPI; the same
  *          on every rank */
-csim_status csim__stream_round(csim__sweep *w, int64_t first, int64_t last,
-                               const csim__product *products, int64_t count);
+csim_status csim__stream_round(csim__sweep *w, int64_t first, const csim__product *products,
+                               const int64_t *made);
 
 /** The pairs in rounds: cross products of as many as fit, then their cells on the owners.
  *  Collective. CSIM_OK, CSIM_E_MEM, CSIM_E_MPI; the same on every rank. */

@@ -18,7 +18,8 @@ void csim__stream_operands(csim__sweep *w, int s)
 /* What is done while rows pass by. */
 typedef struct stream {
     csim__sweep *w;
-    int64_t first, last;
+    int64_t first, last; /* pairs of the pass */
+    csim__slice slice;
     const csim__product *product;
     int64_t count;
     csim__guest *guest; /* sites in the order in which they come */
@@ -31,11 +32,12 @@ typedef struct stream {
     csim__row_bundle rows;
 } stream;
 
-/* Do the sums over the rows of pair @p i of the round need the rows? */
+/* Do the sums over the rows of pair @p i of the pass need the rows? In one pass over them. */
 static bool sums_rows(const stream *t, int64_t i)
 {
     const csim__planned *p = &t->w->plan.pairs[t->first + i];
-    return t->w->plan.raw_rows && p->cell && csim__couple_alike(t->w->site, &p->couple);
+    return t->w->plan.raw_rows && t->slice.part == 0 && p->cell &&
+           csim__couple_alike(t->w->site, &p->couple);
 }
 
 /* Site @p s comes in one more form; returns its place. */
@@ -102,8 +104,9 @@ static csim_status begin(stream *t)
             csim__feed_open(w->ctx, &w->shard, t->guest, t->guests, true, &w->meter, &t->feed));
     }
     point_operands(t);
-    CSIM_TRY(csim__bundle_open(w->ctx, &w->shard, t->product, t->count, &w->meter, &t->bundle));
-    if (w->plan.raw_rows) {
+    CSIM_TRY(csim__bundle_open(w->ctx, &w->shard, t->product, t->count, t->slice, &w->meter,
+                               &t->bundle));
+    if (w->plan.raw_rows && t->slice.part == 0) {
         st = csim__row_bundle_open(w->ctx, &w->shard, w->site, t->couple, t->last - t->first,
                                    &t->rows);
     }
@@ -112,8 +115,9 @@ done:
 }
 
 /* All that is made of one chunk. */
-static csim_status one_chunk(stream *t, int64_t chunk)
+static csim_status one_chunk(void *user, int64_t chunk)
 {
+    stream *t = user;
     const csim_shard *shard = &t->w->shard;
     int64_t rows = csim__chunk_rows(shard, shard->first + chunk);
     for (int g = -1; g < t->guests; g++) {
@@ -132,25 +136,43 @@ static csim_status one_chunk(stream *t, int64_t chunk)
     return CSIM_OK;
 }
 
-csim_status csim__stream_round(csim__sweep *w, int64_t first, int64_t last,
-                               const csim__product *products, int64_t count)
+static csim_status one_pass(stream *t)
 {
-    stream t = {.w = w, .first = first, .last = last, .product = products, .count = count};
-    csim__phase_begin(w->ctx, "stream");
-    csim_status st = begin(&t);
-    for (int64_t c = 0; st == CSIM_OK && c < w->shard.count; c++) { st = one_chunk(&t, c); }
-    st = csim__vote(w->ctx, st);
-    if (st == CSIM_OK) { st = csim__bundle_sum(&t.bundle); }
-    if (st == CSIM_OK && w->plan.raw_rows) {
-        st = csim__row_bundle_sum(&t.rows, w->row_sums + first);
+    csim__sweep *w = t->w;
+    csim_status st = begin(t);
+    st = csim__feed_chunks(w->ctx, &w->shard, &w->meter, st,
+                           csim__feed_work(&t->feed) + t->bundle.each, one_chunk, t);
+    if (st == CSIM_OK) { st = csim__bundle_sum(&t->bundle); }
+    if (st == CSIM_OK && w->plan.raw_rows && t->slice.part == 0) {
+        st = csim__row_bundle_sum(&t->rows, w->row_sums + t->first);
     }
-    csim__row_bundle_close(&t.rows);
-    csim__bundle_close(&t.bundle);
-    csim__feed_close(&t.feed);
-    csim__free(w->ctx, &t.couple);
-    csim__free(w->ctx, &t.ready);
-    csim__free(w->ctx, &t.guest);
-    csim__free(w->ctx, &t.place);
+    csim__row_bundle_close(&t->rows);
+    csim__bundle_close(&t->bundle);
+    csim__feed_close(&t->feed);
+    csim__free(w->ctx, &t->couple);
+    csim__free(w->ctx, &t->ready);
+    csim__free(w->ctx, &t->guest);
+    csim__free(w->ctx, &t->place);
+    return st;
+}
+
+csim_status csim__stream_round(csim__sweep *w, int64_t first, const csim__product *products,
+                               const int64_t *made)
+{
+    const csim__planned_round *round = csim__plan_find_round(&w->plan, first);
+    csim_status st = CSIM_OK;
+    csim__phase_begin(w->ctx, "stream");
+    for (int64_t i = round[0].pass; st == CSIM_OK && i < round[1].pass; i++) {
+        const csim__planned_pass *pass = &w->plan.pass[i];
+        int64_t from = made[pass->first - first], to = made[pass->last - first];
+        stream t = {.w = w,
+                    .first = pass->first,
+                    .last = pass->last,
+                    .slice = pass->slice,
+                    .product = products + from,
+                    .count = to - from};
+        st = one_pass(&t);
+    }
     csim__phase_end(w->ctx, 0, 0);
     return st;
 }

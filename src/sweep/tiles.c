@@ -56,6 +56,7 @@ static csim_status make_plan(csim__sweep *w)
                        .leverages = w->options->null == CSIM_NULL_ANALYTIC,
                        .needs = w->needs,
                        .heavy = heavy,
+                       .untiled = w->untiled,
                        .item = item,
                        .streamed = w->streamed,
                        .single = w->options->precision == CSIM_SINGLE_PRECISION,
@@ -115,7 +116,8 @@ static void add_cost(const csim__sweep *w, csim__cost *c, const csim__plan *plan
     c->flops += plan->flops;
     c->idle += plan->idle;
     c->tiles++;
-    c->rounds += plan->passes;
+    c->rounds += plan->many_rounds;
+    c->passes += plan->passes;
     for (int s = 0; s < w->count; s++) {
         c->loads += plan->reads[s];
         c->numbers += (double)plan->reads[s] * (double)w->all[w->id[s]].d;
@@ -159,12 +161,10 @@ static csim_status try_blocks(csim__sweep *w)
     return st;
 }
 
-enum { READING = 256 }; /* flops that take as long as reading, checking and centring a number */
-
 /* What a tiling takes, in flops of all ranks, of whom some wait for others. */
 static double weight(const csim__sweep *w)
 {
-    return READING * (double)w->shard.n * w->cost.numbers + w->cost.flops + w->cost.idle;
+    return CSIM__READING * (double)w->shard.n * w->cost.numbers + w->cost.flops + w->cost.idle;
 }
 
 /* What the plan at hand, which is too much, takes. */
@@ -191,7 +191,7 @@ static csim_status find_held(csim__sweep *w, int least, double flops, double mos
     *blocks = 0;
     for (w->blocks = (int)csim__min64(csim__max64(least, 3), w->all_count);;
          w->blocks = next_blocks(w)) {
-        double bound = READING * (double)w->shard.n * numbers * w->blocks / 2 + flops;
+        double bound = CSIM__READING * (double)w->shard.n * numbers * w->blocks / 2 + flops;
         if (bound >= most || (w->blocks > MANY && isfinite(most))) { return CSIM_OK; }
         st = try_blocks(w);
         if (st == CSIM_OK) { *blocks = w->blocks; }
@@ -200,16 +200,16 @@ static csim_status find_held(csim__sweep *w, int least, double flops, double mos
     }
 }
 
-/* The blocks with which least is to do where rows are not held: with more blocks there is more room
- * for the rounds of each tile. */
-static csim_status find_streamed(csim__sweep *w, int *blocks, double *least)
+/* The blocks, of @p from or more, with which least is to do where rows are not held: with more blocks
+ * there is more room for the rounds of each tile. */
+static csim_status find_streamed(csim__sweep *w, int from, int *blocks, double *least)
 {
     enum { PATIENCE = 3 }; /* steps without gain */
     csim_status st = CSIM_OK;
     int worse = 0;
     w->streamed = true;
     *blocks = 0;
-    for (w->blocks = 1; worse < PATIENCE; w->blocks = next_blocks(w)) {
+    for (w->blocks = from; worse < PATIENCE; w->blocks = next_blocks(w)) {
         st = try_blocks(w);
         if (st == CSIM_OK && (*blocks == 0 || weight(w) < *least)) {
             *least = weight(w);
@@ -225,17 +225,44 @@ static csim_status find_streamed(csim__sweep *w, int *blocks, double *least)
     return *blocks > 0 ? CSIM_OK : st;
 }
 
+bool csim__sweep_pair_fits(csim__sweep *w)
+{
+    csim__forecast *forecast = w->forecast;
+    double most = -1;
+    bool fits = false;
+    for (int a = 0; a < w->all_count; a++) {
+        for (int b = a; b < w->all_count; b++) {
+            double size = (double)w->all[a].d * (double)w->all[b].d;
+            if (size <= most || !csim__cells_open(&w->cells, a, b)) { continue; }
+            most = size;
+            w->id[0] = a;
+            w->id[1] = b;
+        }
+    }
+    if (most < 0) { return true; }
+    w->count = w->id[0] == w->id[1] ? 1 : 2;
+    w->forecast = NULL;
+    for (int streamed = 0; streamed < 2 && !fits; streamed++) {
+        w->streamed = streamed == 1;
+        fits = make_plan(w) == CSIM_OK;
+        if (!fits) { csim__forgive(w->ctx); }
+    }
+    w->forecast = forecast;
+    return fits;
+}
+
 /* A tiling with @p least or more blocks of sites whose rows are held, or with rows that are read again
  * by chunks, whichever takes less reading and work; where neither fits, what takes less memory fails. */
 static csim_status choose_blocks(csim__sweep *w, int least)
 {
     int held, streamed;
     double most = INFINITY, flops = 0;
+    bool pair = w->options->memory == 0 || csim__sweep_pair_fits(w); /* else no blocks do */
     w->streamed = false;
     w->blocks = 1;
-    csim_status st = least > 1 ? CSIM_E_MEM : try_blocks(w);
+    csim_status st = least > 1 || !pair ? CSIM_E_MEM : try_blocks(w);
     if (st == CSIM_OK || w->options->memory == 0) { return st; }
-    if (least == 1) {
+    if (least == 1 && pair) {
         csim__forgive(w->ctx);
         flops = w->plan.flops; /* of all pairs together */
     }
@@ -243,10 +270,10 @@ static csim_status choose_blocks(csim__sweep *w, int least)
     w->forecast = NULL;
     /* relabelled rows come from everywhere: they have to be held */
     bool pass = !csim__statistics_paired(w->options);
-    bool chunks = pass && find_streamed(w, &streamed, &most) == CSIM_OK;
+    bool chunks = pass && find_streamed(w, pair ? 1 : w->all_count, &streamed, &most) == CSIM_OK;
     int64_t less = need(w);
     if (!chunks) { csim__forgive(w->ctx); }
-    bool rows = find_held(w, least, flops, most, &held) == CSIM_OK;
+    bool rows = find_held(w, pair ? least : w->all_count, flops, most, &held) == CSIM_OK;
     if (!rows) { csim__forgive(w->ctx); }
     w->forecast = forecast;
     w->streamed = chunks ? held == 0 || weight(w) >= most : pass && !rows && less <= need(w);
@@ -263,7 +290,8 @@ static bool stores(const csim__sweep *w)
 /* Distances are stored as long as those of two sites fit. */
 static csim_status find_blocks(csim__sweep *w, int least)
 {
-    csim_status st = choose_blocks(w, least);
+    csim_status st = w->divided ? try_blocks(w) : choose_blocks(w, least);
+    w->divided = false;
     while (st == CSIM_E_MEM && w->options->memory > 0 && stores(w)) {
         csim__forgive(w->ctx);
         w->no_room++;
@@ -342,6 +370,7 @@ static void keep_sites(csim__sweep *w)
         all->checksum = w->site[s].checksum;
         all->hashed = true;
         if (w->site[s].rank >= 0) { all->rank = w->site[s].rank; }
+        memcpy(all->median, w->site[s].median, sizeof all->median);
     }
 }
 
@@ -374,6 +403,18 @@ void csim__sweep_tile_clear(csim__sweep *w)
     csim__free(w->ctx, &w->site);
 }
 
+/* Tiles do not fit in any way: what they are for is left out, and the sweep goes on. */
+static void give_up_tiles(csim__sweep *w)
+{
+    csim__forgive(w->ctx);
+    w->untiled = true;
+    csim__log(
+        w->ctx, CSIM_LOG_WARNING,
+        "Gram tiles of layers in which few examples outweigh all others do not fit the memory "
+        "limit: cka_debiased and cka_lange of their pairs are undefined (more ranks, a higher "
+        "--memory)");
+}
+
 /* @param[out] smaller  the tile does not fit with what its examples turned out to need */
 static csim_status run_tile(csim__sweep *w, bool *smaller)
 {
@@ -386,6 +427,10 @@ static csim_status run_tile(csim__sweep *w, bool *smaller)
         csim__forgive(w->ctx);
         st = CSIM_OK;
         goto done;
+    }
+    if (st == CSIM_E_MEM && !w->untiled) {
+        give_up_tiles(w);
+        st = csim__vote(w->ctx, make_plan(w));
     }
     CSIM_TRY(st);
     st = csim__calloc(w->ctx, w->plan.count, sizeof *w->hollow, "Gram products", &w->hollow);
@@ -426,7 +471,13 @@ csim_status csim__sweep_tiles(csim__sweep *w)
     csim_status st = run_tiles(w, &smaller);
     while (st == CSIM_OK && smaller) { /* what is left, in more blocks */
         csim__cost before = w->cost;
-        st = csim__vote(w->ctx, find_blocks(w, w->blocks + 1));
+        int blocks = w->blocks, no_room = w->no_room;
+        st = csim__vote(w->ctx, find_blocks(w, blocks + 1));
+        if (st == CSIM_E_MEM) {
+            give_up_tiles(w);
+            w->no_room = no_room;
+            st = csim__vote(w->ctx, find_blocks(w, blocks));
+        }
         if (st != CSIM_OK) { break; }
         csim__log(w->ctx, CSIM_LOG_INFO,
                   "Gram tiles take more memory: %lld tiles of pairs are left",

@@ -74,21 +74,51 @@ def scaling(args):
             "90 %" if series["scaling"] == "strong" else "none", args.markdown)
 
 
+def tiles(args):
+    """The passes over all pairs of examples: kernels with their medians, and neighbours."""
+    def shape(examples, width, layers, measures, *more):
+        return ["--examples", str(int(examples * args.share)), "--width", str(width), "--layers",
+                str(layers), "--measures", measures, "--repeat", str(args.rounds), *more]
+
+    def name(words):
+        return f"{words[7]}, {words[5]} layers of {words[1]} x {words[3]}, {args.ranks} ranks"
+
+    words = shape(20000, 768, 4, "cka_rbf", "--scaling")
+    out = perf(args.ranks, *words)
+    for series in out["series"]:
+        if series["scaling"] == "strong":
+            row(f"1 → {args.ranks} ranks, {name(words)}: efficiency of the passes",
+                f"{100 * series['rows'][-1]['pass_efficiency']:.1f} %", "90 %", args.markdown)
+    words = shape(4000, 768, 24, "cka_rbf")
+    out = perf(args.ranks, *words)["series"][0]
+    phases = {p["name"]: p for p in out["phases"]}
+    row(f"{name(words)}: share of the GEMM peak of kernels and medians (3 passes of products, nothing "
+        "else counted)", f"{100 * out['pass']['of_peak']:.1f} %", "70 %", args.markdown)
+    row("the same: kernels alone", f"{100 * phases['kernels']['of_peak']:.1f} %", "none", args.markdown)
+    words = shape(50000, 256, 2, "mutual_knn")
+    out = perf(args.ranks, *words)["series"][0]
+    row(f"{name(words)}: seconds, share of the GEMM peak",
+        f"{out['pass']['seconds']:.1f} s, {100 * out['pass']['of_peak']:.1f} %", "none", args.markdown)
+    row("the same: counted memory / plan", f"{out['memory']['counted_of_planned']:.3f}", "1.3",
+        args.markdown)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["shares", "single", "scaling"])
+    parser.add_argument("what", choices=["shares", "single", "scaling", "tiles"])
     parser.add_argument("--examples", type=int, default=4000)
     parser.add_argument("--width", type=int, default=768)
     parser.add_argument("--layers", type=int, default=12)
     parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--share", type=float, default=1, help="of the examples of `tiles`, for a try")
     parser.add_argument("--markdown", action="store_true")
     words = sys.argv[1:]
     cut = words.index("--") if "--" in words else len(words)
     args = parser.parse_args(words[:cut])
     args.perf = words[cut + 1:]  # what stands behind -- goes to contrasim perf
     bench.need_program()
-    {"shares": shares, "single": single_error, "scaling": scaling}[args.what](args)
+    {"shares": shares, "single": single_error, "scaling": scaling, "tiles": tiles}[args.what](args)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ echo "| quantity | measured | target |"
 echo "|---|---|---|"
 run perf_rows shares "${all[@]}"
 run perf_rows single --ranks "$ranks" --markdown
+run perf_rows tiles --ranks "$ranks" --rounds "$rounds" --markdown
 run perf_rows scaling --ranks "$ranks" --rounds "$rounds" --markdown -- "${shape[@]}"
 run perf_rows scaling --ranks "$ranks" --rounds "$rounds" --markdown -- "${shape[@]}" \
   --measures hsic,procrustes
