@@ -4,25 +4,23 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* The k nearest of every row, [n, k], by an insertion sort of (distance, index). */
+/* The k nearest of every row, [n, k], by an insertion sort of (distance, index) that keeps k. */
 static int *nearest(const double *distance, int n, int k)
 {
-    int *list = ref_alloc((int64_t)n * n, sizeof *list);
-    int *cut = ref_alloc((int64_t)n * k, sizeof *cut);
+    int *list = ref_alloc((int64_t)n * k, sizeof *list);
     for (int i = 0; i < n; i++) {
         const double *of = distance + (int64_t)i * n;
-        int *row = list + (int64_t)i * n, count = 0;
+        int *row = list + (int64_t)i * k, count = 0;
         for (int j = 0; j < n; j++) {
             int at = count;
             if (j == i) continue;
-            for (; at > 0 && of[row[at - 1]] > of[j]; at--) row[at] = row[at - 1];
-            row[at] = j;
-            count++;
+            for (; at > 0 && of[row[at - 1]] > of[j]; at--)
+                if (at < k) row[at] = row[at - 1];
+            if (at < k) row[at] = j;
+            if (count < k) count++;
         }
-        for (int m = 0; m < k; m++) cut[i * k + m] = row[m];
     }
-    free(list);
-    return cut;
+    return list;
 }
 
 static long double dot(const double *a, const double *b, int d)
@@ -32,29 +30,30 @@ static long double dot(const double *a, const double *b, int d)
     return sum;
 }
 
+static long double distance(const double *a, const double *b, int d, ref_metric metric)
+{
+    long double v = 0.0L;
+    if (metric == REF_EUCLIDEAN) {
+        for (int m = 0; m < d; m++) v += ((long double)a[m] - b[m]) * ((long double)a[m] - b[m]);
+        return sqrtl(v);
+    }
+    if (metric == REF_INNER) return -dot(a, b, d);
+    /* 1 − cos = ½‖u − v‖² of unit rows keeps the digits of small angles */
+    long double aa = sqrtl(dot(a, a, d)), bb = sqrtl(dot(b, b, d));
+    if (!(aa > 0.0L && bb > 0.0L)) return 1.0L;
+    for (int m = 0; m < d; m++) {
+        long double gap = a[m] / aa - b[m] / bb;
+        v += gap * gap / 2.0L;
+    }
+    return v;
+}
+
 static double *distances(const double *x, int n, int d, ref_metric metric)
 {
     double *out = ref_alloc((int64_t)n * n, sizeof *out);
-    for (int i = 0; i < n; i++)
-        for (int j = 0; j < n; j++) {
-            const double *a = x + (int64_t)i * d, *b = x + (int64_t)j * d;
-            long double aa = dot(a, a, d), bb = dot(b, b, d), ab = dot(a, b, d), v = 0.0L;
-            if (metric == REF_EUCLIDEAN) {
-                for (int m = 0; m < d; m++)
-                    v += ((long double)a[m] - b[m]) * ((long double)a[m] - b[m]);
-                v = sqrtl(v);
-            } else if (metric == REF_INNER) {
-                v = -ab;
-            } else {
-                /* 1 − cos = ½‖u − v‖² of unit rows keeps the digits of small angles */
-                for (int m = 0; m < d && aa > 0.0L && bb > 0.0L; m++) {
-                    long double gap = a[m] / sqrtl(aa) - b[m] / sqrtl(bb);
-                    v += gap * gap / 2.0L;
-                }
-                if (!(aa > 0.0L && bb > 0.0L)) v = 1.0L;
-            }
-            out[(int64_t)i * n + j] = (double)v;
-        }
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j <= i; j++)
+            out[i * n + j] = out[j * n + i] = (double)distance(x + i * d, x + j * d, d, metric);
     return out;
 }
 

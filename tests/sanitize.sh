@@ -7,7 +7,7 @@ unset MPIEXEC_TIMEOUT
 folder=$2
 case $1 in
   build)
-    options=(-DCMAKE_BUILD_TYPE=Debug "-DCMAKE_C_FLAGS_DEBUG=-O1 -g" -DCONTRASIM_WERROR=ON
+    options=(-DCMAKE_BUILD_TYPE=Debug "-DCMAKE_C_FLAGS_DEBUG=-O2 -g" -DCONTRASIM_WERROR=ON
       -DCONTRASIM_SANITIZE=address,undefined -DCONTRASIM_TESTS_FULL=OFF)
     if command -v clang >/dev/null && echo 'int main(void) { return 0; }' |
       clang -x c -fsanitize=address -o "${TMPDIR:-/tmp}/csim_clang.$$" - 2>/dev/null; then

@@ -62,6 +62,14 @@ static const problem problems[] = {
      CSIM_DOUBLE,
      "all",
      CSIM__ROUTE_BASIS},
+    {"bases and vectors, the widest last",
+     1000,
+     4,
+     {150, 200, 250, 300},
+     {"linreg", "cca_mean"},
+     CSIM_DOUBLE,
+     "all",
+     CSIM__ROUTE_BASIS},
     {"bases, few examples",
      200,
      4,
@@ -133,7 +141,15 @@ static void memory_of_groups(void **state)
     static const int grids[][2] = {{1, 2}, {3, 1}, {2, 2}};
     const problem list[] = {
         {"values", 500, 4, {260, 200, 230, 50}, {"procrustes"}, CSIM_DOUBLE, "all", 0},
-        {"vectors", 500, 3, {220, 200, 220}, {"linreg", "cca_mean"}, CSIM_DOUBLE, "all", 0}};
+        {"vectors", 500, 3, {220, 200, 220}, {"linreg", "cca_mean"}, CSIM_DOUBLE, "all", 0},
+        {"vectors, the widest last",
+         500,
+         3,
+         {200, 240, 300},
+         {"linreg", "cca_mean"},
+         CSIM_DOUBLE,
+         "all",
+         0}};
     int size, wrong = 0;
     MPI_Comm_size(MPI_COMM_WORLD, &size);
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
@@ -158,6 +174,33 @@ static void memory_of_groups(void **state)
             free_input(&in);
             harness_context_free(&ctx);
         }
+    }
+    assert_int_equal(wrong, 0);
+}
+
+/* Parts of a job array, in which ranks have few pairs each, or none. */
+static void memory_of_parts(void **state)
+{
+    (void)state;
+    const problem p = {"parts",        600,         4,     {150, 200, 250, 300},
+                       {"procrustes"}, CSIM_DOUBLE, "all", 0};
+    int wrong = 0;
+    for (int part = 1; part <= 3; part++) {
+        csim_context *ctx = harness_context();
+        csim__forecast f;
+        input in;
+        make_input(ctx, &p, true, &in);
+        in.options.part = part;
+        in.options.parts = 3;
+        int size = csim_context_size(ctx);
+        assert_int_equal(foretell(ctx, &in, size, &csim__machine_typical, &f), CSIM_OK);
+        double ratio = (double)f.peak / (double)sweep_peak(ctx, &in);
+        if (!(ratio > 0.9 && ratio < 1.1)) {
+            print_error("part %d at %d ranks: foretold / counted = %.3f\n", part, size, ratio);
+            wrong++;
+        }
+        free_input(&in);
+        harness_context_free(&ctx);
     }
     assert_int_equal(wrong, 0);
 }
@@ -328,8 +371,8 @@ int main(int argc, char **argv)
     MPI_Init(&argc, &argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_is_as_foretold), cmocka_unit_test(memory_of_groups),
-        cmocka_unit_test(limits_are_kept),       cmocka_unit_test(chunks_are_foretold),
-        cmocka_unit_test(one_planner),
+        cmocka_unit_test(memory_of_parts),       cmocka_unit_test(limits_are_kept),
+        cmocka_unit_test(chunks_are_foretold),   cmocka_unit_test(one_planner),
     };
     return harness_finish(cmocka_run_group_tests_name("forecast", tests, NULL, NULL));
 }

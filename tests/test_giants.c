@@ -148,14 +148,44 @@ static void giants_beyond_tiles(void **state)
     harness_context_free(&ctx);
 }
 
+/* Tiles that the memory limit has no room for: the cells that want them say so, all others have the
+ * values that they have without a limit. */
+static void giants_without_room(void **state)
+{
+    (void)state;
+    static const int width[] = {32, 32, 24, 24};
+    csim_context *ctx = harness_context();
+    sweep_case c = {.measures = "cka,cka_debiased,cka_lange,hsic"};
+    case_mix(&c, 4000, width, 4, 3, 8);
+    csim_results *loose = case_results(ctx, &c);
+    c.memory = INT64_C(1) << 20;
+    csim_results *tight = case_results(ctx, &c);
+    for (int v = 0; v < csim_results_count(tight); v++) {
+        const char *name = csim_results_variable(tight, v)->name;
+        bool diagonal = csim_measure_find(name)->needs & CSIM_NEEDS_DIAGONAL;
+        for (int i = 0; i < 3; i++) {
+            assert_int_equal(case_cell(loose, name, i, 0), CSIM_CELL_DONE);
+            if (diagonal && i < 2) {
+                assert_int_equal(case_cell(tight, name, i, 0), CSIM_CELL_UNDEFINED);
+                assert_int_equal(case_note(tight, name, i, 0), CSIM_NOTE_NO_ROOM);
+            } else {
+                assert_true(case_value(tight, name, i, 0) == case_value(loose, name, i, 0));
+            }
+        }
+    }
+    csim_results_free(&tight);
+    csim_results_free(&loose);
+    case_unmix(&c);
+    harness_context_free(&ctx);
+}
+
 int main(int argc, char **argv)
 {
     MPI_Init(&argc, &argv);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(copies_with_a_giant),
-        cmocka_unit_test(giants),
-        cmocka_unit_test(copies_are_one),
-        cmocka_unit_test(giants_beyond_tiles),
+        cmocka_unit_test(copies_with_a_giant), cmocka_unit_test(giants),
+        cmocka_unit_test(copies_are_one),      cmocka_unit_test(giants_beyond_tiles),
+        cmocka_unit_test(giants_without_room),
     };
     return harness_finish(cmocka_run_group_tests_name("giants", tests, NULL, NULL));
 }

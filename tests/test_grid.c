@@ -133,7 +133,7 @@ static void shares_too_large_are_refused(void **state)
     /* it has room for itself, its vectors have none on the leader */
     a = (csim__dealt){.grid = g, .m = 40000, .n = 40000};
     double s = 0;
-    assert_int_equal(csim__pd_svd(&a, &s, &a, &a), CSIM_E_LIMIT);
+    assert_int_equal(csim__pd_svd(&a, &s, &a, &a, &s, &s), CSIM_E_LIMIT);
     assert_non_null(strstr(csim_context_error(g->ctx), "workspace of a decomposition"));
     csim__grid_free(&g);
     harness_context_free(&ctx);
@@ -192,7 +192,7 @@ static void vectors_of(csim__grid *g, bool squares)
             for (int c = 0; c < k; c++) { error += fabs(s[c] - expected[c]); }
             assert_true(error <= doubt.values * expected[0]);
         } else {
-            assert_int_equal(csim__pd_svd(&a, s, &u, &v), CSIM_OK);
+            assert_int_equal(csim__pd_svd(&a, s, &u, &v, us, vs), CSIM_OK);
             near(k, s, expected, SCALE_ERROR * expected[0]);
         }
         assert_int_equal(csim__dealt_gather(&u, us), CSIM_OK);

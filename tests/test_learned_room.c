@@ -120,11 +120,45 @@ static void memory_is_as_planned(void **state)
     assert_int_equal(wrong, 0);
 }
 
+/* Reading takes the file and its content at the same time: as much as is said, and no more than a limit. */
+static void reading_is_bounded(void **state)
+{
+    (void)state;
+    const shape s = {0, 300, 0, 900, 64, 1, "contrasim"};
+    csim_context *ctx = harness_context();
+    csim__checkpoint *c = NULL;
+    csim_encoder *e = big_encoder(ctx, &s), *back = NULL;
+    int64_t own = 4 * csim_encoder_parameters(e), live, peak;
+    assert_int_equal(csim__checkpoint_create(ctx, &c), CSIM_OK);
+    assert_int_equal(csim__encoder_store(e, c), CSIM_OK);
+    assert_int_equal(csim__checkpoint_write(ctx, c, "reading.nc"), CSIM_OK);
+    csim__checkpoint_free(ctx, &c);
+    csim_encoder_free(&e);
+    harness_context_free(&ctx);
+
+    ctx = harness_context(); /* whose peak is that of reading */
+    live = csim_context_memory_live(ctx);
+    assert_int_equal(csim__encoder_read(ctx, "reading.nc", live + 2 * own, &back), CSIM_E_MEM);
+    assert_non_null(strstr(csim_context_error(ctx), "reading.nc: reading it takes"));
+    assert_null(back);
+    csim__forgive(ctx);
+    peak = csim_context_memory_peak(ctx);
+    assert_true(peak - live < own / 2);
+    assert_int_equal(csim__encoder_read(ctx, "reading.nc", live + 2 * own + own / 10, &back),
+                     CSIM_OK);
+    peak = csim_context_memory_peak(ctx) - live;
+    double told = (double)csim__encoder_reading(back, csim_context_rank(ctx));
+    assert_true(told > 0.9 * (double)peak && told < 1.1 * (double)peak);
+    csim_encoder_free(&back);
+    harness_context_free(&ctx);
+}
+
 int main(int argc, char **argv)
 {
     MPI_Init(&argc, &argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_is_as_planned),
+        cmocka_unit_test(reading_is_bounded),
     };
     return harness_finish(cmocka_run_group_tests_name("learned_room", tests, NULL, NULL));
 }

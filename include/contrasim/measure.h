@@ -28,6 +28,7 @@ enum csim_needs {
     CSIM_NEEDS_ACROSS = 1 << 12,     /**< with NEIGHBOURS: how far they are in the other site */
     CSIM_NEEDS_KERNELS = 1 << 13,    /**< n×n matrices, those that kernel() names */
     CSIM_NEEDS_SPREAD = 1 << 14,     /**< mean cosine of rows with their mean */
+    CSIM_NEEDS_CANONICAL = 1 << 15,  /**< with BASIS: singular values of M */
     CSIM_NEEDS_ROWS = 1 << 8 /**< Σ⟨x_i,y_i⟩ and Σ‖x_i/‖x_i‖−y_i/‖y_i‖‖ */
 };
 
@@ -68,7 +69,7 @@ enum csim_props {
     X(ALL_OTHERS, "all_others", "all other examples are neighbours: chance gives 1")               \
     X(BANDWIDTH, "zero_bandwidth", "the median distance of examples is 0: kernels have no width")  \
     X(ALIKE, "all_alike", "all pairs of examples are equally far: nothing to compare")             \
-    X(NO_ROOM, "over_memory_limit", "n x n distances do not fit the memory limit")                 \
+    X(NO_ROOM, "over_memory_limit", "n x n matrices do not fit the memory limit")                  \
     X(FEW, "no_full_batch", "fewer examples than one batch")                                       \
     X(ZERO_MEAN, "zero_mean", "the mean of the examples is 0: it has no direction")                \
     X(SAMPLED, "sampled", "of a sample of the examples")

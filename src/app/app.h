@@ -81,9 +81,10 @@ void csim__list_measures(void (*print)(FILE *out, const char *name, const char *
 csim_status csim__choose_measures(const csim__config *config, const char *list, int *chosen);
 
 /** Read the checkpoints of `--encoder`. Collective.
+ *  @param[in]  memory    limit of a rank in bytes, 0 = none
  *  @param[out] encoders  [paths->count] new; csim__free_encoders(), also on error
- *  @return as csim_encoder_read() */
-csim_status csim__read_encoders(csim_context *ctx, const csim_texts *paths,
+ *  @return as csim_encoder_read(); CSIM_E_MEM also where reading takes more than the limit */
+csim_status csim__read_encoders(csim_context *ctx, const csim_texts *paths, int64_t memory,
                                 csim_encoder ***encoders);
 void csim__free_encoders(csim_context *ctx, int count, csim_encoder ***encoders);
 

@@ -3,6 +3,7 @@
 
 #include "app/app.h"
 #include "core/text.h"
+#include "encoder/encoder.h"
 
 csim_status csim__measure_groups(csim__config *config, void ***options)
 {
@@ -79,13 +80,13 @@ csim_status csim__choose_measures(const csim__config *config, const char *list, 
     return found ? CSIM_OK : csim__config_fail(config, "", "measures", "no measure is named");
 }
 
-csim_status csim__read_encoders(csim_context *ctx, const csim_texts *paths,
+csim_status csim__read_encoders(csim_context *ctx, const csim_texts *paths, int64_t memory,
                                 csim_encoder ***encoders)
 {
     csim_status st = csim__calloc(ctx, paths->count, sizeof **encoders, "encoders", encoders);
     st = csim__vote(ctx, st);
     for (int i = 0; st == CSIM_OK && i < paths->count; i++) {
-        st = csim_encoder_read(ctx, paths->text[i], &(*encoders)[i]);
+        st = csim__encoder_read(ctx, paths->text[i], memory, &(*encoders)[i]);
     }
     return st;
 }

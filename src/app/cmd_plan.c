@@ -61,11 +61,15 @@ static const csim_option where_table[] = {
     {.name = "mem-per-node",
      .kind = CSIM_OPTION_SIZE,
      .offset = offsetof(csim__plan_options, node_memory),
+     .min = 1,
+     .max = 1e18,
      .metavar = "SIZE",
      .help = "memory of a node, such as 256G; four fifths of it are for the ranks"},
     {.name = "memory",
      .kind = CSIM_OPTION_SIZE,
      .offset = offsetof(csim__plan_options, memory),
+     .min = 1,
+     .max = 1e18,
      .metavar = "SIZE",
      .help = "memory limit of each rank, as sweep takes it; with neither a limit nor --ranks nor "
              "--nodes, that of this machine"},
@@ -174,7 +178,7 @@ static csim_status take_target(csim__app *app, csim__outlook *w)
     w->rank_memory = o->memory;
     w->limit = o->memory > 0 ? "--memory" : "none is given";
     if (o->node_memory > 0) {
-        w->node_room = csim__rank_share(o->node_memory, 1);
+        w->node_room = csim__max64(1, csim__rank_share(o->node_memory, 1));
         w->limit = o->memory > 0 ? "--memory and --mem-per-node" : "--mem-per-node";
     } else if (o->memory == 0 && o->ranks == 0 && !csim__config_given(app->config, "", "nodes")) {
         int64_t share = 0;
@@ -218,7 +222,7 @@ static csim_status plan_run(csim__app *app, void *target)
     st = csim__sweep_what_measures(app, &options->sweep, &measures, &measure_count);
     CSIM_TRY(csim__vote(ctx, st));
     CSIM_TRY(take_target(app, &w));
-    CSIM_TRY(csim__read_encoders(ctx, &options->sweep.encoders, &encoders));
+    CSIM_TRY(csim__read_encoders(ctx, &options->sweep.encoders, 0, &encoders));
     CSIM_TRY(csim__outlook_sets(app, &w));
     st = csim__sweep_what_options(app, &options->sweep, measures, measure_count, &w.sweep);
     if (st == CSIM_OK) { st = csim__sweep_part(ctx, options->part, &w.sweep); }

@@ -55,6 +55,8 @@ static const csim_option how_table[] = {
     {.name = "memory",
      .kind = CSIM_OPTION_SIZE,
      .offset = offsetof(sweep_options, memory),
+     .min = 1,
+     .max = 1e18,
      .metavar = "SIZE",
      .help = "memory limit of each rank, such as 4G; without it what the cgroup, SLURM or the "
              "machine leaves"},
@@ -297,7 +299,7 @@ static csim_status sweep_run(csim__app *app, void *target)
     if (options->output != NULL) { csim__stop_listen(); } /* else nothing is saved: just end */
     CSIM_TRY(csim__claim_output(app, &outputs, &lock));
     if (memory == 0) { CSIM_TRY(csim__default_memory(ctx, &memory)); }
-    CSIM_TRY(csim__read_encoders(ctx, &options->what.encoders, &encoders));
+    CSIM_TRY(csim__read_encoders(ctx, &options->what.encoders, memory, &encoders));
     CSIM_TRY(open_sets(app, options, sets));
     csim_sweep_options sweep;
     CSIM_TRY(csim__vote(

@@ -14,18 +14,9 @@ extern const csim__command csim__command_train;
 
 /* One line a command: it then appears in the help, the man page and the completion. */
 const csim__command *const csim__commands[] = {
-    &csim__command_sweep,
-    &csim__command_plan,
-    &csim__command_merge,
-    &csim__command_train,
-    &csim__command_probe,
-    &csim__command_bench,
-    &csim__command_knn,
-    &csim__command_show,
-    &csim__command_info,
-    &csim__command_import,
-    &csim__command_perf,
-    NULL,
+    &csim__command_sweep, &csim__command_plan,   &csim__command_merge, &csim__command_train,
+    &csim__command_probe, &csim__command_bench,  &csim__command_knn,   &csim__command_show,
+    &csim__command_info,  &csim__command_import, &csim__command_perf,  NULL,
 };
 
 const csim_option csim__common_table[] = {

@@ -92,6 +92,9 @@ typedef struct csim__text {
     char s[32];
 } csim__text;
 csim__text csim__bytes_text(double bytes);
+
+/** The same with as many digits as tell it from @p other. */
+csim__text csim__bytes_apart(double bytes, double other);
 csim__text csim__seconds_text(double seconds);
 
 #endif

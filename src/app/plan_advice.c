@@ -15,7 +15,7 @@ int csim__per_node(int ranks, int nodes)
 
 int64_t csim__outlook_limit(const csim__outlook *w, int ranks, int nodes)
 {
-    int64_t share = w->node_room / csim__per_node(ranks, nodes);
+    int64_t share = csim__max64(1, w->node_room / csim__per_node(ranks, nodes)); /* 0: no limit */
     if (w->node_room == 0) { return w->rank_memory; }
     return w->rank_memory > 0 ? csim__min64(w->rank_memory, share) : share;
 }
@@ -243,7 +243,8 @@ csim_status csim__outlook_fail(csim_context *ctx, const csim__outlook *w)
         "the sweep does not fit: with as few layers at a time as can be it takes %s on each of %d "
         "ranks, the limit is %s (%s); "
         "what would fit: %s%s%s of %s",
-        csim__bytes_text((double)w->least).s, w->ranks, csim__bytes_text((double)w->sweep.memory).s,
-        w->limit, would, w->shapes > 0 ? ", or " : "", by_node ? "nodes" : "ranks",
+        csim__bytes_apart((double)w->least, (double)w->sweep.memory).s, w->ranks,
+        csim__bytes_apart((double)w->sweep.memory, (double)w->least).s, w->limit, would,
+        w->shapes > 0 ? ", or " : "", by_node ? "nodes" : "ranks",
         csim__bytes_text(by_node ? node : (double)w->least).s);
 }

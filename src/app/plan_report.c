@@ -4,17 +4,39 @@
 #include <string.h>
 
 #include "app/plan.h"
+#include "core/text.h"
 
-csim__text csim__bytes_text(double bytes)
+/* The largest unit of which there is one; returns how many there are. */
+static double to_unit(double bytes, const char **unit)
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
-    csim__text text;
     int u = 0;
     while (bytes >= 1024 && u < 5) {
         bytes /= 1024;
         u++;
     }
-    snprintf(text.s, sizeof text.s, bytes < 10 && u > 0 ? "%.2f %s" : "%.4g %s", bytes, units[u]);
+    *unit = units[u];
+    return bytes;
+}
+
+csim__text csim__bytes_text(double bytes)
+{
+    csim__text text;
+    const char *unit;
+    double value = to_unit(bytes, &unit);
+    snprintf(text.s, sizeof text.s, value < 10 && bytes >= 1024 ? "%.2f %s" : "%.4g %s", value,
+             unit);
+    return text;
+}
+
+csim__text csim__bytes_apart(double bytes, double other)
+{
+    csim__text text = csim__bytes_text(bytes), same = csim__bytes_text(other);
+    const char *unit;
+    if (bytes == other || strcmp(text.s, same.s) != 0) { return text; }
+    double value = to_unit(bytes, &unit);
+    int digits = csim__digits_apart(value, to_unit(other, &unit), 2);
+    snprintf(text.s, sizeof text.s, "%.*f %s", digits, value, unit);
     return text;
 }
 
@@ -118,7 +140,7 @@ static void print_memory(const csim__outlook *w)
 {
     const csim__forecast *f = &w->forecast;
     double limit = (double)w->sweep.memory;
-    printf("memory of a rank\n  %-44s %12s %12s%s\n", "", "most", "mean",
+    printf("memory of a rank\n  %-44s %12s %12s%s\n", "", "max", "mean",
            limit > 0 ? " of limit" : "");
     for (int i = 0; i < CSIM__ROOM_COUNT; i++) {
         if (f->room.array[i].bytes == 0 || !csim__room_there(&f->room, i, f->when)) { continue; }

@@ -20,17 +20,72 @@ int csim__count_cells(csim_results *results, int64_t count[CSIM_CELL_COUNT])
     return measures;
 }
 
-/* Two texts of lines that must be the same. */
-static csim_status check_text(csim__app *app, const char *path, const char *what,
-                              const char *const *ignored, const csim_attribute *saved,
-                              const char *here)
+static const char *text_of(const csim_attribute *a)
 {
-    const char *there = saved != NULL && saved->text != NULL ? saved->text : "";
+    return a != NULL && a->text != NULL ? a->text : "";
+}
+
+/* Length of the name that a line of a configuration sets. */
+static int name_length(const char *line)
+{
+    return (int)strcspn(line, " \n");
+}
+
+/* Is that name set further on in the same section? */
+static bool is_set(const char *text, const char *line)
+{
+    size_t length = (size_t)name_length(line) + 1;
+    for (; *text != '\0' && *text != '['; text += *text == '\n') {
+        if (strncmp(text, line, length) == 0) { return true; }
+        text += strcspn(text, "\n");
+    }
+    return false;
+}
+
+/* The section of a line where that is a measure's, as "measure.". */
+static void take_section(const char *text, const char *line, char section[64])
+{
+    for (; text < line; text += *text == '\n') {
+        bool own = strncmp(text, "[sweep]", 7) == 0;
+        if (*text == '[') {
+            snprintf(section, 64, "%.*s.", (int)strcspn(text + 1, "]\n"), text + 1);
+        }
+        if (own) { section[0] = '\0'; }
+        text += strcspn(text, "\n");
+    }
+}
+
+static csim_status check_options(csim__app *app, const char *path, const csim_results *results,
+                                 const char *config)
+{
+    const char *there = text_of(csim_results_attribute_find(results, -1, "configuration"));
+    const char *here = config;
+    char section[64] = "";
     int a = 0, b = 0;
-    if (!csim__text_difference(ignored, &there, &a, &here, &b)) { return CSIM_OK; }
+    if (!csim__text_difference(csim__text_paths, &there, &a, &here, &b)) { return CSIM_OK; }
+    bool set_there = b == 0 || is_set(there, here), set_here = a == 0 || is_set(here, there);
+    take_section(config, here, section);
+    if (!set_there) {
+        return csim__fail(app->ctx, CSIM_E_DATA,
+                          "--resume: %s is finished, with other options: %s%.*s is not set there, "
+                          "'%s%.*s' here",
+                          path, section, name_length(here), here, section, b, here);
+    }
+    if (!set_here) {
+        return csim__fail(app->ctx, CSIM_E_DATA,
+                          "--resume: %s is finished, with other options: '%s%.*s' there, %s%.*s is "
+                          "not set here",
+                          path, section, a, there, section, name_length(there), there);
+    }
     return csim__fail(app->ctx, CSIM_E_DATA,
-                      "--resume: %s is finished, with other %s: '%.*s' there, '%.*s' here", path,
-                      what, a, there, b, here);
+                      "--resume: %s is finished, with other options: '%s%.*s' there, '%s%.*s' here",
+                      path, section, a, there, section, b, here);
+}
+
+static void part_text(const int64_t part[2], char text[64])
+{
+    snprintf(text, 64, "all pairs");
+    if (part[1] > 0) { snprintf(text, 64, "part %" PRId64 " of %" PRId64, part[0], part[1]); }
 }
 
 static csim_status check_part(csim__app *app, const char *path, const csim_sweep_options *sweep,
@@ -39,32 +94,58 @@ static csim_status check_part(csim__app *app, const char *path, const csim_sweep
     const csim_attribute *part = csim_results_attribute_find(results, -1, CSIM_RESULTS_PART);
     int64_t own[2] = {sweep->part, sweep->parts}, none[2] = {0, 0};
     const int64_t *other = part != NULL && part->count == 2 ? part->integers : none;
+    char there[64], here[64];
     if (memcmp(own, other, sizeof own) == 0) { return CSIM_OK; }
+    part_text(other, there);
+    part_text(own, here);
+    return csim__fail(app->ctx, CSIM_E_DATA, "--resume: %s is finished, %s there, %s here", path,
+                      there, here);
+}
+
+static csim_status check_encoder(csim__app *app, const char *path, const csim_encoder *encoder,
+                                 const csim_results *results)
+{
+    const char *here = csim_encoder_checksum(encoder);
+    int v = csim_results_find(results, csim_encoder_measure(encoder));
+    if (v < 0) { return CSIM_OK; }
+    const char *there = text_of(csim_results_attribute_find(results, v, "encoder_checksum"));
+    if (strcmp(there, here) == 0) { return CSIM_OK; }
+    return csim__fail(
+        app->ctx, CSIM_E_DATA,
+        "--resume: %s is finished, with another encoder for %s: checksum %s there, %s "
+        "of %s here",
+        path, csim_encoder_measure(encoder), there, here, csim_encoder_path(encoder));
+}
+
+/* One line for each set. */
+static csim_status check_inputs(csim__app *app, const char *path, csim_set *const *sets, int count,
+                                const csim_results *results, const char *here)
+{
+    const char *there = text_of(csim_results_attribute_find(results, -1, "input_checksums"));
+    const char *all = here;
+    int a = 0, b = 0, set = 0;
+    if (!csim__text_difference(NULL, &there, &a, &here, &b)) { return CSIM_OK; }
+    for (const char *c = all; c < here; c++) { set += *c == '\n' && set + 1 < count; }
     return csim__fail(app->ctx, CSIM_E_DATA,
-                      "--resume: %s is finished, part %" PRId64 " of %" PRId64
-                      " there, part %" PRId64 " of %" PRId64 " here",
-                      path, other[0], other[1], own[0], own[1]);
+                      "--resume: %s is finished, with other inputs: the values of set %s (%s) have "
+                      "checksum '%.*s' there, '%.*s' here",
+                      path, csim_set_name(sets[set]), csim_set_path(sets[set]), a, there, b, here);
 }
 
 /* Rank 0. */
 static csim_status check(csim__app *app, const char *path, const csim_sweep_options *sweep,
-                         const char *inputs, const csim_results *results)
+                         csim_set *const *sets, int count, const char *inputs,
+                         const csim_results *results)
 {
     char *config = NULL;
     csim_status st = CSIM_OK;
     CSIM_TRY(csim__config_write(app->config, &config));
-    CSIM_TRY(check_text(app, path, "options", csim__text_paths,
-                        csim_results_attribute_find(results, -1, "configuration"), config));
+    CSIM_TRY(check_options(app, path, results, config));
     CSIM_TRY(check_part(app, path, sweep, results));
     for (int i = 0; i < sweep->encoder_count; i++) {
-        int v = csim_results_find(results, csim_encoder_measure(sweep->encoders[i]));
-        if (v < 0) { continue; }
-        CSIM_TRY(check_text(app, path, "encoders", NULL,
-                            csim_results_attribute_find(results, v, "encoder_checksum"),
-                            csim_encoder_checksum(sweep->encoders[i])));
+        CSIM_TRY(check_encoder(app, path, sweep->encoders[i], results));
     }
-    st = check_text(app, path, "inputs", NULL,
-                    csim_results_attribute_find(results, -1, "input_checksums"), inputs);
+    st = check_inputs(app, path, sets, count, results, inputs);
 done:
     csim__free(app->ctx, &config);
     return st;
@@ -77,7 +158,7 @@ csim_status csim__sweep_finished(csim__app *app, const char *path, const csim_sw
     char *inputs = NULL;
     csim_status st = csim__sweep_inputs(ctx, sets, count, sweep, &inputs);
     if (st == CSIM_OK && csim_context_rank(ctx) == 0) {
-        st = check(app, path, sweep, inputs, results);
+        st = check(app, path, sweep, sets, count, inputs, results);
     }
     csim__free(ctx, &inputs);
     return csim__vote(ctx, st);

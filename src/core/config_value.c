@@ -166,7 +166,8 @@ void csim__value_expected(const csim_option *option, char out[CSIM__EXPECTED_MAX
         describe_range(option, "a number", out, size);
         break;
     case CSIM_OPTION_SIZE:
-        snprintf(out, size, "a size in bytes such as 512M or 4G");
+        snprintf(out, size, "a size in bytes%s such as 512M or 4G",
+                 option->min > 0 ? ", not 0," : "");
         break;
     case CSIM_OPTION_TEXT:
     case CSIM_OPTION_TEXTS:

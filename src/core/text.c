@@ -1,5 +1,6 @@
 #include "core/text.h"
 
+#include <math.h>
 #include <string.h>
 
 static int min_int(int a, int b)
@@ -52,6 +53,14 @@ void csim__closest_try(csim__closest *search, const char *candidate)
         search->best = candidate;
         search->distance = d;
     }
+}
+
+int csim__digits_apart(double a, double b, int least)
+{
+    enum { MOST = 9 };
+    int digits = least;
+    while (digits < MOST && a != b && fabs(a - b) < pow(10, -digits)) { digits++; }
+    return digits;
 }
 
 const char *const csim__text_paths[] = {"set = ", "encoder = ", NULL};

@@ -11,6 +11,10 @@ enum { CSIM__WORD_MAX = 64 }; /* longer words are compared by their first 64 byt
  *  Local, pure. */
 int csim__edit_distance(const char *a, const char *b);
 
+/** Digits behind the point with which two numbers that are not the same do not look the same: @p least,
+ *  or more where they are close. Local, pure. */
+int csim__digits_apart(double a, double b, int least);
+
 /** A search for the candidate closest to a word. */
 typedef struct csim__closest {
     const char *word;

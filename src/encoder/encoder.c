@@ -128,15 +128,27 @@ done:
     return st;
 }
 
-csim_status csim_encoder_read(csim_context *ctx, const char *path, csim_encoder **encoder)
+int64_t csim__encoder_reading(const csim_encoder *e, int rank)
+{
+    int64_t own = (int64_t)sizeof(float) * e->inits * e->net.parameters;
+    return e->content + (rank == 0 ? csim__max64(e->content, own) : own);
+}
+
+csim_status csim__encoder_read(csim_context *ctx, const char *path, int64_t memory,
+                               csim_encoder **encoder)
 {
     csim__checkpoint *checkpoint = NULL;
     *encoder = NULL;
-    csim_status st = csim__checkpoint_read(ctx, path, &checkpoint);
+    csim_status st = csim__checkpoint_read_within(ctx, path, memory, &checkpoint);
     if (st == CSIM_OK) {
         st = csim__vote(ctx, csim__encoder_load(ctx, checkpoint, path, encoder));
         if (st != CSIM_OK) { csim_encoder_free(encoder); }
     }
     csim__checkpoint_free(ctx, &checkpoint);
     return st;
+}
+
+csim_status csim_encoder_read(csim_context *ctx, const char *path, csim_encoder **encoder)
+{
+    return csim__encoder_read(ctx, path, 0, encoder);
 }

@@ -23,8 +23,18 @@ struct csim_encoder {
     bool weights;
     csim__net net;
     int inits;
-    float *params; /* [inits, net.parameters] */
+    float *params;   /* [inits, net.parameters] */
+    int64_t content; /* bytes of all arrays of the checkpoint that it was read from, else 0 */
 };
+
+/** The same as csim_encoder_read(), unless that would take a rank above its limit of memory, 0 = none.
+ *  Collective. */
+csim_status csim__encoder_read(csim_context *ctx, const char *path, int64_t memory,
+                               csim_encoder **encoder);
+
+/** Bytes that a rank has while an encoder is read: rank 0 the file and its content, others the content
+ *  and the parameters. Local, pure. */
+int64_t csim__encoder_reading(const csim_encoder *encoder, int rank);
 
 /** Lay out an encoder whose members from `measure` to `inits` are set, with room for the
  *  parameters, zeroed. Local. @return CSIM_OK, CSIM_E_ARG, CSIM_E_LIMIT, CSIM_E_MEM */

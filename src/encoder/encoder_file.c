@@ -177,6 +177,7 @@ csim_status csim__encoder_load(csim_context *ctx, const csim__checkpoint *c, con
         goto done;
     }
     memcpy(e->params, params, (size_t)(e->inits * e->net.parameters) * sizeof *e->params);
+    e->content = csim__checkpoint_bytes(c);
     CSIM_TRY(csim__checkpoint_checksum(c, e->checksum));
 done:
     return st;

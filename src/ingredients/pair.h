@@ -44,6 +44,7 @@ struct csim_pair {
     bool single;               /* the cross terms come from 32-bit rows */
     csim__route route;
     bool tiled;    /* hollow comes from tiles; always so on the Gram route */
+    bool untiled;  /* should be, but there is no room: the diagonal has no value */
     double hollow; /* ⟨K̂_x,K̂_y⟩ of gram.h, when tiled */
     double gram;   /* ⟨K_x,K_y⟩, made here */
     csim__row_sums rows;

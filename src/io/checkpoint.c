@@ -217,6 +217,13 @@ const csim__field *csim__checkpoint_field(const csim__checkpoint *c, const char 
     return NULL;
 }
 
+int64_t csim__checkpoint_bytes(const csim__checkpoint *c)
+{
+    int64_t bytes = 0;
+    for (int i = 0; i < c->fields; i++) { bytes += csim__field_bytes(&c->field[i]); }
+    return bytes;
+}
+
 /* Names and sizes of a description, without regard to the fields that are there. */
 static csim_status check_shape(const csim__checkpoint *c, const csim__field *f)
 {

@@ -77,6 +77,9 @@ csim_status csim__checkpoint_add(csim__checkpoint *checkpoint, const csim__field
  *  data may be written to and stay where they are until the checkpoint is freed. */
 const csim__field *csim__checkpoint_field(const csim__checkpoint *checkpoint, const char *name);
 
+/** Bytes of all arrays. Local. */
+int64_t csim__checkpoint_bytes(const csim__checkpoint *checkpoint);
+
 /** The data of an array that must be there with this type and shape. Local.
  *  @param[in]  size  [ndim]; −1 = any, see csim__checkpoint_field() for what it is
  *  @param[out] data  borrowed from the checkpoint; NULL on error
@@ -108,5 +111,10 @@ csim_status csim__checkpoint_write(csim_context *ctx, const csim__checkpoint *ch
  *  @note   one broadcast of the content; rank 0 holds the file's bytes too while it reads */
 csim_status csim__checkpoint_read(csim_context *ctx, const char *path,
                                   csim__checkpoint **checkpoint);
+
+/** The same, unless with that rank 0 would have more than @p limit bytes of memory, 0 = none: CSIM_E_MEM,
+ *  with a message that says what it takes. */
+csim_status csim__checkpoint_read_within(csim_context *ctx, const char *path, int64_t limit,
+                                         csim__checkpoint **checkpoint);
 
 #endif

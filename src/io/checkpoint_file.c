@@ -34,8 +34,21 @@ static csim_status check_version(csim_context *ctx, const char *path, int versio
                       CSIM__ENCODER_VERSION);
 }
 
+/* The file and its content are in memory at the same time. */
+static csim_status check_room(csim_context *ctx, const char *path, int64_t bytes, int64_t limit)
+{
+    int64_t live = csim_context_memory_live(ctx), need = 2 * bytes;
+    if (limit == 0 || need <= limit - live) { return CSIM_OK; }
+    return csim__fail(
+        ctx, CSIM_E_MEM,
+        "%s: reading it takes %.3f MiB of memory on rank 0, twice its size; the limit "
+        "is %.3f MiB (--memory), of which %.3f MiB are taken",
+        path, (double)need / 1048576, (double)limit / 1048576, (double)live / 1048576);
+}
+
 /* The bytes of a sealed file, without the seal, which fits. */
-static csim_status read_sealed(csim_context *ctx, const char *path, char **image, int64_t *bytes)
+static csim_status read_sealed(csim_context *ctx, const char *path, int64_t limit, char **image,
+                               int64_t *bytes)
 {
     csim__raw *raw = NULL;
     char found[CSIM__SEAL], fitting[CSIM__SEAL];
@@ -54,6 +67,7 @@ static csim_status read_sealed(csim_context *ctx, const char *path, char **image
                         path, (long long)raw->size);
         goto done;
     }
+    CSIM_TRY(check_room(ctx, path, n, limit));
     CSIM_TRY(csim__alloc(ctx, n, 1, "a checkpoint's file", image));
     CSIM_TRY(raw->source.read(ctx, raw->source.self, 0, n, *image));
     csim__checkpoint_seal(*image, n, version, fitting);
@@ -71,12 +85,13 @@ done:
 }
 
 /* A checkpoint from its file. */
-static csim_status load_file(csim_context *ctx, const char *path, csim__checkpoint **checkpoint)
+static csim_status load_file(csim_context *ctx, const char *path, int64_t limit,
+                             csim__checkpoint **checkpoint)
 {
     char *image = NULL;
     int64_t bytes = 0;
     csim_status st = CSIM_OK;
-    CSIM_TRY(read_sealed(ctx, path, &image, &bytes));
+    CSIM_TRY(read_sealed(ctx, path, limit, &image, &bytes));
     CSIM_TRY(csim__checkpoint_create(ctx, checkpoint));
     CSIM_TRY(csim__strdup(ctx, path, &(*checkpoint)->path));
     CSIM_TRY(csim__checkpoint_load(*checkpoint, image, bytes));
@@ -92,7 +107,7 @@ static csim_status verify(const csim__checkpoint *c, const char *path)
     csim__checkpoint *back = NULL;
     char want[CSIM__CHECKSUM], found[CSIM__CHECKSUM];
     csim_status st = CSIM_OK;
-    CSIM_TRY(load_file(c->ctx, path, &back));
+    CSIM_TRY(load_file(c->ctx, path, 0, &back));
     CSIM_TRY(csim__checkpoint_checksum(c, want));
     CSIM_TRY(csim__checkpoint_checksum(back, found));
     if (strcmp(want, found) != 0) {
@@ -189,12 +204,12 @@ done:
     return st;
 }
 
-csim_status csim__checkpoint_read(csim_context *ctx, const char *path,
-                                  csim__checkpoint **checkpoint)
+csim_status csim__checkpoint_read_within(csim_context *ctx, const char *path, int64_t limit,
+                                         csim__checkpoint **checkpoint)
 {
     csim_status st = CSIM_OK;
     *checkpoint = NULL;
-    if (csim_context_rank(ctx) == 0) { st = load_file(ctx, path, checkpoint); }
+    if (csim_context_rank(ctx) == 0) { st = load_file(ctx, path, limit, checkpoint); }
     CSIM_TRY(csim__vote(ctx, st));
     if (csim_context_size(ctx) == 1) { return st; }
     CSIM_TRY(share_packed(ctx, path, checkpoint));
@@ -206,4 +221,10 @@ csim_status csim__checkpoint_read(csim_context *ctx, const char *path,
 done:
     if (st != CSIM_OK) { csim__checkpoint_free(ctx, checkpoint); }
     return st;
+}
+
+csim_status csim__checkpoint_read(csim_context *ctx, const char *path,
+                                  csim__checkpoint **checkpoint)
+{
+    return csim__checkpoint_read_within(ctx, path, 0, checkpoint);
 }

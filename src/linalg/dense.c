@@ -188,9 +188,9 @@ done:
 /* Workspace of DGESDD in 64 bits, from its documentation: a query may overflow. */
 static int64_t gesdd_work(csim__want want, int64_t most, int64_t least)
 {
-    int64_t blocked = 64 * (most + least); /* room for the blocked reduction */
+    int64_t blocked = 64 * (most + least + 65); /* room for the blocked reduction */
     if (want == CSIM__VALUES) { return 3 * least + csim__max64(most, 7 * least) + blocked; }
-    return 4 * least * least + 6 * least + most + least * least + blocked;
+    return 4 * least * least + 7 * least + most + blocked;
 }
 
 csim_status csim__svd(csim_context *ctx, csim__want want, int m, int n, double *a, double *s,

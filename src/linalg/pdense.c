@@ -171,29 +171,27 @@ done:
 }
 
 /* X and Y of B by LAPACK on the leader, into the first k columns of our V and the first k rows of our
- * U, the rest of which is zero; from there to the grid. */
+ * U, the rest of which is zero; from there, @p x and @p y, to the grid. */
 static csim_status solve_bidiagonal(const csim__dealt *a, bidiagonal *b, double *s, csim__dealt *u,
-                                    csim__dealt *v)
+                                    csim__dealt *v, double *x, double *y)
 {
     csim_context *ctx = a->grid->ctx;
     bool leader = csim_context_rank(ctx) == 0;
     int k = a->m < a->n ? a->m : a->n;
-    double *x = NULL, *y = NULL;
     csim_status st = CSIM_OK;
-    CSIM_TRY(csim__calloc(ctx, leader ? (int64_t)k * v->n : 0, sizeof *x, "vectors", &x));
-    CSIM_TRY(csim__calloc(ctx, leader ? (int64_t)u->m * k : 0, sizeof *y, "vectors", &y));
-    if (leader) { st = csim__svd_bidiagonal(ctx, b->upper, k, b->d, b->e, x, v->n, y, k); }
-done:
+    if (leader) {
+        memset(x, 0, (size_t)u->m * (size_t)k * sizeof *x);
+        memset(y, 0, (size_t)k * (size_t)v->n * sizeof *y);
+        st = csim__svd_bidiagonal(ctx, b->upper, k, b->d, b->e, y, v->n, x, k);
+    }
     st = csim__vote(ctx, st);
     if (st == CSIM_OK) {
         memcpy(s, b->d, (size_t)k * sizeof *s);
         int code = MPI_Bcast(s, k, MPI_DOUBLE, 0, csim_context_comm(ctx));
         st = csim__vote(ctx, csim__mpi(ctx, code, "singular values"));
     }
-    if (st == CSIM_OK) { st = csim__dealt_scatter(v, x); }
-    if (st == CSIM_OK) { st = csim__dealt_scatter(u, y); }
-    csim__free(ctx, &y);
-    csim__free(ctx, &x);
+    if (st == CSIM_OK) { st = csim__dealt_scatter(v, y); }
+    if (st == CSIM_OK) { st = csim__dealt_scatter(u, x); }
     return st;
 }
 
@@ -217,7 +215,8 @@ done:
     return st;
 }
 
-csim_status csim__pd_svd(csim__dealt *a, double *s, csim__dealt *u, csim__dealt *v)
+csim_status csim__pd_svd(csim__dealt *a, double *s, csim__dealt *u, csim__dealt *v, double *x,
+                         double *y)
 {
     csim_context *ctx = a->grid->ctx;
     int64_t most = csim__max64(a->m, a->n), least = csim__min64(a->m, a->n);
@@ -231,7 +230,7 @@ csim_status csim__pd_svd(csim__dealt *a, double *s, csim__dealt *u, csim__dealt 
     if (st == CSIM_OK) { st = make_bidiagonal(a, &b); }
     CSIM_TRY(csim__vote(ctx, st));
     CSIM_TRY(reduce(a, &b));
-    CSIM_TRY(solve_bidiagonal(a, &b, s, u, v));
+    CSIM_TRY(solve_bidiagonal(a, &b, s, u, v, x, y));
     CSIM_TRY(turn_back(a, &b, v, true));
     CSIM_TRY(turn_back(a, &b, u, false));
 done:

@@ -18,9 +18,11 @@ csim_status csim__pd_singular_values(csim__dealt *a, double *s);
 /** A[m,n] = U diag(s) V, as csim__svd().
  *  @param[out] u  [m, k] made by the caller on the same grid, k = min(m,n)
  *  @param[out] v  [k, n] likewise
- *  @note   the leader holds u, v and 3·k² words beside its shares, as LAPACK does, and decomposes a
+ *  @param      x  [m, k], @param y  [k, n] on the leader for the vectors of a bidiagonal matrix; lost
+ *  @note   the leader holds x, y and 3·k² words beside its shares, as LAPACK does, and decomposes a
  *          bidiagonal matrix alone, about a fifth of the work; the rest is the grid's */
-csim_status csim__pd_svd(csim__dealt *a, double *s, csim__dealt *u, csim__dealt *v);
+csim_status csim__pd_svd(csim__dealt *a, double *s, csim__dealt *u, csim__dealt *v, double *x,
+                         double *y);
 
 /** Eigenvalues, descending, of a symmetric C[n,n] of which the upper triangle is used.
  *  @param[in]  c  destroyed

@@ -100,7 +100,7 @@ done:
     if (st == CSIM_OK && squares) {
         st = csim__pd_svd_by_squares((csim__want)o->want, &a, s, &u, &v, &h->doubt);
     } else if (st == CSIM_OK) {
-        st = vectors ? csim__pd_svd(&a, s, &u, &v) : csim__pd_singular_values(&a, s);
+        st = vectors ? csim__pd_svd(&a, s, &u, &v, h->u, h->v) : csim__pd_singular_values(&a, s);
     }
     if (st == CSIM_OK && vectors) { st = csim__dealt_gather(&u, h->u); }
     if (st == CSIM_OK && vectors) { st = csim__dealt_gather(&v, h->v); }

@@ -247,7 +247,7 @@ const csim_measure csim__measure_cca_mean = {
     .name = "cca_mean",
     .doc = "mean canonical correlation over the smaller rank",
     .cite = "Hotelling 1936, Relations between two sets of variates",
-    .needs = CSIM_NEEDS_BASIS,
+    .needs = CSIM_NEEDS_BASIS | CSIM_NEEDS_CANONICAL,
     .props = LINEAR_PROPS | CSIM_SYMMETRIC | CSIM_INVARIANT_LINEAR | CSIM_BIASED,
     .finish = cca_mean,
 };
@@ -256,7 +256,7 @@ const csim_measure csim__measure_cca_r2 = {
     .name = "cca_r2",
     .doc = "mean squared canonical correlation over the smaller rank",
     .cite = "Hotelling 1936; Kornblith et al. 2019",
-    .needs = CSIM_NEEDS_BASIS,
+    .needs = CSIM_NEEDS_BASIS | CSIM_NEEDS_CANONICAL,
     .props = LINEAR_PROPS | CSIM_SYMMETRIC | CSIM_INVARIANT_LINEAR | CSIM_BIASED,
     .finish = cca_r2,
 };
@@ -265,7 +265,7 @@ const csim_measure csim__measure_svcca = {
     .name = "svcca",
     .doc = "mean canonical correlation of the leading principal directions",
     .cite = "Raghu et al. 2017, SVCCA: Singular Vector Canonical Correlation Analysis",
-    .needs = CSIM_NEEDS_BASIS,
+    .needs = CSIM_NEEDS_BASIS | CSIM_NEEDS_CANONICAL,
     .props = LINEAR_PROPS | CSIM_SYMMETRIC | CSIM_BIASED,
     .options = svcca_table,
     .options_size = sizeof(svcca_options),
@@ -277,7 +277,7 @@ const csim_measure csim__measure_pwcca = {
     .doc = "canonical correlations weighted by how much of a layer each canonical variable carries",
     .cite =
         "Morcos et al. 2018, Insights on representational similarity with canonical correlation",
-    .needs = CSIM_NEEDS_BASIS | CSIM_NEEDS_LOADING,
+    .needs = CSIM_NEEDS_BASIS | CSIM_NEEDS_CANONICAL | CSIM_NEEDS_LOADING,
     .props = (CSIM_UNIT_RANGE | CSIM_INVARIANT_SCALING | CSIM_INVARIANT_TRANSLATION |
               CSIM_INVARIANT_PERMUTATION | CSIM_BIASED),
     .options = pwcca_table,

@@ -256,6 +256,11 @@ static csim_value evaluate(csim_pair *pair, const csim_sweep_measure *m)
         value.note = pair->site[side]->unfit;
         if (value.note != CSIM_NOTE_NONE) { return value; }
     }
+    if (pair->untiled && (m->measure->needs & CSIM_NEEDS_DIAGONAL)) {
+        value.cell = CSIM_CELL_UNDEFINED;
+        value.note = CSIM_NOTE_NO_ROOM;
+        return value;
+    }
     csim_status st = lacks_basis(pair, m->measure->needs)
                          ? CSIM_E_NUMERIC
                          : m->measure->finish(pair, m->options, &value);

@@ -16,10 +16,12 @@ enum {
 
 #define GOOD_DEAL (2.0 / 3) /* of the time without groups: half as fast again */
 
-/* A sweep with some groups. */
+/* A sweep with some groups, and the tiling that it has then. */
 typedef struct trial {
     csim__forecast f;
-    bool fits;
+    csim__teams teams;
+    int blocks, no_room;
+    bool fits, streamed;
     double seconds;
 } trial;
 
@@ -45,6 +47,10 @@ static csim_status try_groups(csim__sweep *w, int p, int q, trial *t)
     csim_status st = csim__sweep_tiling(w);
     w->forecast = forecast;
     w->target = before;
+    t->teams = w->teams;
+    t->blocks = w->blocks;
+    t->no_room = w->no_room;
+    t->streamed = w->streamed;
     t->fits = st == CSIM_OK;
     t->seconds = csim__effort_seconds(&t->f.effort, NULL);
     if (st == CSIM_E_MEM && t->f.size > 0) {
@@ -62,7 +68,7 @@ typedef struct large {
 static large find_large(const csim__sweep *w)
 {
     large l = {0, 0};
-    if (!(w->needs & (CSIM_NEEDS_NUCLEAR | CSIM_NEEDS_BASIS)) || w->shard.n < w->teams.least) {
+    if (!(w->needs & (CSIM_NEEDS_NUCLEAR | CSIM_NEEDS_CANONICAL)) || w->shard.n < w->teams.least) {
         return l;
     }
     for (int a = 0; a < w->all_count; a++) {
@@ -110,10 +116,9 @@ static int list_shapes(const csim__sweep *w, const large *l, shape *list)
 }
 
 /* Try shapes in turn: the first with which the sweep fits where it does not without, else a few, of
- * which the fastest is taken. */
+ * which the fastest is best. */
 static csim_status try_shapes(csim__sweep *w, const large *l, trial *best)
 {
-    csim__teams found = {1, 1, w->teams.least};
     bool fit = best->fits;
     shape *list = NULL;
     csim_status st = CSIM_OK;
@@ -124,11 +129,9 @@ static csim_status try_shapes(csim__sweep *w, const large *l, trial *best)
         CSIM_TRY(try_groups(w, list[i].p, list[i].q, &t));
         if (!t.fits || (best->fits && t.seconds >= best->seconds)) { continue; }
         *best = t;
-        found = w->teams;
     }
 done:
     csim__free(w->ctx, &list);
-    w->teams = found;
     return st;
 }
 
@@ -144,25 +147,21 @@ static bool hopeless(const csim__sweep *w, const csim__forecast *f)
     return false;
 }
 
-static csim_status choose(csim__sweep *w, const large *l)
+/* @param[out] chosen  also where nothing fits */
+static csim_status choose(csim__sweep *w, const large *l, trial *chosen)
 {
-    trial alone, best;
-    csim_status st = try_groups(w, 1, 1, &alone);
-    if (st != CSIM_OK || (!alone.fits && hopeless(w, &alone.f))) { return st; }
-    const csim__effort *e = &alone.f.effort;
+    csim_status st = try_groups(w, 1, 1, chosen);
+    if (st != CSIM_OK || (!chosen->fits && hopeless(w, &chosen->f))) { return st; }
+    const csim__effort *e = &chosen->f.effort;
     /* as if the decompositions were spread over all ranks at no cost */
-    double least = alone.seconds - e->seconds[CSIM__TERM_DECOMPOSE] + e->tasks / w->shard.size;
-    if (alone.fits && least > GOOD_DEAL * alone.seconds) { return CSIM_OK; }
-    best = alone;
+    double least = chosen->seconds - e->seconds[CSIM__TERM_DECOMPOSE] + e->tasks / w->shard.size;
+    if (chosen->fits && least > GOOD_DEAL * chosen->seconds) { return CSIM_OK; }
+    trial best = *chosen;
     st = try_shapes(w, l, &best);
-    if (st != CSIM_OK || csim__teams_size(&w->teams) == 1) { return st; }
-    if (!alone.fits) {
-        w->why = CSIM__WHY_MEMORY;
-    } else if (best.seconds <= GOOD_DEAL * alone.seconds) {
-        w->why = CSIM__WHY_TIME;
-    } else {
-        w->teams.p = w->teams.q = 1;
-    }
+    if (st != CSIM_OK || csim__teams_size(&best.teams) == 1) { return st; }
+    if (chosen->fits && best.seconds > GOOD_DEAL * chosen->seconds) { return CSIM_OK; }
+    w->why = chosen->fits ? CSIM__WHY_TIME : CSIM__WHY_MEMORY;
+    *chosen = best;
     return CSIM_OK;
 }
 
@@ -180,7 +179,15 @@ csim_status csim__choose_groups(csim__sweep *w)
     memcpy(open, w->cells.open, (size_t)cells);
     memcpy(w->cells.open, w->cells.requested, (size_t)cells);
     large l = find_large(w);
-    if (l.count > 0) { st = choose(w, &l); }
+    if (l.count > 0) {
+        trial t;
+        st = choose(w, &l, &t);
+        w->teams = t.teams;
+        w->blocks = t.blocks;
+        w->no_room = t.no_room;
+        w->streamed = t.streamed;
+        w->divided = memcmp(w->cells.open, open, (size_t)cells) == 0;
+    }
     memcpy(w->cells.open, open, (size_t)cells);
 done:
     csim__free(w->ctx, &open);

@@ -389,14 +389,14 @@ static task decompositions(const model *w, const csim__planned *q)
     unsigned needs = w->p->needs;
     double da = (double)w->p->width[q->couple.left], db = (double)w->p->width[q->couple.right];
     bool bases = q->route == CSIM__ROUTE_BASIS, self = q->couple.left == q->couple.right;
-    bool vectors = (needs & CSIM_NEEDS_BASIS) && (needs & CSIM_NEEDS_LOADING);
+    bool vectors = (needs & CSIM_NEEDS_CANONICAL) && (needs & CSIM_NEEDS_LOADING);
     double n = (double)w->p->n, a = bases ? fmin(da, n) : da, b = bases ? fmin(db, n) : db;
     double k = fmin(a, b), longer = fmax(a, b);
     task t = {0, 0, 0};
     if (!q->cell) { return t; }
     if (q->route != CSIM__ROUTE_GRAM) { t.alone += 16 * a * b / m->memory; }
     if ((needs & CSIM_NEEDS_NUCLEAR) && !self) { add_svd(w, q, a, b, false, &t); }
-    if ((needs & CSIM_NEEDS_BASIS) && !self) { add_svd(w, q, a, b, vectors, &t); }
+    if ((needs & CSIM_NEEDS_CANONICAL) && !self) { add_svd(w, q, a, b, vectors, &t); }
     if (vectors) { t.alone += gemm(w, false, 2 * k * (a * da + b * db), k, longer, longer); }
     if ((needs & CSIM_NEEDS_BLOCK) && bases) {
         t.alone += gemm(w, false, 2 * da * a * b + 2 * da * db * b, a, b, longer);

@@ -21,7 +21,7 @@ const char *csim__why_text(csim__why why)
 static void count_pairs(const csim__problem *p, const csim__plan *plan, csim__forecast *f)
 {
     const unsigned tasks =
-        CSIM_NEEDS_NUCLEAR | CSIM_NEEDS_BASIS | CSIM_NEEDS_UNIT | CSIM_NEEDS_BLOCK;
+        CSIM_NEEDS_NUCLEAR | CSIM_NEEDS_CANONICAL | CSIM_NEEDS_UNIT | CSIM_NEEDS_BLOCK;
     f->pairs += plan->count;
     f->selves += plan->selves;
     for (int64_t i = 0; i < plan->count; i++) {
@@ -40,7 +40,7 @@ static void survey_ranks(const csim__problem *p, const csim__plan *plan, csim__f
     double mean[CSIM__ROOM_COUNT] = {0}, mean_peak = 0, bytes = 0;
     csim__room room;
     for (int r = 0; r < p->size; r++) {
-        if (!csim__room_repeats(p, plan, &survey, r)) {
+        if (!csim__room_repeats(p, plan, r)) {
             csim__room_of(p, plan, &survey, r, &room);
             bytes = (double)csim__room_peak(&room, NULL);
         }

@@ -1,3 +1,4 @@
+#include "core/text.h"
 #include "sweep/deal.h"
 
 #include <math.h>
@@ -22,13 +23,18 @@ static csim__route route_of(const csim__problem *p, int a, int b)
 }
 
 /* Tiles also where a site is heavy, so long as n² is affordable; the log tells. */
-static bool tiled(const csim__problem *p, int a, int b)
+static bool heavy_pair(const csim__problem *p, int a, int b)
 {
     enum { FEW = 4096, WIDTHS = 32 };
-    if (route_of(p, a, b) == CSIM__ROUTE_GRAM) { return true; }
+    if (route_of(p, a, b) == CSIM__ROUTE_GRAM) { return false; }
     bool heavy = p->heavy != NULL && (p->heavy[a] || p->heavy[b]);
     return heavy && (p->needs & CSIM_NEEDS_DIAGONAL) &&
            (p->n <= FEW || p->n <= WIDTHS * (p->width[a] + p->width[b]));
+}
+
+static bool tiled(const csim__problem *p, int a, int b)
+{
+    return route_of(p, a, b) == CSIM__ROUTE_GRAM || (!p->untiled && heavy_pair(p, a, b));
 }
 
 /* Decompositions of one pair in flops of a GEMM that takes as long: they run at a fraction of its
@@ -44,7 +50,7 @@ static double decompositions(const csim__problem *p, const csim__planned *q)
     double times = 0;
     if (!q->cell) { return 0; }
     if (p->needs & CSIM_NEEDS_NUCLEAR) { times += 5; }
-    if (p->needs & CSIM_NEEDS_BASIS) { times += 5; }
+    if (p->needs & CSIM_NEEDS_CANONICAL) { times += 5; }
     if (p->needs & CSIM_NEEDS_LOADING) { times += 7; }
     if (p->needs & CSIM_NEEDS_UNIT) { times += 20; }
     return times * unit;
@@ -62,6 +68,7 @@ static void add(csim__plan *plan, const csim__problem *p, int a, int b, bool cel
     q->dealt = q->large && !(p->needs & CSIM_NEEDS_BLOCK); /* matching takes whole ones */
     plan->count++;
     q->tiled = tiled(p, a, b);
+    q->untiled = p->untiled && heavy_pair(p, a, b);
     plan->any_tiles |= q->tiled;
     if (q->tiled) { plan->tiled[a] = plan->tiled[b] = 1; }
     plan->any_cross |= q->route == CSIM__ROUTE_CROSS;
@@ -222,7 +229,7 @@ static csim_status count_memory(csim_context *ctx, const csim__problem *p, csim_
     survey = csim__room_look(p, plan);
     for (int r = 0; r < p->size; r++) {
         csim__room room;
-        if (csim__room_repeats(p, plan, &survey, r)) { continue; }
+        if (csim__room_repeats(p, plan, r)) { continue; }
         csim__room_of(p, plan, &survey, r, &room);
         int64_t bytes = csim__room_peak(&room, NULL);
         if (bytes > most) {
@@ -267,14 +274,17 @@ csim_status csim__plan_make(csim_context *ctx, const csim__problem *p, csim__pla
     count_flops(p, plan);
     CSIM_TRY(count_memory(ctx, p, plan));
     if (p->memory > 0 && plan->shard_bytes + plan->tile_bytes > p->memory) {
+        double need = (double)(plan->shard_bytes + plan->tile_bytes) / 1048576;
+        double limit = (double)p->memory / 1048576;
+        int digits = csim__digits_apart(need, limit, 1);
         st = csim__fail(
             ctx, CSIM_E_MEM,
-            "the sweep needs %.1f MiB a rank for %d layers at a time%s (%.1f MiB examples, "
-            "%.1f MiB tiles) on %d ranks, the limit is %.1f MiB: use more ranks or "
+            "the sweep needs %.*f MiB a rank for %d layers at a time%s (%.1f MiB examples, "
+            "%.1f MiB tiles) on %d ranks, the limit is %.*f MiB: use more ranks or "
             "raise --memory",
-            (double)(plan->shard_bytes + plan->tile_bytes) / 1048576, p->sites,
-            p->streamed ? ", read by chunks" : "", (double)plan->shard_bytes / 1048576,
-            (double)plan->tile_bytes / 1048576, p->size, (double)p->memory / 1048576);
+            digits, need, p->sites, p->streamed ? ", read by chunks" : "",
+            (double)plan->shard_bytes / 1048576, (double)plan->tile_bytes / 1048576, p->size,
+            digits, limit);
     }
 done:
     return st;
@@ -301,6 +311,7 @@ void csim__plan_clear(csim_context *ctx, csim__plan *plan)
     csim__free(ctx, &plan->basis);
     csim__free(ctx, &plan->tiled);
     csim__free(ctx, &plan->blocks);
-    csim__free(ctx, &plan->work);
+    csim__free(ctx, &plan->products);
+    csim__free(ctx, &plan->finish);
     csim__free(ctx, &plan->busy);
 }

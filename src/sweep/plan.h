@@ -72,6 +72,7 @@ typedef struct csim__problem {
     int64_t values;              /* cells of the result of the whole sweep times measures */
     unsigned needs;              /* union over the measures */
     const unsigned char *heavy;  /* [sites] few examples outweigh all others; NULL: not known */
+    bool untiled;                /* for them there is no room for Gram tiles */
     const int
         *item; /* [sites] bytes of a number that is read ahead (feed.h), else 0; NULL: all 0 */
     bool single;
@@ -91,6 +92,7 @@ typedef struct csim__planned {
     csim__couple couple;
     csim__route route;
     bool tiled;    /* has Gram tiles: on their route, or since a site is heavy */
+    bool untiled;  /* would have them, as a site is heavy, but there is no room */
     bool cell;     /* some cell wants it, not only the self-term of a site */
     bool large;    /* decomposed by a group */
     bool dealt;    /* its blocks lie dealt over that group */
@@ -126,7 +128,8 @@ typedef struct csim__plan {
     int64_t *reads;      /* [sites] how often the rows of each are read */
     int64_t *turns;      /* [sites] how often rows of a basis are made anew, for rounds */
     int64_t *blocks;     /* [size] words of the blocks in the round in which a rank has most */
-    int64_t *work;       /* [size] words of the largest workspace of a rank's decompositions */
+    int64_t *products;   /* [size] words of blocks, and of sums under way, where these are most */
+    int64_t *finish;     /* [size] words of blocks that are not finished, and of the workspace */
     unsigned char *busy; /* [size] a rank owns pairs, or is in a group that has some */
     int room_rank;       /* the rank that takes most memory */
     csim__room room;     /* its memory */

@@ -2,16 +2,16 @@
 
 #include "sweep/room.h"
 
+#include "encoder/encoder.h"
 #include "ingredients/batches.h"
 #include "ingredients/cross.h"
 #include "ingredients/feed.h"
 #include "ingredients/neighbours.h"
 #include "ingredients/ring.h"
 #include "ingredients/triangles.h"
-#include "linalg/grid.h"
 #include "sweep/deal.h"
 
-enum { WORD = 8, STRIP = 140 }; /* bytes; words a column that blocked LAPACK routines want */
+enum { WORD = 8 }; /* bytes */
 
 const char *csim__room_key(csim__room_array array)
 {
@@ -37,81 +37,9 @@ const char *csim__stage_text(csim__stage stage)
     return texts[stage];
 }
 
-/* The overlap of a basis with itself is known without a product. */
-int64_t csim__room_panel(const csim__problem *p, const csim__planned *q, const csim__products *s)
-{
-    int64_t da = p->width[q->couple.left], db = p->width[q->couple.right];
-    int64_t qa = csim__min64(p->n, da), qb = csim__min64(p->n, db);
-    bool whole = s->cross + s->unit > 0, self = q->couple.left == q->couple.right;
-    int64_t largest = whole ? csim__cross_panel(da, db) : 0;
-    bool bases = s->basis + s->raw > 0 && !self;
-    return bases ? csim__max64(largest, csim__cross_panel(qa, qb)) : largest;
-}
-
-/* Numbers of an m×n matrix, dealt to a group, on the rank with most. */
-static int64_t share(const csim__teams *t, int64_t m, int64_t n)
-{
-    return csim__grid_share(m, CSIM__GRID_BLOCK, 0, t->q) *
-           csim__grid_share(n, CSIM__GRID_BLOCK, 0, t->p);
-}
-
-/* What every rank of a group takes of the values of an a×b matrix, and of its vectors, beside their
- * matrix: shares of the square and of the vectors, panels of ScaLAPACK. */
-static int64_t team_words(const csim__teams *t, int64_t a, int64_t b, bool vectors)
-{
-    int64_t k = csim__min64(a, b), square = share(t, k, k);
-    int64_t wide = csim__grid_share(k, CSIM__GRID_BLOCK, 0, csim__min64(t->p, t->q));
-    int64_t panels = CSIM__GRID_BLOCK * (3 * wide + 2 * CSIM__GRID_BLOCK) + 16 * k;
-    return share(t, a, b) + square + panels +
-           (vectors ? share(t, k, a) + share(t, k, b) + 2 * square : 0);
-}
-
-/* Words of the singular values of an a×b matrix on the ranks that decompose it, with the copy that
- * is decomposed, which the owner has. With vectors by squares first, the costlier way where values
- * lie close. */
-static csim__workspace svd_words(const csim__problem *p, const csim__planned *q, int64_t a,
-                                 int64_t b, bool vectors)
-{
-    int64_t k = csim__min64(a, b), strip = STRIP * (a + b) / 2;
-    if (!q->large) { return (csim__workspace){a * b + (vectors ? 5 : 1) * k * k + strip, 0}; }
-    int64_t each = team_words(&p->teams, a, b, vectors);
-    /* vectors of a bidiagonal matrix are the leader's */
-    int64_t alone = (q->dealt ? 0 : a * b) + (vectors ? k * (a + b) + 3 * k * k : 0);
-    return (csim__workspace){alone + each, each};
-}
-
-csim__workspace csim__room_workspace(const csim__problem *p, const csim__planned *q)
-{
-    int64_t da = p->width[q->couple.left], db = p->width[q->couple.right], kept = 0, most = 0;
-    csim__workspace svd = {0, 0};
-    if (!q->cell) { return svd; }
-    bool bases = q->route == CSIM__ROUTE_BASIS, self = q->couple.left == q->couple.right;
-    bool vectors = (p->needs & CSIM_NEEDS_BASIS) && (p->needs & CSIM_NEEDS_LOADING);
-    int64_t a = bases ? csim__min64(da, p->n) : da, b = bases ? csim__min64(db, p->n) : db;
-    int64_t k = csim__min64(a, b);
-    if (p->needs & CSIM_NEEDS_BLOCK) {
-        /* a copy, and a second one for the assignment where the left side is wider */
-        most = csim__max64(most, da * db * (da > db ? 2 : 1));
-        if (bases) {
-            kept += da * db;
-            most = csim__max64(most, da * b);
-        }
-    }
-    if (p->needs & CSIM_NEEDS_UNIT) {
-        int64_t c = csim__min64(da, db);
-        most = csim__max64(most, da * db + (da + db) * c + 5 * c * c + STRIP * (da + db) / 2);
-    }
-    if (vectors) { kept += k * (a + b); }
-    if (vectors && self) { most = csim__max64(most, k * csim__max64(da, db)); }
-    if ((p->needs & (CSIM_NEEDS_NUCLEAR | CSIM_NEEDS_BASIS)) && !self) {
-        svd = svd_words(p, q, a, b, vectors);
-    }
-    return (csim__workspace){kept + csim__max64(most, svd.leader), svd.member};
-}
-
 csim__room_survey csim__room_look(const csim__problem *p, const csim__plan *plan)
 {
-    csim__room_survey s = {.largest_owner = -1};
+    csim__room_survey s = {.largest = 0};
     for (int i = 0; i < p->sites; i++) {
         int64_t d = p->width[i];
         int bases = plan->basis[i] + plan->raw_basis;
@@ -132,18 +60,9 @@ csim__room_survey csim__room_look(const csim__problem *p, const csim__plan *plan
     for (int64_t i = 0; i < plan->count; i++) {
         const csim__planned *q = &plan->pairs[i];
         csim__products sizes = csim__plan_products(p, plan, q);
-        int64_t largest = csim__room_panel(p, q, &sizes);
-        int owner = q->dealt ? -1 : q->owner;
+        s.largest = csim__max64(s.largest, csim__room_panel(p, q, &sizes));
         s.work = csim__max64(s.work, csim__room_workspace(p, q).leader);
-        if (largest > s.largest) {
-            s.second = owner != s.largest_owner ? s.largest : s.second;
-            s.largest = largest;
-            s.largest_owner = owner;
-        } else if (owner != s.largest_owner) {
-            s.second = csim__max64(s.second, largest);
-        }
     }
-    if (plan->blocks == NULL) { s.largest_owner = -1; }
     for (int i = 0; i < p->encoder_count; i++) {
         const csim_encoder *e = p->encoders[i];
         s.encoders += csim__projection_kept(e, p->sites);
@@ -191,59 +110,56 @@ static int64_t round_factors(const csim__problem *p, bool wide, int64_t widest, 
         int64_t foreign = p->size > 1 ? widest * widest : 0,
                 part = csim__cross_panel(widest, widest);
         int64_t squares = feed + foreign + part + 2 * mine * mine;
-        return csim__max64(squares, mine == 0 ? 0 : 10 * mine * mine + STRIP * mine);
+        return csim__max64(squares, mine == 0 ? 0 : 9 * mine * mine + CSIM__ROOM_STRIP * mine);
     }
-    if (wide) { return mine == 0 ? 0 : 2 * p->n * mine + 8 * p->n * p->n + STRIP * p->n; }
+    if (wide) {
+        return mine == 0 ? 0 : 2 * p->n * mine + 7 * p->n * p->n + CSIM__ROOM_STRIP * p->n;
+    }
     /* the factor that is sent round, a partial and two sums of the others; an owner's two squares,
-     * and three more with five of workspace while the last is decomposed */
+     * and three more with four of workspace while the last is decomposed */
     int64_t others = (p->size > 1 ? 3 : 1) * csim__cross_panel(widest, widest);
-    return widest * widest + csim__max64(others, mine == 0 ? 0 : 10 * mine * mine + STRIP * mine);
+    return widest * widest +
+           csim__max64(others, mine == 0 ? 0 : 9 * mine * mine + CSIM__ROOM_STRIP * mine);
 }
 
-/* Sites are taken as many at a time as there are ranks, those with more examples than neurons first:
- * the i-th of a round belongs to rank i. */
-static int64_t factors(const csim__problem *p, const unsigned char *marks, int rank, int64_t feed)
+/* Bases that are made one round of sites after the other. */
+typedef struct building {
+    const unsigned char *marks; /* [sites] of which; NULL: of all */
+    int rank;
+    int64_t rows; /* that each of them copies, 0 where it takes the place of the site's own */
+    bool loading; /* which all ranks keep */
+    int64_t feed; /* what streaming takes */
+} building;
+
+/* Most words while bases are made, with all that is kept of those made so far. Sites are taken as many at
+ * a time as there are ranks, those with more examples than neurons first: the i-th of a round belongs to
+ * rank i. */
+static int64_t building_words(const csim__problem *p, const building *b)
 {
-    int64_t most = 0;
+    int64_t most = 0, kept = 0;
     for (int wide = 0; wide < 2; wide++) {
-        int64_t widest = 0, mine = 0;
+        int64_t widest = 0, mine = 0, loadings = 0;
         int many = 0;
         for (int i = 0; i <= p->sites; i++) {
             bool last = i == p->sites;
-            if (!last && (marks == NULL || marks[i]) && (p->n <= p->width[i]) == (wide == 1)) {
-                widest = csim__max64(widest, p->width[i]);
-                if (many == rank) { mine = p->width[i]; }
+            if (!last && (b->marks == NULL || b->marks[i]) &&
+                (p->n <= p->width[i]) == (wide == 1)) {
+                int64_t d = p->width[i];
+                widest = csim__max64(widest, d);
+                if (many == b->rank) { mine = d; }
+                loadings += b->loading ? csim__min64(d, p->n) * d : 0;
+                kept += b->rows * d;
                 many++;
             }
             if (many > 0 && (many == p->size || last)) {
-                most = csim__max64(most, round_factors(p, wide == 1, widest, mine, feed));
-                widest = mine = many = 0;
+                int64_t least =
+                    csim__min64(mine, p->n); /* two of the factors are there at the end */
+                most = csim__max64(most, kept + round_factors(p, wide == 1, widest, mine, b->feed));
+                kept += loadings;
+                most = csim__max64(most, kept + 2 * least * mine);
+                widest = mine = loadings = many = 0;
             }
         }
-    }
-    return most;
-}
-
-int64_t csim__room_pair(const csim__problem *p, const csim__plan *plan, const csim__planned *q,
-                        int member)
-{
-    csim__products s = csim__plan_products(p, plan, q);
-    if (!q->dealt) { return s.cross + s.basis + s.raw + s.unit; }
-    int64_t m = p->width[q->couple.left], n = p->width[q->couple.right], b = CSIM__GRID_BLOCK;
-    if (q->route == CSIM__ROUTE_BASIS) {
-        m = csim__min64(m, p->n);
-        n = csim__min64(n, p->n);
-    }
-    int64_t one = csim__grid_share(m, b, member % p->teams.q, p->teams.q) *
-                  csim__grid_share(n, b, member / p->teams.q, p->teams.p);
-    return s.raw > 0 ? 2 * one : one;
-}
-
-int64_t csim__room_blocks(const csim__problem *p, const csim__plan *plan)
-{
-    int64_t most = 0;
-    for (int64_t i = 0; i < plan->count; i++) {
-        most = csim__max64(most, WORD * csim__room_pair(p, plan, &plan->pairs[i], 0));
     }
     return most;
 }
@@ -254,6 +170,18 @@ static void put(csim__room *room, csim__room_array array, int64_t bytes, csim__s
     room->array[array].bytes = bytes;
     room->array[array].first = first;
     room->array[array].last = last;
+}
+
+/* What encoders take as they are read, beyond what is kept of all. */
+static int64_t loading(const csim__problem *p, const csim__room_survey *s, int rank)
+{
+    int64_t most = 0, kept = 0;
+    for (int i = 0; i < p->encoder_count; i++) {
+        const csim_encoder *e = p->encoders[i];
+        most = csim__max64(most, kept + csim__encoder_reading(e, rank));
+        kept += 4 * csim_encoder_parameters(e) * csim_encoder_inits(e);
+    }
+    return csim__max64(0, most - s->encoders);
 }
 
 /* What all stages have, and what goes with single examples. */
@@ -289,7 +217,8 @@ static void put_rows(const csim__problem *p, const csim__plan *plan, const csim_
                  : 0),
         READ, END);
     put(room, CSIM__ROOM_CELLS, values, READ, END);
-    put(room, CSIM__ROOM_ENCODERS, s->encoders, READ, END);
+    put(room, CSIM__ROOM_ENCODERS, s->encoders, CSIM__STAGE_LOAD, END);
+    put(room, CSIM__ROOM_LOADING, loading(p, s, shard->rank), CSIM__STAGE_LOAD, CSIM__STAGE_LOAD);
     put(room, CSIM__ROOM_READING, reading(p, s, shard), READ, READ);
     put(room, CSIM__ROOM_CHUNKS,
         48 * plan->count +
@@ -388,23 +317,31 @@ static void put_bases(const csim__problem *p, const csim__plan *plan, const csim
                       const csim_shard *shard, int rank, csim__room *room)
 {
     const csim__stage BASES = CSIM__STAGE_BASES, END = CSIM__STAGE_RESULTS;
-    int64_t small = 0, feed = 0, raw_feed = 0;
-    if (p->streamed) {
-        feed = feed_words(p, s, CSIM__FORM_BASIS);
-        raw_feed = feed_words(p, s, CSIM__FORM_RAW_BASIS);
-        put(room, CSIM__ROOM_BASES, WORD * (s->turns + shard->rows * s->held), BASES, END);
-    } else {
-        put(room, CSIM__ROOM_BASES, plan->any_basis ? WORD * shard->rows * s->basis_widths : 0,
-            plan->any_cross ? BASES : CSIM__STAGE_PRODUCTS, END);
-        put(room, CSIM__ROOM_RAW_BASES, plan->raw_basis ? WORD * shard->rows * s->widths : 0, BASES,
-            END);
+    bool held = !p->streamed, copied = held && plan->any_cross;
+    int64_t loadings = plan->loading ? s->loadings : 0;
+    int64_t raw = held && plan->raw_basis ? shard->rows * s->widths : 0;
+    int64_t rows = held && plan->any_basis ? shard->rows * s->basis_widths : 0;
+    int64_t most = 0, all = raw + (copied ? rows : 0) + loadings;
+    building b = {.rank = rank};
+    if (plan->raw_basis) {
+        b.rows = held ? shard->rows : 0;
+        b.feed = held ? 0 : feed_words(p, s, CSIM__FORM_RAW_BASIS);
+        most = building_words(p, &b);
     }
     if (plan->any_basis) {
-        put(room, CSIM__ROOM_LOADINGS, plan->loading ? WORD * s->loadings : 0, BASES, END);
-        small = factors(p, plan->basis, rank, feed);
+        b = (building){.marks = plan->basis,
+                       .rank = rank,
+                       .rows = copied ? shard->rows : 0,
+                       .loading = plan->loading,
+                       .feed = held ? 0 : feed_words(p, s, CSIM__FORM_BASIS)};
+        most = csim__max64(most, raw + building_words(p, &b));
     }
-    if (plan->raw_basis) { small = csim__max64(small, factors(p, NULL, rank, raw_feed)); }
-    put(room, CSIM__ROOM_FACTORS, WORD * small, BASES, BASES);
+    put(room, CSIM__ROOM_BASES, WORD * (held ? rows : s->turns + shard->rows * s->held),
+        held && !copied ? CSIM__STAGE_PRODUCTS : BASES, END);
+    put(room, CSIM__ROOM_RAW_BASES, WORD * raw, BASES, END);
+    put(room, CSIM__ROOM_LOADINGS, WORD * loadings, BASES, END);
+    /* what is kept grows as factors come and go: these are what they take beyond all of it */
+    put(room, CSIM__ROOM_FACTORS, WORD * csim__max64(most - all, 0), BASES, BASES);
 }
 
 /* What a streamed round takes where that is most: of every product all ranks hold the whole sum. The
@@ -431,34 +368,44 @@ void csim__room_of(const csim__problem *p, const csim__plan *plan, const csim__r
     const csim__stage PRODUCTS = CSIM__STAGE_PRODUCTS, FINISH = CSIM__STAGE_FINISH;
     csim_shard shard = csim__shard(p->n, rank, p->size);
     bool dealt = plan->blocks != NULL;
-    int64_t own = dealt ? WORD * plan->blocks[rank] : 0;
-    int64_t foreign = p->size == 1 ? 0 : rank == s->largest_owner ? s->second : s->largest;
+    int64_t own = dealt ? plan->blocks[rank] : 0;
+    int64_t sums = (p->size == 1 ? 1 : 3) * s->largest, work = s->work;
+    if (dealt) { /* blocks go as their pairs are finished, and other rounds have fewer */
+        sums = csim__max64(plan->products[rank] - own, 0);
+        work = csim__max64(plan->finish[rank] - own, 0);
+    }
     memset(room, 0, sizeof *room);
     put_rows(p, plan, s, &shard, room);
     put_tiles(p, plan, s, &shard, room);
     put_neighbours(p, plan, s, &shard, room);
     put_kernels(p, plan, s, &shard, room);
     put_bases(p, plan, s, &shard, rank, room);
-    put(room, CSIM__ROOM_BLOCKS, own, PRODUCTS, FINISH);
+    put(room, CSIM__ROOM_BLOCKS, WORD * own, PRODUCTS, FINISH);
     if (p->streamed) {
-        put_pass(p, plan, own, room);
+        put_pass(p, plan, WORD * own, room);
     } else {
-        put(room, CSIM__ROOM_PARTIALS, WORD * (s->largest + 2 * foreign), PRODUCTS, PRODUCTS);
+        put(room, CSIM__ROOM_PARTIALS, WORD * sums, PRODUCTS, PRODUCTS);
     }
-    put(room, CSIM__ROOM_WORKSPACE, WORD * (dealt ? plan->work[rank] : s->work), FINISH, FINISH);
+    put(room, CSIM__ROOM_WORKSPACE, WORD * work, FINISH, FINISH);
 }
 
-bool csim__room_repeats(const csim__problem *p, const csim__plan *plan, const csim__room_survey *s,
-                        int rank)
+bool csim__room_repeats(const csim__problem *p, const csim__plan *plan, int rank)
 {
-    /* small factors belong to as many ranks as there are sites, at most */
-    if (rank <= p->sites || rank == s->largest_owner || rank - 1 == s->largest_owner) {
+    bool factors = plan->any_basis || plan->raw_basis; /* of as many ranks as there are sites */
+    if (rank == 0 || (rank == 1 && p->encoder_count > 0) || (factors && rank <= p->sites)) {
         return false;
     }
     csim_shard me = csim__shard(p->n, rank, p->size), last = csim__shard(p->n, rank - 1, p->size);
     if (me.rows != last.rows || me.count != last.count) { return false; }
+    for (int i = 0; i < plan->kernels.stores; i++) { /* of samples, which have fewer chunks */
+        int64_t n = plan->kernels.store[i].examples;
+        if (csim__shard(n, rank, p->size).rows != csim__shard(n, rank - 1, p->size).rows) {
+            return false;
+        }
+    }
     return plan->blocks == NULL || (plan->blocks[rank] == plan->blocks[rank - 1] &&
-                                    plan->work[rank] == plan->work[rank - 1]);
+                                    plan->products[rank] == plan->products[rank - 1] &&
+                                    plan->finish[rank] == plan->finish[rank - 1]);
 }
 
 int64_t csim__room_messages(const csim__problem *p, const csim__plan *plan)
@@ -477,9 +424,13 @@ int64_t csim__room_stage(const csim__room *room, csim__stage stage)
 
 int64_t csim__room_peak(const csim__room *room, csim__stage *when)
 {
-    int64_t most = -1;
+    int64_t change[CSIM__STAGE_COUNT + 1] = {0}, most = -1, bytes = 0;
+    for (int i = 0; i < CSIM__ROOM_COUNT; i++) {
+        change[room->array[i].first] += room->array[i].bytes;
+        change[room->array[i].last + 1] -= room->array[i].bytes;
+    }
     for (int i = 0; i < CSIM__STAGE_COUNT; i++) {
-        int64_t bytes = csim__room_stage(room, (csim__stage)i);
+        bytes += change[i];
         if (bytes > most) {
             most = bytes;
             if (when != NULL) { *when = (csim__stage)i; }

@@ -13,6 +13,7 @@ struct csim__products;
 
 /** Stages of a sweep in their order: X(name, text for people). */
 #define CSIM__STAGE_LIST(X)                                                                        \
+    X(LOAD, "encoders are loaded")                                                                 \
     X(READ, "layers are read")                                                                     \
     X(ROWS, "row sums are taken")                                                                  \
     X(ENCODE, "layers are encoded")                                                                \
@@ -34,6 +35,7 @@ struct csim__products;
     X(PAIRS, "pairs", "list of pairs")                                                             \
     X(CELLS, "cells", "cells of the result")                                                       \
     X(ENCODERS, "encoders", "encoders and their values")                                           \
+    X(LOADING, "loading", "an encoder's file while it is read")                                    \
     X(READING, "reading", "a layer while it is read")                                              \
     X(CHUNKS, "chunks", "chunks while rows are summed")                                            \
     X(UNIT_ROWS, "unit_rows", "rows of length 1")                                                  \
@@ -82,8 +84,7 @@ typedef struct csim__room_survey {
                                         * numbers in what makes the other bases of their sites */
     int64_t basis_widths, loadings;    /* of sites with a basis; numbers in their loadings */
     int64_t tiled_sites, tiled_widths; /* of sites with tiles */
-    int64_t largest, second;           /* numbers in the largest panel of a product, and in that */
-    int largest_owner;                 /* of others than this rank; −1: no rank has a whole one */
+    int64_t largest;                   /* numbers in the largest panel of a product */
     int64_t work;                      /* words of the largest workspace */
     int64_t encoders;                  /* bytes of the encoders and of their values */
 } csim__room_survey;
@@ -95,6 +96,9 @@ const char *csim__stage_text(csim__stage stage);
 
 csim__room_survey csim__room_look(const struct csim__problem *problem,
                                   const struct csim__plan *plan);
+
+/** Words a column that blocked LAPACK routines want. */
+enum { CSIM__ROOM_STRIP = 140 };
 
 /** Words that the decompositions of a pair take at the same time: on its owner, and on each of the
  *  others of its group. */
@@ -124,7 +128,7 @@ void csim__room_of(const struct csim__problem *problem, const struct csim__plan 
 
 /** Does a rank take just what the one before it takes? Of many ranks most do. Local, pure. */
 bool csim__room_repeats(const struct csim__problem *problem, const struct csim__plan *plan,
-                        const csim__room_survey *survey, int rank);
+                        int rank);
 
 /** Bytes that the message layer takes beside, while sums over ranks are under way: as much as each of
  *  them has. */

@@ -171,6 +171,7 @@ static csim_status make_pairs(csim__sweep *w, int64_t first, int64_t last, csim_
                             .single = w->options->precision == CSIM_SINGLE_PRECISION,
                             .route = p->route,
                             .tiled = p->tiled,
+                            .untiled = p->untiled,
                             .learned = w->learned,
                             .at = (int64_t)p->couple.left * w->count + p->couple.right,
                             .hollow = w->hollow[first + i],

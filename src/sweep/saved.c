@@ -114,8 +114,8 @@ static csim_status describe(csim__sweep *w, char **text)
     for (int i = 0; i < o->encoder_count; i++) {
         add_line(&r, "encoder: %s", csim_encoder_checksum(o->encoders[i]));
     }
-    add_line(&r, "pairs: %.400s, part %d of %d", o->pairs != NULL ? o->pairs : "", o->part,
-             o->parts);
+    add_line(&r, "pairs: %.400s", o->pairs != NULL ? o->pairs : "those between sets, or of one");
+    if (o->parts > 0) { add_line(&r, "part: %d of %d", o->part, o->parts); }
     add_line(&r, "precision: %s", o->precision == CSIM_SINGLE_PRECISION ? "single" : "double");
     add_line(&r, "rank floor: %s", number_of(csim__rank_floor(o)).text);
     if (csim__teams_size(&w->teams) > 1) { /* their rounding is that of the grid */

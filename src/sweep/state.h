@@ -34,13 +34,15 @@ typedef struct csim__sweep {
 
     /* sites that are held together: a tile is two blocks of them and the pairs still open there */
     int blocks;
+    bool divided;        /* into the blocks that there are to be, by csim__choose_groups() */
     bool streamed;       /* rows are not held, but read again by chunks where they are needed */
     int *block;          /* [blocks + 1] first site of each */
     unsigned char *here; /* [all_count] marks of sites */
     /* [all_count] sites in which few examples outweigh all others, as far as they were read: their
      * pairs have Gram tiles, which take memory */
     unsigned char *heavy;
-    int no_room; /* what is left out, as even with two sites it is more than the memory limit: 1,
+    bool untiled; /* for which there is no memory, even with two sites */
+    int no_room;  /* what is left out, as even with two sites it is more than the memory limit: 1,
                     distances of all examples, 2, of samples too */
     csim__cost cost;
     csim__forecast *forecast;   /* takes in every plan of the tiling; NULL: not asked for */

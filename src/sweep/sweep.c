@@ -100,9 +100,29 @@ static void announce_groups(csim__sweep *w)
         chosen ? ": their values differ by rounding from those of one rank (--grid 1x1)" : "");
 }
 
+/* Does an open pair need a site? */
+static bool site_open(const csim__sweep *w, int s)
+{
+    bool open = false;
+    for (int t = 0; t < w->all_count && !open; t++) {
+        open = csim__cells_open(&w->cells, s < t ? s : t, s < t ? t : s);
+    }
+    return open;
+}
+
+/* How often a site is read beside what its pairs need: for rows that are dropped; for its checksum. */
+static int readings_beside(const csim__sweep *w, int s)
+{
+    return (w->options->nan_drop_rows ? 1 : 0) + !site_open(w, s);
+}
+
 static void announce(csim__sweep *w)
 {
     const csim__cost *c = &w->cost;
+    double times = (double)c->loads / w->all_count;
+    for (int s = 0; s < w->all_count; s++) {
+        times += (double)readings_beside(w, s) / w->all_count;
+    }
     csim__log(w->ctx, CSIM_LOG_INFO,
               "sets: %d, layers: %d, examples: %lld in %lld chunks of %lld, ranks: %d",
               w->set_count, w->all_count, (long long)w->shard.n, (long long)w->shard.chunks,
@@ -119,12 +139,12 @@ static void announce(csim__sweep *w)
         csim__log(w->ctx, CSIM_LOG_INFO,
                   "layers are read again by chunks to keep the memory limit: %lld rounds in %lld "
                   "tiles of pairs, each layer is read %.1f times",
-                  (long long)c->rounds, (long long)c->tiles, (double)c->loads / w->all_count);
+                  (long long)c->rounds, (long long)c->tiles, times);
     } else if (c->tiles > 1) {
         csim__log(w->ctx, CSIM_LOG_INFO,
                   "not all layers fit the memory limit at once: %lld tiles of pairs, each layer is "
                   "read %.1f times",
-                  (long long)c->tiles, (double)c->loads / w->all_count);
+                  (long long)c->tiles, times);
     }
     announce_groups(w);
     if (w->no_room) {
@@ -189,16 +209,6 @@ static csim_status report_memory(csim__sweep *w)
     csim__log(w->ctx, CSIM_LOG_INFO, "peak memory of a rank: %.1f MiB, planned %.1f MiB",
               (double)most / 1048576, (double)(w->cost.shard_bytes + w->cost.tile_bytes) / 1048576);
     return st;
-}
-
-/* Does an open pair need a site? */
-static bool site_open(const csim__sweep *w, int s)
-{
-    bool open = false;
-    for (int t = 0; t < w->all_count && !open; t++) {
-        open = csim__cells_open(&w->cells, s < t ? s : t, s < t ? t : s);
-    }
-    return open;
 }
 
 /* Sites that no open pair needs: their values are part of what a result was made from. */
@@ -309,7 +319,7 @@ csim_status csim__sweep_forecast(csim_context *ctx, csim_set *const *sets, int s
     CSIM_TRY(csim__groups_find(&w));
     st = csim__sweep_tiling(&w);
     for (int s = 0; s < w.all_count; s++) {
-        int readings = (options->nan_drop_rows ? 1 : 0) + !site_open(&w, s);
+        int readings = readings_beside(&w, s);
         for (int k = 0; k < readings; k++) {
             csim__effort_scan(&w.shard, w.all[s].d, target, &forecast->effort);
         }

@@ -50,6 +50,7 @@ static csim_status make_plan(csim__sweep *w)
                        .values = (int64_t)w->cells.rows * w->cells.cols * w->cells.planes,
                        .needs = w->needs,
                        .heavy = heavy,
+                       .untiled = w->untiled,
                        .item = item,
                        .streamed = w->streamed,
                        .single = w->options->precision == CSIM_SINGLE_PRECISION,
@@ -255,7 +256,8 @@ static bool stores(const csim__sweep *w)
 /* Distances are stored as long as those of two sites fit. */
 static csim_status find_blocks(csim__sweep *w, int least)
 {
-    csim_status st = choose_blocks(w, least);
+    csim_status st = w->divided ? try_blocks(w) : choose_blocks(w, least);
+    w->divided = false;
     while (st == CSIM_E_MEM && w->options->memory > 0 && stores(w)) {
         csim__forgive(w->ctx);
         w->no_room++;
@@ -362,6 +364,18 @@ void csim__sweep_tile_clear(csim__sweep *w)
     csim__free(w->ctx, &w->site);
 }
 
+/* Tiles do not fit in any way: what they are for is left out, and the sweep goes on. */
+static void give_up_tiles(csim__sweep *w)
+{
+    csim__forgive(w->ctx);
+    w->untiled = true;
+    csim__log(
+        w->ctx, CSIM_LOG_WARNING,
+        "Gram tiles of layers in which few examples outweigh all others do not fit the memory "
+        "limit: cka_debiased and cka_lange of their pairs are undefined (more ranks, a higher "
+        "--memory)");
+}
+
 /* @param[out] smaller  the tile does not fit with what its examples turned out to need */
 static csim_status run_tile(csim__sweep *w, bool *smaller)
 {
@@ -374,6 +388,10 @@ static csim_status run_tile(csim__sweep *w, bool *smaller)
         csim__forgive(w->ctx);
         st = CSIM_OK;
         goto done;
+    }
+    if (st == CSIM_E_MEM && !w->untiled) {
+        give_up_tiles(w);
+        st = csim__vote(w->ctx, make_plan(w));
     }
     CSIM_TRY(st);
     st = csim__calloc(w->ctx, w->plan.count, sizeof *w->hollow, "Gram products", &w->hollow);
@@ -408,7 +426,13 @@ csim_status csim__sweep_tiles(csim__sweep *w)
     csim_status st = run_tiles(w, &smaller);
     while (st == CSIM_OK && smaller) { /* what is left, in more blocks */
         csim__cost before = w->cost;
-        st = csim__vote(w->ctx, find_blocks(w, w->blocks + 1));
+        int blocks = w->blocks, no_room = w->no_room;
+        st = csim__vote(w->ctx, find_blocks(w, blocks + 1));
+        if (st == CSIM_E_MEM) {
+            give_up_tiles(w);
+            w->no_room = no_room;
+            st = csim__vote(w->ctx, find_blocks(w, blocks));
+        }
         if (st != CSIM_OK) { break; }
         csim__log(w->ctx, CSIM_LOG_INFO,
                   "Gram tiles take more memory: %lld tiles of pairs are left",

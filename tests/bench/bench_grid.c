@@ -77,7 +77,7 @@ static double on_grid(csim__grid *g, method m, int n, double *a, double *s)
     csim__doubt doubt;
     csim__want want = vectors ? CSIM__VECTORS : CSIM__VALUES;
     double *whole = NULL;
-    check(csim__alloc(g->ctx, vectors ? (int64_t)n * n : 0, sizeof *whole, "vectors", &whole),
+    check(csim__alloc(g->ctx, vectors ? 2 * (int64_t)n * n : 0, sizeof *whole, "vectors", &whole),
           g->ctx);
     MPI_Barrier(csim_context_comm(g->ctx));
     double start = csim__now();
@@ -88,7 +88,7 @@ static double on_grid(csim__grid *g, method m, int n, double *a, double *s)
     }
     check(csim__dealt_scatter(&x, a), g->ctx);
     check(by_squares(m) ? csim__pd_svd_by_squares(want, &x, s, &u, &v, &doubt)
-          : vectors     ? csim__pd_svd(&x, s, &u, &v)
+          : vectors     ? csim__pd_svd(&x, s, &u, &v, whole, whole + (int64_t)n * n)
                         : csim__pd_singular_values(&x, s),
           g->ctx);
     if (vectors) {
