@@ -41,7 +41,7 @@ typedef struct csim__cells {
     int64_t draws;            /* values under relabellings of the examples, behind those */
     int64_t extras;           /* all of these */
     int64_t *extra;           /* [extras, planes, rows, cols] bit patterns as above; NULL: none */
-    int64_t draw; /* which one csim__cells_finish() fills, −1: the values themselves */
+    int64_t draw;   /* which one csim__cells_finish() fills, −1: the values themselves */
     int64_t *drawn; /* [rows, cols, CSIM__DRAWN_KINDS] draws that are there; NULL: none */
 } csim__cells;
 
