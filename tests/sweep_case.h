@@ -34,6 +34,8 @@ typedef struct sweep_case {
     int grid_rows, grid_cols; /* groups for pairs from grid_from on; 0: none */
     int64_t grid_from;
     int part, parts;
+    csim_null null;
+    int64_t permutations, null_seed, jackknife;
     const char *journal;
     int resume;
     int (*stop)(void *user);

@@ -139,6 +139,28 @@ static void ranks_do_not_matter_to_options(void **state)
     assert_int_equal(wrong, 0);
 }
 
+/* Rows that change places, blocks that are left out, one or many to a chunk. */
+static void ranks_do_not_matter_to_statistics(void **state)
+{
+    (void)state;
+    static const layout list[] = {
+        {"permutations", 300, {9, 14, 9, 40}, NULL, CSIM_DOUBLE, 0},
+        {"of a giant", 200, {7, 12, 60}, "cka,cka_debiased,nngs,cka_rbf", CSIM_DOUBLE, 5},
+        {"in single", 300, {7, 12, 60}, "cka,hsic", CSIM_SINGLE_PRECISION, 0},
+        {"blocks", 1000, {7, 12, 7}, "cka_debiased,nbs,hard_corr", CSIM_DOUBLE, 0},
+        {"blocks, wide", 90, {100, 12, 7}, "cka_debiased,nbs", CSIM_DOUBLE, 0}};
+    int wrong = 0;
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        sweep_case c = make(&list[i], true);
+        c.null = CSIM_NULL_PERMUTATION;
+        c.permutations = 3;
+        c.jackknife = i >= 3 ? 20 : 0;
+        wrong += over_ranks(&c, list[i].name);
+        case_unmix(&c);
+    }
+    assert_int_equal(wrong, 0);
+}
+
 /* Every pair of a layout alone, in two sets, against its cells in the sweep of all. */
 static int alone_or_not(csim_context *ctx, const sweep_case *c, const char *what)
 {
@@ -213,6 +235,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(layouts_take_every_route),
         cmocka_unit_test(ranks_do_not_matter),
         cmocka_unit_test(ranks_do_not_matter_to_options),
+        cmocka_unit_test(ranks_do_not_matter_to_statistics),
         cmocka_unit_test(company_does_not_matter),
     };
     return harness_finish(cmocka_run_group_tests_name("sweep_bits", tests, NULL, NULL));

@@ -76,6 +76,29 @@ static void faults_end_in_one_status(void **state)
     harness_context_free(&ctx);
 }
 
+/* The same of relabelled rows and lists, blocks that are left out, and moments. */
+static void faults_in_statistics(void **state)
+{
+    (void)state;
+    csim_context *ctx = harness_context();
+    double *data[SITES];
+    char folder[CASE_PATH];
+    int struck = 0;
+    sweep_case c = make(data);
+    case_write(ctx, &c, folder);
+    c.permutations = 2;
+    for (uint64_t seed = 1; seed <= 24; seed++) {
+        c.measures = seed % 2 ? "cka_debiased,nngs,procrustes,cka_rbf" : "cca_r2,eos,cycle_knn,nbs";
+        c.null = seed % 4 < 2 ? CSIM_NULL_PERMUTATION : CSIM_NULL_ANALYTIC;
+        c.jackknife = seed % 3 == 0 ? 16 : 0;
+        struck += strike(ctx, &c, folder, 120, seed) != CSIM_OK;
+    }
+    assert_true(struck > 5);
+    case_remove(ctx, &c, folder);
+    for (int s = 0; s < SITES; s++) { free(data[s]); }
+    harness_context_free(&ctx);
+}
+
 /* Most of the votes of a sweep, each as the first that fails. */
 static void any_vote_can_fail(void **state)
 {
@@ -231,9 +254,8 @@ int main(int argc, char **argv)
 {
     MPI_Init(&argc, &argv);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(faults_end_in_one_status),
-        cmocka_unit_test(any_vote_can_fail),
-        cmocka_unit_test(failures_leave_no_trace),
+        cmocka_unit_test(faults_end_in_one_status), cmocka_unit_test(faults_in_statistics),
+        cmocka_unit_test(any_vote_can_fail),        cmocka_unit_test(failures_leave_no_trace),
         cmocka_unit_test(peak_is_as_planned),
     };
     return harness_finish(cmocka_run_group_tests_name("sweep_faults", tests, NULL, NULL));

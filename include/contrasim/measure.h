@@ -45,7 +45,11 @@ enum csim_props {
     CSIM_INVARIANT_PERMUTATION = 1 << 8, /**< permutation of the neurons of either side */
     CSIM_SINGLE = 1 << 9,                /**< may be computed with --precision single */
     CSIM_BIASED = 1 << 10,               /**< close to 1 for independent data unless n ≫ d */
-    CSIM_ORDERED = 1 << 11               /**< depends on the order of the examples */
+    CSIM_ORDERED = 1 << 11,              /**< depends on the order of the examples */
+    CSIM_INTERVALS = 1 << 12, /**< a symmetric function of products of neurons, about as large for
+                                  any number of examples and not biased for want of them more than
+                                  another measure: has intervals by leaving out blocks */
+    CSIM_PLACES = 1 << 13     /**< with NEIGHBOURS: depends on their order in the lists */
 };
 
 /** Notes of cells: X(name, meaning as a CF flag, text for people). */
@@ -160,6 +164,12 @@ typedef struct csim_near csim_near;
 /** Sums over the examples that a measure of neighbours may take. */
 enum { CSIM_NEAR_SUMS = 10 };
 
+/** What a value would be over all n! relabellings of the examples of one layer. */
+typedef struct csim_moments {
+    double mean, sd;
+    double z; /**< (value − mean)/sd; NaN where every relabelling gives the same */
+} csim_moments;
+
 /** A measure. */
 typedef struct csim_measure {
     const char *name;           /**< "svcca"; a `--measures` value and a variable of the results */
@@ -179,6 +189,10 @@ typedef struct csim_measure {
     void (*example)(const csim_near *near, const void *options, double sums[CSIM_NEAR_SUMS]);
     /** With CSIM_NEEDS_KERNELS: the matrices that options mean. Local, pure. */
     csim_kernel (*kernel)(const void *options);
+    /** Moments of the value, which finish() gave, of a measure that is an inner product of n×n
+     *  matrices; NULL: not known, NaN: not with these options. Local; depends on nothing but its
+     *  arguments. */
+    csim_moments (*null)(const csim_pair *pair, const void *options, double value);
     /** The value that chance gives with k of n neighbours; NULL: not known. Local, pure. */
     double (*chance)(int64_t k, int64_t n);
 } csim_measure;

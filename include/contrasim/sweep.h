@@ -13,6 +13,16 @@ extern "C" {
 
 typedef enum csim_precision { CSIM_DOUBLE, CSIM_SINGLE_PRECISION } csim_precision;
 
+/** What values are compared with. */
+typedef enum csim_null {
+    CSIM_NULL_NONE,
+    CSIM_NULL_ANALYTIC,    /**< mean and standard deviation over all relabellings of the examples */
+    CSIM_NULL_PERMUTATION, /**< values under random relabellings, the same for all pairs */
+} csim_null;
+
+/** The level of calibrated scores. */
+#define CSIM_NULL_ALPHA 0.05
+
 /** Relative variance below which a direction of a layer does not count for its rank. */
 #define CSIM_RANK_FLOOR 1e-10
 
@@ -52,7 +62,13 @@ typedef struct csim_sweep_options {
                             examples where those are fewer; 0: CSIM_GRID_FROM */
     int part, parts;   /**< compute one part of the pairs, 1 ≤ part ≤ parts, of a job array; the
                               others' cells are pending; 0: all */
-    const char *journal; /**< file that keeps finished pairs, NULL: none. It stays when the sweep
+    csim_null null; /**< values under relabellings of the examples of one layer, for statistics */
+    int64_t permutations; /**< relabellings of CSIM_NULL_PERMUTATION, 1 or more */
+    int64_t null_seed;    /**< of random relabellings */
+    double alpha;         /**< level of calibrated scores; 0: CSIM_NULL_ALPHA */
+    int64_t jackknife;    /**< blocks of examples that are left out one at a time for intervals, at
+                               most; 0: no intervals */
+    const char *journal;  /**< file that keeps finished pairs, NULL: none. It stays when the sweep
                               ends: remove it once the results are safe */
     int resume; /**< go on from the journal, if it is there; else one that holds pairs is refused */
     int overwrite; /**< without resume: replace an existing journal */

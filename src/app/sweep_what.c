@@ -72,11 +72,61 @@ static const csim_option table[] = {
     {.name = NULL},
 };
 
+static const csim_option statistics_table[] = {
+    {.name = "null",
+     .kind = CSIM_OPTION_CHOICE,
+     .offset = offsetof(csim__sweep_what, null),
+     .fallback = "none",
+     .choices = "none|analytic|permutation",
+     .help = "compare each value with those under relabellings of the examples of one layer: mean, "
+             "deviation and z-score of all of them, worked out, or p-values and calibrated scores "
+             "of random ones"},
+    {.name = "permutations",
+     .kind = CSIM_OPTION_INT,
+     .offset = offsetof(csim__sweep_what, permutations),
+     .fallback = "999",
+     .min = 1,
+     .max = 1e7,
+     .metavar = "COUNT",
+     .help =
+         "random relabellings of --null permutation, the same for all pairs; each takes about as "
+         "long as the sweep"},
+    {.name = "null-seed",
+     .kind = CSIM_OPTION_INT,
+     .offset = offsetof(csim__sweep_what, null_seed),
+     .fallback = "1",
+     .min = 0,
+     .max = 1e15,
+     .metavar = "NUMBER",
+     .help = "seed of random relabellings"},
+    {.name = "alpha",
+     .kind = CSIM_OPTION_REAL,
+     .offset = offsetof(csim__sweep_what, alpha),
+     .fallback = "0.05",
+     .min = 1e-6,
+     .max = 0.5,
+     .metavar = "LEVEL",
+     .help = "calibrated scores are 0 for all but this share of random relabellings"},
+    {.name = "jackknife",
+     .kind = CSIM_OPTION_INT,
+     .offset = offsetof(csim__sweep_what, jackknife),
+     .fallback = "0",
+     .min = 0,
+     .max = 64,
+     .metavar = "BLOCKS",
+     .help =
+         "95 % intervals by leaving out one block of consecutive examples after the other, of at "
+         "most 16 to 64 blocks; 0 = none"},
+    {.name = NULL},
+};
+
 csim_status csim__sweep_what_groups(csim__config *config, csim__sweep_what *what)
 {
     csim__option_group group = {"", "What to compute", table, what, 1};
+    csim__option_group statistics = {"", "Statistics", statistics_table, what, 1};
     csim__option_group input = {"", "Reading the sets", csim_input_option_table, &what->input, 1};
     csim_status st = csim__config_add(config, &group);
+    if (st == CSIM_OK) { st = csim__config_add(config, &statistics); }
     return st == CSIM_OK ? csim__config_add(config, &input) : st;
 }
 
@@ -156,6 +206,11 @@ csim_status csim__sweep_what_options(const csim__app *app, const csim__sweep_wha
         .nan_drop_rows = what->input.nan_drop_rows,
         .rank_floor = what->rank_floor,
         .grid_from = what->grid_from,
+        .null = (csim_null)what->null,
+        .permutations = what->permutations,
+        .null_seed = what->null_seed,
+        .alpha = what->alpha,
+        .jackknife = what->jackknife,
     };
     return choose_grid(app->config, what->grid, what->group_size, &options->grid_rows,
                        &options->grid_cols);

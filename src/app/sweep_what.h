@@ -14,12 +14,15 @@ typedef struct csim__sweep_what {
     double rank_floor;
     const char *grid;
     int64_t group_size, grid_from;
+    int null;
+    int64_t permutations, null_seed, jackknife;
+    double alpha;
     csim_input_options input;
     void **measure_options; /* [csim_measure_count()], NULL where a measure has none; filled by
                                csim__measure_groups() */
 } csim__sweep_what;
 
-/** Add the groups "What to compute" and "Reading the sets". Local. CSIM_OK, CSIM_E_MEM. */
+/** Add the groups "What to compute", "Statistics" and "Reading the sets". Local. CSIM_OK, CSIM_E_MEM. */
 csim_status csim__sweep_what_groups(csim__config *config, csim__sweep_what *what);
 
 /** The measures that are asked for, with their options; those of others are not recorded. Local.

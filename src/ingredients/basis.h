@@ -30,4 +30,11 @@ typedef struct csim__basis_options {
 csim_status csim__basis_build(csim_context *ctx, const csim_shard *shard, csim__site *const *sites,
                               int count, const csim__basis_options *options, csim__meter *meter);
 
+/** Sum the squares of the diagonal of UUᵀ, of the kept directions: into site->basis.leverage.
+ *  Collective; rows of streamed sites are read once more.
+ *  @return CSIM_OK, CSIM_E_IO, CSIM_E_DATA, CSIM_E_MEM, CSIM_E_MPI; the same on every rank
+ *  @note   2·n·r/P flops a site */
+csim_status csim__leverages(csim_context *ctx, const csim_shard *shard, csim__site *const *sites,
+                            int count, csim__meter *meter);
+
 #endif

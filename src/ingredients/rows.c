@@ -1,6 +1,9 @@
-#include <math.h>
-
 #include "ingredients/rows.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "ingredients/order.h"
 #include "linalg/dense.h"
 
 /* Rows as read, and 1/length of each (0 for a zero row). */
@@ -155,6 +158,21 @@ csim_status csim__unit_rows(csim_context *ctx, const csim_shard *shard, const cs
     return st;
 }
 
+/* The rows as read in the order of the site. */
+static csim_status put_in_order(csim_context *ctx, const csim_shard *shard, const csim__site *site,
+                                double *rows)
+{
+    double *copy = NULL;
+    int64_t numbers = shard->rows * site->d;
+    csim_status st = csim__vote(ctx, csim__alloc(ctx, numbers, sizeof *copy, "rows", &copy));
+    if (st == CSIM_OK) {
+        if (numbers > 0) { memcpy(copy, rows, (size_t)numbers * sizeof *copy); }
+        st = csim__order_rows(ctx, shard, site->order, copy, site->d * (int64_t)sizeof *copy, rows);
+    }
+    csim__free(ctx, &copy);
+    return st;
+}
+
 csim_status csim__raw_rows(csim_context *ctx, const csim_shard *shard, const csim__site *site,
                            double *rows)
 {
@@ -166,5 +184,6 @@ csim_status csim__raw_rows(csim_context *ctx, const csim_shard *shard, const csi
                            rows + (row - shard->row0) * site->d);
     }
     csim__phase_end(ctx, 0, (double)(shard->rows * site->d) * sizeof *rows);
-    return csim__vote(ctx, st);
+    st = csim__vote(ctx, st);
+    return st == CSIM_OK && site->order != NULL ? put_in_order(ctx, shard, site, rows) : st;
 }

@@ -33,6 +33,7 @@ typedef struct csim__basis {
     csim__factors factors;
     double *sigma;   /* [q] descending */
     double *loading; /* [q, d] diag(sigma) V, NULL unless wanted */
+    double leverage; /* Σ(UUᵀ)_ii² of the kept directions, once known */
     bool failed;     /* a decomposition did not converge: there is no basis */
 } csim__basis;
 
@@ -70,6 +71,9 @@ typedef struct csim__site {
     double median[2];      /* of its distances (kernels.h); NaN = not computed */
     csim__basis basis;     /* centred */
     csim__basis raw_basis; /* not centred */
+
+    /* of rows that were put in another one; NULL: as in the file */
+    const struct csim__order *order;
 } csim__site;
 
 /** Read and centre the rows of all sites, and compute their moments; rows of streamed sites are read

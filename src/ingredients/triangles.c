@@ -166,6 +166,35 @@ done:
     return st;
 }
 
+csim_status csim__triangles_through(csim__triangles *t, const double *value, double *out)
+{
+    int64_t *sum = NULL, n = t->shard.n; /* entries are whole numbers */
+    int many = 0;
+    csim_status st = csim__int(t->ctx, n, "examples", &many);
+    if (st == CSIM_OK) { st = csim__calloc(t->ctx, n, sizeof *sum, "row sums", &sum); }
+    st = csim__vote(t->ctx, st);
+    for (int64_t i = 0; st == CSIM_OK && i < t->patches; i++) {
+        const csim__patch *p = &t->patch[i];
+        int64_t at = p->at;
+        for (int r = 0; r < p->m; r++) {
+            for (int c = p->diagonal ? r + 1 : 0; c < p->n; c++, at++) {
+                sum[p->row + r] += (int64_t)value[at];
+                sum[p->col + c] += (int64_t)value[at];
+            }
+        }
+    }
+    if (st == CSIM_OK) {
+        st = csim__vote(t->ctx, csim__mpi(t->ctx,
+                                          MPI_Allreduce(MPI_IN_PLACE, sum, many, MPI_INT64_T,
+                                                        MPI_SUM, csim_context_comm(t->ctx)),
+                                          "row sums"));
+    }
+    *out = 0;
+    for (int64_t i = 0; st == CSIM_OK && i < n; i++) { *out += (double)sum[i] * (double)sum[i]; }
+    csim__free(t->ctx, &sum);
+    return st;
+}
+
 /* ---- spectra ---- */
 
 /* Rows of a strip of the matrix; every tile lies in one strip. */

@@ -55,6 +55,10 @@ csim_status csim__triangles_rank(csim__triangles *t, double *value);
 csim_status csim__triangles_products(csim__triangles *t, const double *const *value, int count,
                                      const unsigned char *wanted, double *out);
 
+/** Σ_i (Σ_j a_ij)² of a ranked triangle, taken as a symmetric matrix with a diagonal of zeros.
+ *  Collective. CSIM_OK, CSIM_E_MEM, CSIM_E_MPI. @note memory: n numbers */
+csim_status csim__triangles_through(csim__triangles *t, const double *value, double *out);
+
 /** A pair of sites, as places in a list. */
 typedef struct csim__twosome {
     int a, b;

@@ -334,6 +334,13 @@ done:
     return st;
 }
 
+void csim__results_drop(csim_results *r, int v)
+{
+    variable_free(r->ctx, &r->variable[v]);
+    memmove(&r->variable[v], &r->variable[v + 1], (size_t)(r->count - v - 1) * sizeof *r->variable);
+    r->count--;
+}
+
 double *csim_results_values(csim_results *r, int v)
 {
     return r->variable[v].values;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/text.h"
+#include "io/results_null.h"
 #include "io/results_private.h"
 
 /* Attributes that may differ between the parts of a sweep. Inputs may lie elsewhere on another node:
@@ -205,6 +206,7 @@ csim_status csim_results_merge(csim_results *const *parts, const char *const *na
     }
     csim__attributes_drop(a->ctx, &a->attributes, CSIM_RESULTS_PART);
     csim__attributes_drop(a->ctx, &a->attributes, "history"); /* of one part only */
+    st = csim__results_settle(a);
 done:
     return st;
 }

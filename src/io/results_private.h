@@ -43,6 +43,9 @@ extern const csim__median_variable csim__median_variables[2];
 bool csim__results_have_ranks(const csim_results *results);
 bool csim__results_have_medians(const csim_results *results, int kind);
 
+/* Remove variable v; the ones behind it move up. Local. */
+void csim__results_drop(csim_results *results, int v);
+
 void csim__attributes_drop(csim_context *ctx, csim__attributes *list, const char *name);
 void csim__attributes_free(csim_context *ctx, csim__attributes *list);
 

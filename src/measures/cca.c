@@ -189,6 +189,33 @@ static csim_status linreg(csim_pair *pair, const void *options, csim_value *out)
     return st;
 }
 
+/* UUᵀ of the kept directions: ones and zeros are its eigenvalues. */
+static csim__form projection_of(const csim__site *s)
+{
+    double n = (double)s->n, r = s->basis.r;
+    double rows = fmax(s->basis.leverage - r * r / n, 0); /* ‖δ‖² */
+    csim__form form = csim__form_of_centred(n, r, rows, 0);
+    form.rest = r - csim__form_square(&form, n);
+    return form;
+}
+
+static csim_moments cca_null(const csim_pair *pair, const void *options, double value)
+{
+    (void)options;
+    const csim__site *x = pair->site[0], *y = pair->site[1];
+    csim__form a = projection_of(x), b = projection_of(y);
+    int least = x->basis.r < y->basis.r ? x->basis.r : y->basis.r;
+    return csim__null_moments(&a, &b, (double)x->n, 1.0 / least, value);
+}
+
+static csim_moments linreg_null(const csim_pair *pair, const void *options, double value)
+{
+    (void)options;
+    const csim__site *x = csim__pair_site(pair, 0), *y = csim__pair_site(pair, 1);
+    csim__form a = csim__form_of_site(x), b = projection_of(y);
+    return csim__null_moments(&a, &b, (double)x->n, 1 / csim__pair_variance(pair, 0), value);
+}
+
 /* Weights p/(p+λ) of the directions of a covariance of unit trace, p = σ²/Σσ². With λ = 0 the
  * pseudo-inverse: 1 for the kept directions. */
 static int shrinkage(const csim__basis *b, double lambda, double *weight)
@@ -259,6 +286,7 @@ const csim_measure csim__measure_cca_r2 = {
     .needs = CSIM_NEEDS_BASIS | CSIM_NEEDS_CANONICAL,
     .props = LINEAR_PROPS | CSIM_SYMMETRIC | CSIM_INVARIANT_LINEAR | CSIM_BIASED,
     .finish = cca_r2,
+    .null = cca_null,
 };
 
 const csim_measure csim__measure_svcca = {
@@ -292,6 +320,7 @@ const csim_measure csim__measure_linreg = {
     .needs = CSIM_NEEDS_BASIS,
     .props = LINEAR_PROPS | CSIM_BIASED,
     .finish = linreg,
+    .null = linreg_null,
 };
 
 const csim_measure csim__measure_gulp = {

@@ -103,6 +103,41 @@ static csim_status cka_lange(csim_pair *pair, const void *options, csim_value *o
     return ratio(pair, &c, -1, out);
 }
 
+/* ---- over all relabellings ---- */
+
+static csim_moments cka_null(const csim_pair *pair, const void *options, double value)
+{
+    (void)options;
+    csim__form a = csim__form_of_site(pair->site[0]), b = csim__form_of_site(pair->site[1]);
+    return csim__null_of_cosine(&a, &b, (double)pair->site[0]->n, value);
+}
+
+static csim_moments hsic_null(const csim_pair *pair, const void *options, double value)
+{
+    (void)options;
+    double n = (double)pair->site[0]->n;
+    csim__form a = csim__form_of_site(pair->site[0]), b = csim__form_of_site(pair->site[1]);
+    return csim__null_moments(&a, &b, n, 1 / ((n - 1) * (n - 1)), value);
+}
+
+static csim_moments hollow_null(const csim_pair *pair, const void *options, double value)
+{
+    (void)options;
+    return csim__null_of_hollow((double)pair->site[0]->n, value);
+}
+
+/* Without its diagonal the matrix is that of its site beside it. */
+static csim_moments lange_null(const csim_pair *pair, const void *options, double value)
+{
+    (void)options;
+    csim__form form[2];
+    for (int i = 0; i < 2; i++) {
+        form[i] = csim__form_of_site(pair->site[i]);
+        form[i].diagonal = form[i].of_diagonal = form[i].of_both = 0;
+    }
+    return csim__null_of_cosine(&form[0], &form[1], (double)pair->site[0]->n, value);
+}
+
 #define CKA_PROPS                                                                                  \
     (CSIM_SYMMETRIC | CSIM_INVARIANT_ROTATION | CSIM_INVARIANT_SCALING |                           \
      CSIM_INVARIANT_TRANSLATION | CSIM_INVARIANT_PERMUTATION | CSIM_SINGLE)
@@ -114,6 +149,7 @@ const csim_measure csim__measure_cka = {
     .needs = CSIM_NEEDS_GRAM,
     .props = CKA_PROPS | CSIM_UNIT_RANGE | CSIM_BIASED,
     .finish = cka,
+    .null = cka_null,
 };
 
 const csim_measure csim__measure_cka_debiased = {
@@ -122,9 +158,10 @@ const csim_measure csim__measure_cka_debiased = {
     .cite =
         "Song et al. 2012, Feature Selection via Dependence Maximization; Kornblith et al. 2019",
     .needs = CSIM_NEEDS_GRAM | CSIM_NEEDS_DIAGONAL,
-    .props = CKA_PROPS,
+    .props = CSIM_INTERVALS | CKA_PROPS,
     .range = {-1, 1},
     .finish = cka_debiased,
+    .null = hollow_null,
 };
 
 const csim_measure csim__measure_cka_lange = {
@@ -132,9 +169,10 @@ const csim_measure csim__measure_cka_lange = {
     .doc = "cosine of the off-diagonal parts of the double-centred linear Gram matrices",
     .cite = "Lange et al. 2023, Deep Networks as Paths on the Manifold of Neural Representations",
     .needs = CSIM_NEEDS_GRAM | CSIM_NEEDS_DIAGONAL,
-    .props = CKA_PROPS,
+    .props = CSIM_INTERVALS | CKA_PROPS,
     .range = {-1, 1},
     .finish = cka_lange,
+    .null = lange_null,
 };
 
 const csim_measure csim__measure_hsic = {
@@ -142,7 +180,8 @@ const csim_measure csim__measure_hsic = {
     .doc = "linear Hilbert-Schmidt independence criterion, |X'Y|_F^2 / (n-1)^2 of centred columns",
     .cite = "Gretton et al. 2005, Measuring Statistical Dependence with Hilbert-Schmidt Norms",
     .needs = CSIM_NEEDS_GRAM,
-    .props = CKA_PROPS & ~(unsigned)CSIM_INVARIANT_SCALING,
+    .props = CSIM_INTERVALS | (CKA_PROPS & ~(unsigned)CSIM_INVARIANT_SCALING),
     .range = {0, INFINITY},
     .finish = hsic,
+    .null = hsic_null,
 };

@@ -170,8 +170,8 @@ static bool undefined(const csim_pair *pair, csim_value *out)
 }
 
 /* tr(AHBH): the constant falls out, the diagonal does not. */
-static double centred(const csim__kernel_site *a, const csim__kernel_site *b, const csim__kernel_pair *p,
-                      double n)
+static double centred(const csim__kernel_site *a, const csim__kernel_site *b,
+                      const csim__kernel_pair *p, double n)
 {
     double x = a->corner - a->shift, y = b->corner - b->shift;
     double product = p->product + n * x * y;
@@ -180,8 +180,8 @@ static double centred(const csim__kernel_site *a, const csim__kernel_site *b, co
 }
 
 /* n(n−3) times the unbiased HSIC of Song et al. 2012. */
-static double unbiased(const csim__kernel_site *a, const csim__kernel_site *b, const csim__kernel_pair *p,
-                       double n)
+static double unbiased(const csim__kernel_site *a, const csim__kernel_site *b,
+                       const csim__kernel_pair *p, double n)
 {
     return p->product + a->total * b->total / ((n - 1) * (n - 2)) - 2 * p->through / (n - 2);
 }
@@ -319,6 +319,71 @@ static csim_status conc_diff(csim_pair *pair, const void *options, csim_value *o
     return csim__done_with(out, fabs(x - y), zero_rows ? CSIM_NOTE_ZERO_ROW : CSIM_NOTE_NONE);
 }
 
+/* ---- over all relabellings ---- */
+
+/* Σ(r_i − r̄)² over the sums of rows */
+static double of_rows(const csim__matrices *k, int side, double n)
+{
+    double total = k->of[side].total;
+    return fmax(k->self[side].through - total * total / n, 0);
+}
+
+static double rest(const csim__matrices *k, int side, double n)
+{
+    return unbiased(&k->of[side], &k->of[side], &k->self[side], n);
+}
+
+/* HAH: the constant falls out. */
+static csim__form centred_form(const csim__matrices *k, int side, double n)
+{
+    double x = k->of[side].corner - k->of[side].shift;
+    double trace = n * x - (k->of[side].total + n * x) / n;
+    return csim__form_of_centred(n, trace, 4 * of_rows(k, side, n) / (n * n), rest(k, side, n));
+}
+
+static csim_moments centred_null(const csim_pair *pair, const void *options, double value)
+{
+    (void)options;
+    double n = (double)pair->site[0]->n;
+    csim__form a = centred_form(pair->kernel, 0, n), b = centred_form(pair->kernel, 1, n);
+    return csim__null_of_cosine(&a, &b, n, value);
+}
+
+/* of the square */
+static csim_moments distcorr_null(const csim_pair *pair, const void *options, double value)
+{
+    return centred_null(pair, options, value * value);
+}
+
+static csim_moments unbiased_null(const csim_pair *pair, const void *options, double value)
+{
+    (void)options;
+    return csim__null_of_hollow((double)pair->site[0]->n, value);
+}
+
+/* What is beside the diagonal, or its ranks: less their mean or as they are. */
+static csim__form rsa_form(const csim_pair *pair, int side, const rsa_options *o)
+{
+    const csim__matrices *k = pair->kernel;
+    double n = (double)pair->site[0]->n;
+    csim__form form = {.of_rows = of_rows(k, side, n) / ((n - 2) * (n - 2)),
+                       .rest = rest(k, side, n)};
+    if (o->outer == SPEARMAN) { /* products are of what is above the diagonal alone */
+        form.rest += k->self[side].product;
+    }
+    if (o->outer == COSINE) { form.other = k->of[side].shift + k->of[side].total / (n * (n - 1)); }
+    return form;
+}
+
+static csim_moments rsa_null(const csim_pair *pair, const void *options, double value)
+{
+    const rsa_options *o = options;
+    bool sampled = o->sample > 0 && o->sample < pair->site[0]->n;
+    csim__form a = rsa_form(pair, 0, o), b = rsa_form(pair, 1, o);
+    if (sampled || o->outer == KENDALL) { return (csim_moments){NAN, NAN, NAN}; }
+    return csim__null_of_cosine(&a, &b, (double)pair->site[0]->n, value);
+}
+
 #define DISTANCE_PROPS                                                                             \
     (CSIM_SYMMETRIC | CSIM_INVARIANT_ROTATION | CSIM_INVARIANT_TRANSLATION |                       \
      CSIM_INVARIANT_PERMUTATION)
@@ -333,6 +398,7 @@ const csim_measure csim__measure_cka_rbf = {
     .options = rbf_table,
     .options_size = sizeof(rbf_options),
     .finish = cka_rbf,
+    .null = centred_null,
     .kernel = rbf_kernel,
 };
 
@@ -347,6 +413,7 @@ const csim_measure csim__measure_cka_rbf_debiased = {
     .options = rbf_table,
     .options_size = sizeof(rbf_options),
     .finish = cka_rbf_debiased,
+    .null = unbiased_null,
     .kernel = rbf_kernel,
 };
 
@@ -374,6 +441,7 @@ const csim_measure csim__measure_rsa = {
     .options = rsa_table,
     .options_size = sizeof(rsa_options),
     .finish = rsa,
+    .null = rsa_null,
     .kernel = rsa_kernel,
 };
 
@@ -384,6 +452,7 @@ const csim_measure csim__measure_distcorr = {
     .needs = CSIM_NEEDS_KERNELS,
     .props = DISTANCE_PROPS | CSIM_INVARIANT_SCALING | CSIM_UNIT_RANGE | CSIM_BIASED,
     .finish = distcorr,
+    .null = distcorr_null,
     .kernel = far_kernel,
 };
 

@@ -165,7 +165,7 @@ const csim_measure csim__measure_hard_corr = {
     .doc = "mean correlation of neurons over the best one-to-one matching",
     .cite = "Li et al. 2016, Convergent Learning",
     .needs = CSIM_NEEDS_BLOCK,
-    .props = CSIM_SYMMETRIC | CSIM_INVARIANT_SCALING | CSIM_INVARIANT_TRANSLATION |
+    .props = CSIM_INTERVALS | CSIM_SYMMETRIC | CSIM_INVARIANT_SCALING | CSIM_INVARIANT_TRANSLATION |
              CSIM_INVARIANT_PERMUTATION,
     .range = {-1, 1},
     .finish = hard_corr,
@@ -176,7 +176,7 @@ const csim_measure csim__measure_soft_corr = {
     .doc = "mean over both layers of each neuron's largest correlation with the other layer",
     .cite = "Li et al. 2016, Convergent Learning",
     .needs = CSIM_NEEDS_BLOCK,
-    .props = CSIM_SYMMETRIC | CSIM_INVARIANT_SCALING | CSIM_INVARIANT_TRANSLATION |
+    .props = CSIM_INTERVALS | CSIM_SYMMETRIC | CSIM_INVARIANT_SCALING | CSIM_INVARIANT_TRANSLATION |
              CSIM_INVARIANT_PERMUTATION,
     .range = {-1, 1},
     .finish = soft_corr,

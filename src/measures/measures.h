@@ -23,6 +23,31 @@ csim_status csim__bounded(csim_value *out, double value, double low);
 /** The root of a radicand of the given scale: from −CSIM__EDGE·scale up to 0 it is 0. */
 csim_status csim__root(csim_value *out, double radicand, double scale);
 
+/** A symmetric n×n matrix in parts that every relabelling of the examples keeps apart: the mean of the
+ *  diagonal and its deviations δ; beside it A_ij = m + g_i + g_j + Â_ij, Σg = 0, rows of Â sum to 0. */
+typedef struct csim__form {
+    double diagonal, other;               /* means of the diagonal and of all else */
+    double of_diagonal, of_rows, of_both; /* ‖δ‖², ‖g‖², ⟨δ,g⟩ */
+    double rest;                          /* ‖Â‖² */
+} csim__form;
+
+/** A matrix whose rows sum to 0, from its trace, ‖δ‖² and ‖Â‖². Pure. */
+csim__form csim__form_of_centred(double n, double trace, double diagonal, double rest);
+
+/** ‖A‖_F². Pure. */
+double csim__form_square(const csim__form *form, double n);
+
+/** Mean, standard deviation and z-score of @p value = scale·⟨A,B⟩ over all n! relabellings of B; of
+ *  the cosine of A and B; of that of Â and B̂, which no data change. Pure; n ≥ 4.
+ *  Kazi-Aoual et al. 1995; Josse et al. 2008. */
+csim_moments csim__null_moments(const csim__form *a, const csim__form *b, double n, double scale,
+                                double value);
+csim_moments csim__null_of_cosine(const csim__form *a, const csim__form *b, double n, double value);
+csim_moments csim__null_of_hollow(double n, double value);
+
+/** X̃X̃ᵀ of a site. Pure. */
+csim__form csim__form_of_site(const csim__site *site);
+
 /** Is one of the sites constant? */
 bool csim__any_constant(const csim_pair *pair);
 

@@ -86,7 +86,7 @@ const csim_measure csim__measure_ortho_procrustes = {
     .doc = "Procrustes distance of centred layers divided by their Frobenius norms",
     .cite = "Ding et al. 2021, Grounding Representation Similarity with Statistical Testing",
     .needs = CSIM_NEEDS_NUCLEAR,
-    .props = SHAPE_PROPS | CSIM_DISTANCE | CSIM_INVARIANT_SCALING,
+    .props = CSIM_INTERVALS | SHAPE_PROPS | CSIM_DISTANCE | CSIM_INVARIANT_SCALING,
     .range = {0, ROOT_2},
     .finish = ortho_procrustes,
 };
@@ -96,7 +96,7 @@ const csim_measure csim__measure_angular = {
     .doc = "angular shape metric, arccos(|X'Y|_* / (|X| |Y|)), in radians",
     .cite = "Williams et al. 2021, Generalized Shape Metrics on Neural Representations",
     .needs = CSIM_NEEDS_NUCLEAR,
-    .props = SHAPE_PROPS | CSIM_DISTANCE | CSIM_INVARIANT_SCALING,
+    .props = CSIM_INTERVALS | SHAPE_PROPS | CSIM_DISTANCE | CSIM_INVARIANT_SCALING,
     .range = {0, HALF_PI},
     .finish = angular,
 };
@@ -106,7 +106,7 @@ const csim_measure csim__measure_nbs = {
     .doc = "normalised Bures similarity, |X'Y|_* / (|X| |Y|)",
     .cite = "Tang et al. 2020, Similarity of Neural Networks with Gradients",
     .needs = CSIM_NEEDS_NUCLEAR,
-    .props = SHAPE_PROPS | CSIM_UNIT_RANGE | CSIM_INVARIANT_SCALING,
+    .props = CSIM_INTERVALS | SHAPE_PROPS | CSIM_UNIT_RANGE | CSIM_INVARIANT_SCALING,
     .finish = nbs,
 };
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "sweep/cells.h"
+#include "sweep/statistics.h"
 
 typedef enum which { CROSS, ALL, WITHIN, NAMED } which;
 
@@ -26,6 +27,21 @@ static csim_status lay_planes(csim_context *ctx, const csim_sweep_options *optio
     }
     cells->planes = cells->plane[cells->measures];
     return CSIM_OK;
+}
+
+/* Places of the numbers beside values: those that some measure has. */
+static void lay_extras(const csim_sweep_options *options, int64_t n, csim__cells *cells)
+{
+    for (int b = 0; b < CSIM__BESIDE_COUNT; b++) {
+        bool any = false;
+        for (int m = 0; m < options->measure_count; m++) {
+            any = any || csim__statistics_beside(options, m, (csim__beside)b);
+        }
+        cells->beside[b] = any ? (int)cells->extras++ : -1;
+    }
+    cells->draws = csim__statistics_draws(options, n);
+    cells->extras += cells->draws;
+    cells->draw = -1;
 }
 
 /* Index of the set called as the first length characters of text, −1 if there is none. */
@@ -78,6 +94,7 @@ csim_status csim__cells_make(csim_context *ctx, csim_set *const *sets, int set_c
     cells->sites = sites;
     CSIM_TRY(understand(ctx, sets, set_count, options->pairs, &kind, named));
     CSIM_TRY(lay_planes(ctx, options, csim_set_examples(sets[0]), cells));
+    lay_extras(options, csim_set_examples(sets[0]), cells);
     CSIM_TRY(csim__alloc(ctx, sites, sizeof(int), "sets of sites", &home));
     CSIM_TRY(csim__alloc(ctx, sites, sizeof(int), "rows", &cells->row));
     CSIM_TRY(csim__alloc(ctx, sites, sizeof(int), "columns", &cells->col));
@@ -98,8 +115,11 @@ csim_status csim__cells_make(csim_context *ctx, csim_set *const *sets, int set_c
     CSIM_TRY(csim__alloc(ctx, count, 1, "cells", &cells->requested));
     CSIM_TRY(csim__alloc(ctx, count, 1, "cells", &cells->open));
     CSIM_TRY(csim__calloc(ctx, all, sizeof *cells->bits, "cells", &cells->bits));
-    if (options->encoder_count > 0) {
-        CSIM_TRY(csim__calloc(ctx, all, sizeof *cells->spread, "cells", &cells->spread));
+    if (cells->extras > 0) {
+        CSIM_TRY(csim__calloc(ctx, cells->extras * all, sizeof *cells->extra,
+                              "statistics of the cells", &cells->extra));
+        CSIM_TRY(csim__calloc(ctx, CSIM__DRAWN_KINDS * count, sizeof *cells->drawn,
+                              "statistics of the cells", &cells->drawn));
     }
     CSIM_TRY(csim__calloc(ctx, all, 1, "cells", &cells->cell));
     CSIM_TRY(csim__calloc(ctx, all, 1, "cells", &cells->note));
@@ -126,7 +146,8 @@ void csim__cells_clear(csim_context *ctx, csim__cells *cells)
     csim__free(ctx, &cells->col_of);
     csim__free(ctx, &cells->requested);
     csim__free(ctx, &cells->open);
-    csim__free(ctx, &cells->spread);
+    csim__free(ctx, &cells->extra);
+    csim__free(ctx, &cells->drawn);
     csim__free(ctx, &cells->bits);
     csim__free(ctx, &cells->cell);
     csim__free(ctx, &cells->note);
@@ -151,6 +172,11 @@ bool csim__cells_open(const csim__cells *cells, int a, int b)
 {
     int64_t here = place(cells, a, b), there = place(cells, b, a);
     return (here >= 0 && cells->open[here]) || (there >= 0 && cells->open[there]);
+}
+
+bool csim__cells_requested(const csim__cells *cells, int a, int b)
+{
+    return place(cells, a, b) >= 0 || place(cells, b, a) >= 0;
 }
 
 void csim__cells_close(csim__cells *cells, int a, int b)
@@ -180,59 +206,147 @@ void csim__cells_take_part(csim__cells *cells, const int64_t *width, int part, i
     }
 }
 
-/* A cell in words: value, spread, state and note. */
-enum { WORDS = 3 };
+/* A cell in words: value, state and note, and what is beside it. */
+enum { WORDS = 2 };
 
 int64_t csim__cells_words(const csim__cells *cells)
 {
-    return (int64_t)cells->planes * 2 * WORDS;
+    return (int64_t)cells->planes * 2 * (WORDS + cells->extras);
+}
+
+static int64_t cells_of_plane(const csim__cells *cells)
+{
+    return (int64_t)cells->rows * cells->cols;
+}
+
+/* An extra of the cell @p at, which counts planes too. */
+static int64_t *extra_of(const csim__cells *cells, int64_t extra, int64_t at)
+{
+    return cells->extra + extra * cells->planes * cells_of_plane(cells) + at;
 }
 
 void csim__cells_pack(const csim__cells *cells, int a, int b, int64_t *words)
 {
-    int64_t count = (int64_t)cells->rows * cells->cols;
     memset(words, 0, (size_t)csim__cells_words(cells) * sizeof *words);
     for (int m = 0; m < cells->planes; m++) {
-        for (int order = 0; order < 2; order++, words += WORDS) {
+        for (int order = 0; order < 2; order++, words += WORDS + cells->extras) {
             int x, y;
             orders(a, b, order, &x, &y);
             int64_t at = place(cells, x, y);
             if (at < 0) { continue; }
-            at += m * count;
+            at += m * cells_of_plane(cells);
             words[0] = cells->bits[at];
-            words[1] = cells->spread != NULL ? cells->spread[at] : 0;
-            words[2] = cells->cell[at] | (int64_t)cells->note[at] << 8;
+            words[1] = cells->cell[at] | (int64_t)cells->note[at] << 8;
+            for (int64_t e = 0; e < cells->extras; e++) {
+                words[WORDS + e] = *extra_of(cells, e, at);
+            }
         }
     }
 }
 
 void csim__cells_unpack(csim__cells *cells, int a, int b, const int64_t *words)
 {
-    int64_t count = (int64_t)cells->rows * cells->cols;
     for (int m = 0; m < cells->planes; m++) {
-        for (int order = 0; order < 2; order++, words += WORDS) {
+        for (int order = 0; order < 2; order++, words += WORDS + cells->extras) {
             int x, y;
             orders(a, b, order, &x, &y);
             int64_t at = place(cells, x, y);
             if (at < 0) { continue; }
-            at += m * count;
+            at += m * cells_of_plane(cells);
             cells->bits[at] = words[0];
-            if (cells->spread != NULL) { cells->spread[at] = words[1]; }
-            cells->cell[at] = (int8_t)(words[2] & 0xff);
-            cells->note[at] = (int8_t)(words[2] >> 8 & 0xff);
+            cells->cell[at] = (int8_t)(words[1] & 0xff);
+            cells->note[at] = (int8_t)(words[1] >> 8 & 0xff);
+            for (int64_t e = 0; e < cells->extras; e++) {
+                *extra_of(cells, e, at) = words[WORDS + e];
+            }
         }
     }
 }
 
-static void put(csim__cells *cells, int plane, int x, int y, const csim_value *value)
+int64_t *csim__cells_drawn(csim__cells *cells, int a, int b, int kind)
+{
+    int64_t at = place(cells, a, b);
+    if (at < 0) { at = place(cells, b, a); }
+    return &cells->drawn[at * CSIM__DRAWN_KINDS + kind];
+}
+
+int64_t csim__cells_draw_words(const csim__cells *cells, int64_t first, int64_t last)
+{
+    return 2 * cells->planes * (last - first);
+}
+
+/* The cells of a pair, plane by plane, in both orders: where its draws are, or −1. */
+static int64_t draws_at(const csim__cells *cells, int a, int b, int64_t i)
+{
+    int x, y;
+    orders(a, b, (int)(i % 2), &x, &y);
+    int64_t at = place(cells, x, y);
+    return at < 0 ? -1 : at + i / 2 * cells_of_plane(cells);
+}
+
+void csim__cells_pack_draws(const csim__cells *cells, int a, int b, int64_t first, int64_t last,
+                            int64_t *words)
+{
+    int64_t before = cells->extras - cells->draws;
+    for (int64_t i = 0; i < 2 * cells->planes; i++) {
+        int64_t at = draws_at(cells, a, b, i);
+        for (int64_t k = first; k < last; k++) {
+            *words++ = at < 0 ? 0 : *extra_of(cells, before + k, at);
+        }
+    }
+}
+
+void csim__cells_unpack_draws(csim__cells *cells, int a, int b, int64_t first, int64_t last,
+                              const int64_t *words)
+{
+    int64_t before = cells->extras - cells->draws;
+    for (int64_t i = 0; i < 2 * cells->planes; i++) {
+        int64_t at = draws_at(cells, a, b, i);
+        for (int64_t k = first; k < last; k++, words++) {
+            if (at >= 0) { *extra_of(cells, before + k, at) |= *words; }
+        }
+    }
+}
+
+/* A value, and what is beside it. */
+typedef struct entry {
+    csim_value value;
+    double beside[CSIM__BESIDE_COUNT];
+} entry;
+
+void csim__cells_put_draw(csim__cells *cells, int plane, int x, int y, int64_t draw, double value)
 {
     int64_t at = place(cells, x, y);
     if (at < 0 || !cells->open[at]) { return; }
-    at += (int64_t)plane * cells->rows * cells->cols;
-    memcpy(&cells->bits[at], &value->value, sizeof value->value);
-    if (cells->spread != NULL) { memcpy(&cells->spread[at], &value->spread, sizeof value->spread); }
-    cells->cell[at] = (int8_t)value->cell;
-    cells->note[at] = (int8_t)value->note;
+    at += plane * cells_of_plane(cells);
+    memcpy(extra_of(cells, cells->extras - cells->draws + draw, at), &value, sizeof value);
+}
+
+void csim__cells_put_beside(csim__cells *cells, int plane, int x, int y, csim__beside beside,
+                            double value)
+{
+    int64_t at = place(cells, x, y);
+    if (at < 0 || !cells->open[at] || cells->beside[beside] < 0) { return; }
+    at += plane * cells_of_plane(cells);
+    memcpy(extra_of(cells, cells->beside[beside], at), &value, sizeof value);
+}
+
+/* Intervals are put by themselves, on another rank perhaps. */
+static void put(csim__cells *cells, int plane, int x, int y, const entry *e)
+{
+    int64_t at = place(cells, x, y);
+    if (at < 0 || !cells->open[at]) { return; }
+    if (cells->draw >= 0) {
+        csim__cells_put_draw(cells, plane, x, y, cells->draw, e->value.value);
+        return;
+    }
+    at += plane * cells_of_plane(cells);
+    memcpy(&cells->bits[at], &e->value.value, sizeof e->value.value);
+    cells->cell[at] = (int8_t)e->value.cell;
+    cells->note[at] = (int8_t)e->value.note;
+    for (int b = 0; b < CSIM__BESIDE_SE; b++) {
+        csim__cells_put_beside(cells, plane, x, y, (csim__beside)b, e->beside[b]);
+    }
 }
 
 /* Does the measure need a basis that could not be made? */
@@ -247,8 +361,7 @@ static bool lacks_basis(const csim_pair *pair, unsigned needs)
     return (needs & CSIM_NEEDS_RAW_BASIS) && (a->raw_basis.failed || b->raw_basis.failed);
 }
 
-/* A routine that fails spoils one cell, not the sweep. */
-static csim_value evaluate(csim_pair *pair, const csim_sweep_measure *m)
+csim_value csim__cells_evaluate(csim_pair *pair, const csim_sweep_measure *m)
 {
     csim_value value = {
         .value = NAN, .cell = CSIM_CELL_FAILED, .note = CSIM_NOTE_NONE, .spread = NAN};
@@ -281,19 +394,32 @@ static csim_value evaluate(csim_pair *pair, const csim_sweep_measure *m)
     return value;
 }
 
+/* The value of the measure @p m in one order, and what is beside it. */
+static entry make_entry(const csim__cells *cells, csim_pair *pair,
+                        const csim_sweep_options *options, int m)
+{
+    entry e = {.value = csim__cells_evaluate(pair, &options->measures[m])};
+    for (int b = 0; b < CSIM__BESIDE_COUNT; b++) { e.beside[b] = NAN; }
+    if (cells->draw < 0 && e.value.cell == CSIM_CELL_DONE) {
+        e.beside[CSIM__BESIDE_STD] = e.value.spread;
+        csim__statistics_of_pair(pair, options, m, e.value.value, e.beside);
+    }
+    return e;
+}
+
 /* One value in both orders, of the measure @p m. */
 static void finish_plane(csim__cells *cells, csim_pair *pair, int left, int right,
-                         const csim_sweep_measure *m, int plane)
+                         const csim_sweep_options *options, int m, int plane)
 {
     const double *sums = pair->sums;
     pair->flipped = false;
-    csim_value value = evaluate(pair, m);
+    entry value = make_entry(cells, pair, options, m);
     put(cells, plane, left, right, &value);
     if (left == right) { return; }
-    if (!(m->measure->props & CSIM_SYMMETRIC)) {
+    if (!(options->measures[m].measure->props & CSIM_SYMMETRIC)) {
         pair->flipped = true;
         if (sums != NULL) { pair->sums = sums + CSIM_NEAR_SUMS; }
-        value = evaluate(pair, m);
+        value = make_entry(cells, pair, options, m);
         pair->sums = sums;
     }
     put(cells, plane, right, left, &value);
@@ -308,35 +434,52 @@ void csim__cells_finish(csim__cells *cells, csim_pair *pair, int left, int right
         const csim_sweep_measure *measure = &options->measures[m];
         const csim_neighbour_options *o = measure->options;
         bool near = (measure->measure->needs & CSIM_NEEDS_NEIGHBOURS) != 0;
+        /* relabelled pairs of lists and of rows come from elsewhere */
+        bool here =
+            cells->draw < 0 || (csim__statistics_drawn(options, m) && near == (pair->near != NULL));
+        if (!here) {
+            lists += near ? cells->plane[m + 1] - cells->plane[m] : 0;
+            continue;
+        }
         if (near) { csim_neighbour_list(o->k, pair->site[0]->n, list); }
         pair->kernel = pair->matrices != NULL ? &pair->matrices[m] : NULL;
         for (int plane = cells->plane[m]; plane < cells->plane[m + 1]; plane++) {
             pair->sums = near ? pair->near + 2 * CSIM_NEAR_SUMS * lists++ : NULL;
             pair->k = near ? list[plane - cells->plane[m]] : 0;
-            finish_plane(cells, pair, left, right, measure, plane);
+            finish_plane(cells, pair, left, right, options, m, plane);
         }
     }
 }
 
-csim_status csim__cells_join(csim_context *ctx, csim__cells *cells)
+/* Words of which every one is on one rank, the others have 0. */
+static csim_status join_words(csim_context *ctx, int64_t *words, int64_t count)
 {
     enum { PIECE = 1 << 24 };
-    int64_t all = (int64_t)cells->rows * cells->cols * cells->planes;
-    MPI_Comm comm = csim_context_comm(ctx);
     int code = MPI_SUCCESS;
-    for (int64_t at = 0; code == MPI_SUCCESS && at < all; at += PIECE) {
-        int piece = (int)csim__min64(PIECE, all - at);
-        code = MPI_Allreduce(MPI_IN_PLACE, cells->bits + at, piece, MPI_INT64_T, MPI_BOR, comm);
-        if (code == MPI_SUCCESS && cells->spread != NULL) {
-            code =
-                MPI_Allreduce(MPI_IN_PLACE, cells->spread + at, piece, MPI_INT64_T, MPI_BOR, comm);
-        }
-        if (code == MPI_SUCCESS) {
-            code = MPI_Allreduce(MPI_IN_PLACE, cells->cell + at, piece, MPI_INT8_T, MPI_BOR, comm);
-        }
-        if (code == MPI_SUCCESS) {
-            code = MPI_Allreduce(MPI_IN_PLACE, cells->note + at, piece, MPI_INT8_T, MPI_BOR, comm);
-        }
+    for (int64_t at = 0; code == MPI_SUCCESS && at < count; at += PIECE) {
+        code = MPI_Allreduce(MPI_IN_PLACE, words + at, (int)csim__min64(PIECE, count - at),
+                             MPI_INT64_T, MPI_BOR, csim_context_comm(ctx));
     }
-    return csim__vote(ctx, csim__mpi(ctx, code, "join of the cells"));
+    return csim__mpi(ctx, code, "join of the cells");
+}
+
+static csim_status join_bytes(csim_context *ctx, int8_t *bytes, int64_t count)
+{
+    enum { PIECE = 1 << 24 };
+    int code = MPI_SUCCESS;
+    for (int64_t at = 0; code == MPI_SUCCESS && at < count; at += PIECE) {
+        code = MPI_Allreduce(MPI_IN_PLACE, bytes + at, (int)csim__min64(PIECE, count - at),
+                             MPI_INT8_T, MPI_BOR, csim_context_comm(ctx));
+    }
+    return csim__mpi(ctx, code, "join of the cells");
+}
+
+csim_status csim__cells_join(csim_context *ctx, csim__cells *cells)
+{
+    int64_t all = cells_of_plane(cells) * cells->planes;
+    csim_status st = join_words(ctx, cells->bits, all);
+    if (st == CSIM_OK) { st = join_words(ctx, cells->extra, cells->extras * all); }
+    if (st == CSIM_OK) { st = join_bytes(ctx, cells->cell, all); }
+    if (st == CSIM_OK) { st = join_bytes(ctx, cells->note, all); }
+    return csim__vote(ctx, st);
 }

@@ -5,6 +5,23 @@
 #include "contrasim/sweep.h"
 #include "ingredients/pair.h"
 
+/** Numbers beside a value: X(name, end of its name in the file, text for people). */
+#define CSIM__BESIDE_LIST(X)                                                                       \
+    X(STD, "std", "standard deviation over the encoder's inits")                                   \
+    X(NULL_MEAN, "null_mean", "mean over all relabellings of the examples")                        \
+    X(NULL_SD, "null_sd", "standard deviation over all relabellings of the examples")              \
+    X(Z, "z", "distance from the mean over relabellings in standard deviations")                   \
+    X(SE, "se", "standard error by a delete-one-block jackknife")                                  \
+    X(CI_LOW, "ci_low", "lower end of the jackknife's 95 % interval")                              \
+    X(CI_HIGH, "ci_high", "upper end of the jackknife's 95 % interval")
+
+#define CSIM__BESIDE_ENUM(name, end, text) CSIM__BESIDE_##name,
+typedef enum csim__beside { CSIM__BESIDE_LIST(CSIM__BESIDE_ENUM) CSIM__BESIDE_COUNT } csim__beside;
+#undef CSIM__BESIDE_ENUM
+
+/** Values under relabellings come from lists of neighbours, or from pairs of rows. */
+enum { CSIM__DRAWN_LISTS, CSIM__DRAWN_ROWS, CSIM__DRAWN_KINDS };
+
 /** All sites of all sets, which of them are rows and columns, and what is known of each cell. */
 typedef struct csim__cells {
     int rows, cols;
@@ -18,8 +35,14 @@ typedef struct csim__cells {
                    neighbours that it is asked for */
     int planes;    /* values of a cell */
     int64_t *bits; /* [planes, rows, cols] the doubles' bit patterns, 0 = not here */
-    int64_t *spread;     /* the same of csim_value.spread; NULL without learned measures */
     int8_t *cell, *note; /* [planes, rows, cols] */
+    int beside
+        [CSIM__BESIDE_COUNT]; /* places of the numbers beside values, −1 = not in this sweep */
+    int64_t draws;            /* values under relabellings of the examples, behind those */
+    int64_t extras;           /* all of these */
+    int64_t *extra;           /* [extras, planes, rows, cols] bit patterns as above; NULL: none */
+    int64_t draw;   /* which one csim__cells_finish() fills, −1: the values themselves */
+    int64_t *drawn; /* [rows, cols, CSIM__DRAWN_KINDS] draws that are there; NULL: none */
 } csim__cells;
 
 /** Lay out the cells for `pairs` (design §6). CSIM_OK, CSIM_E_ARG, CSIM_E_MEM. Local. */
@@ -33,8 +56,9 @@ void csim__cells_clear(csim_context *ctx, csim__cells *cells);
  *  @param[in] width  [sites] neurons */
 void csim__cells_take_part(csim__cells *cells, const int64_t *width, int part, int parts);
 
-/** Is a cell of the pair of sites a ≤ b open? Local. */
+/** Is a cell of the pair of sites a ≤ b open? Was one asked for? Local. */
 bool csim__cells_open(const csim__cells *cells, int a, int b);
+bool csim__cells_requested(const csim__cells *cells, int a, int b);
 
 /** The cells of a pair are computed, on whatever rank. Local. */
 void csim__cells_close(csim__cells *cells, int a, int b);
@@ -48,6 +72,27 @@ void csim__cells_pack(const csim__cells *cells, int a, int b, int64_t *words);
 
 /** Take in what was packed. Local. */
 void csim__cells_unpack(csim__cells *cells, int a, int b, const int64_t *words);
+
+/** Put the value of the plane @p plane under relabelling @p draw into the cell (x, y) of sites. Local. */
+void csim__cells_put_draw(csim__cells *cells, int plane, int x, int y, int64_t draw, double value);
+
+/** How many draws of a kind there are of a pair a ≤ b, on whatever rank: the first so many. Local. */
+int64_t *csim__cells_drawn(csim__cells *cells, int a, int b, int kind);
+
+/** What this rank has of the draws [first, last) of a pair, in words as above; taken in, bits are added to
+ *  what is there. Local. */
+int64_t csim__cells_draw_words(const csim__cells *cells, int64_t first, int64_t last);
+void csim__cells_pack_draws(const csim__cells *cells, int a, int b, int64_t first, int64_t last,
+                            int64_t *words);
+void csim__cells_unpack_draws(csim__cells *cells, int a, int b, int64_t first, int64_t last,
+                              const int64_t *words);
+
+/** Put a number beside a value. Local. */
+void csim__cells_put_beside(csim__cells *cells, int plane, int x, int y, csim__beside beside,
+                            double value);
+
+/** What a measure says of a pair; a routine that fails spoils this value, not the sweep. Local. */
+csim_value csim__cells_evaluate(csim_pair *pair, const csim_sweep_measure *measure);
 
 /** Fill the cells of one pair by all measures; what fails is flagged in the cell. Local. */
 void csim__cells_finish(csim__cells *cells, csim_pair *pair, int left, int right,

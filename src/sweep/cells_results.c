@@ -6,9 +6,12 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "ingredients/leave.h"
+#include "io/results_null.h"
 #include "linalg/dense.h"
 #include "sweep/cells.h"
 #include "sweep/state.h"
+#include "sweep/statistics.h"
 
 /* The parameters of a measure as attributes of its variable. */
 static csim_status add_parameters(csim_results *results, int v, const csim_sweep_measure *m)
@@ -40,33 +43,79 @@ static csim_status add_parameters(csim_results *results, int v, const csim_sweep
     return st;
 }
 
-/* Which encoder a learned measure took; with several inits also how far their values spread. */
-static csim_status add_encoder(csim_results *results, int v, const csim__cells *cells, int m,
+/* Which encoder a learned measure took. */
+static csim_status add_encoder(csim_results *results, int v, const csim_measure *measure,
                                const csim_sweep_options *options)
 {
-    const csim_measure *measure = options->measures[m].measure;
     const csim_encoder *encoder = csim__sweep_encoder(options, measure);
-    int64_t count = (int64_t)cells->rows * cells->cols, inits;
-    char name[64];
     csim_status st = CSIM_OK;
     if (encoder == NULL) { return CSIM_OK; }
-    inits = csim_encoder_inits(encoder);
+    int64_t inits = csim_encoder_inits(encoder);
     CSIM_TRY(csim_results_set_text(results, v, "encoder_checksum", csim_encoder_checksum(encoder)));
-    CSIM_TRY(csim_results_set_ints(results, v, "encoder_inits", &inits, 1));
-    if (inits < 2) { goto done; }
-    snprintf(name, sizeof name, "%s_std", measure->name);
-    csim_result_variable variable = {.name = name,
-                                     .long_name = "standard deviation over the encoder's inits",
-                                     .parent = measure->name};
-    CSIM_TRY(csim_results_add(results, &variable));
-    double *values = csim_results_values(results, csim_results_find(results, name));
+    st = csim_results_set_ints(results, v, "encoder_inits", &inits, 1);
+done:
+    return st;
+}
+
+/* An extra of the cells of a plane that are done. */
+static void take_extra(const csim__cells *cells, int64_t extra, int plane, double *to)
+{
+    int64_t count = (int64_t)cells->rows * cells->cols;
+    const int64_t *from = cells->extra + (extra * cells->planes + plane) * count;
     for (int64_t i = 0; i < count; i++) {
-        int64_t at = cells->plane[m] * count + i;
-        if (cells->requested[i] && cells->cell[at] == CSIM_CELL_DONE) {
-            memcpy(&values[i], &cells->spread[at], sizeof values[i]);
+        bool done = cells->cell[plane * count + i] == CSIM_CELL_DONE;
+        if (cells->requested[i] && done) { memcpy(&to[i], &from[i], sizeof to[i]); }
+    }
+}
+
+/* The numbers beside the values of a measure, whose variable is @p parent. */
+static csim_status add_beside(csim_results *results, const csim__cells *cells, int m, int64_t n,
+                              const csim_sweep_options *options, const csim_result_variable *parent)
+{
+#define BESIDE_NAME(name, end, text) {end, text},
+    static const char *const about[][2] = {CSIM__BESIDE_LIST(BESIDE_NAME)};
+#undef BESIDE_NAME
+    int64_t count = (int64_t)cells->rows * cells->cols;
+    int64_t blocks = options->jackknife > 0 ? csim__blocks_of(n, options->jackknife).count : 0;
+    csim_status st = CSIM_OK;
+    for (int b = 0; st == CSIM_OK && b < CSIM__BESIDE_COUNT; b++) {
+        char name[96];
+        if (!csim__statistics_beside(options, m, (csim__beside)b)) { continue; }
+        snprintf(name, sizeof name, "%.70s_%s", parent->name, about[b][0]);
+        csim_result_variable variable = {.name = name,
+                                         .long_name = about[b][1],
+                                         .parent = parent->name,
+                                         .list_name = parent->list_name,
+                                         .list = parent->list,
+                                         .n_list = parent->n_list};
+        st = csim_results_add(results, &variable);
+        double *to =
+            st == CSIM_OK ? csim_results_values(results, csim_results_find(results, name)) : NULL;
+        if (st == CSIM_OK && b >= CSIM__BESIDE_SE) {
+            st = csim_results_set_ints(results, csim_results_find(results, name), "blocks", &blocks,
+                                       1);
+        }
+        for (int p = cells->plane[m]; st == CSIM_OK && p < cells->plane[m + 1]; p++) {
+            take_extra(cells, cells->beside[b], p, to + (p - cells->plane[m]) * count);
         }
     }
-done:
+    return st;
+}
+
+/* The values of a measure under relabellings. */
+static csim_status add_draws(csim_results *results, const csim__cells *cells, int m,
+                             const csim_sweep_options *options)
+{
+    int64_t count = (int64_t)cells->rows * cells->cols;
+    double *to = NULL;
+    if (!csim__statistics_drawn(options, m)) { return CSIM_OK; }
+    csim_status st = csim__results_add_null(results, options->measures[m].measure->name,
+                                            cells->draws, csim__statistics_alpha(options), &to);
+    for (int plane = cells->plane[m]; st == CSIM_OK && plane < cells->plane[m + 1]; plane++) {
+        for (int64_t e = cells->extras - cells->draws; e < cells->extras; e++, to += count) {
+            take_extra(cells, e, plane, to);
+        }
+    }
     return st;
 }
 
@@ -147,7 +196,9 @@ static csim_status add_variable(csim_results *results, const csim__cells *cells,
     if (st == CSIM_OK && (measure->needs & CSIM_NEEDS_NEIGHBOURS)) {
         st = add_neighbours(results, v, &options->measures[m], n);
     }
-    return st == CSIM_OK ? add_encoder(results, v, cells, m, options) : st;
+    if (st == CSIM_OK) { st = add_encoder(results, v, measure, options); }
+    if (st == CSIM_OK) { st = add_beside(results, cells, m, n, options, &variable); }
+    return st == CSIM_OK ? add_draws(results, cells, m, options) : st;
 }
 
 /* One warning for all measures with values that few examples bias. */
@@ -272,6 +323,7 @@ csim_status csim__cells_results(csim_context *ctx, const csim__cells *cells,
     for (int m = 0; m < cells->measures; m++) {
         CSIM_TRY(add_variable(*results, cells, m, sites[0].n, options));
     }
+    CSIM_TRY(csim__results_settle(*results));
     warn_of_bias(ctx, cells, options);
     warn_of_cells(ctx, cells, CSIM_CELL_UNDEFINED, "undefined");
     warn_of_cells(ctx, cells, CSIM_CELL_FAILED, "failed");

@@ -458,10 +458,49 @@ static void pairs(const model *w, hours *rank)
     }
 }
 
+/* Products of all pairs and sites twice, block by block, and what pairs are without each block. */
+static void leaving(const model *w)
+{
+    double blocks = (double)csim__min64(w->p->jackknife, w->p->n), piece = w->p->n / blocks;
+    csim__effort part = {.read = 0};
+    model m = *w;
+    m.effort = &part;
+    m.single = false;
+    m.shard.count = csim__max64(m.shard.count, (int64_t)blocks);
+    m.shard.chunk = csim__min64(m.shard.chunk, csim__max64(1, (int64_t)piece));
+    for (int64_t i = 0; i < w->plan->count && blocks > 0; i++) {
+        const csim__planned *q = &w->plan->pairs[i];
+        double da = (double)w->p->width[q->couple.left], db = (double)w->p->width[q->couple.right];
+        for (int pass = 0; pass < 2; pass++) { product(&m, da, db, false); }
+        task t = decompositions(&m, q);
+        part.seconds[CSIM__TERM_DECOMPOSE] += blocks * (t.squares + t.alone) / w->p->size;
+    }
+    w->effort->seconds[CSIM__TERM_LEAVE] += csim__effort_seconds(&part, NULL);
+    w->effort->moved += part.moved;
+}
+
+/* All that brings sites together, for each relabelling; tiles and kernels with twins of all sites. */
+static void permuting(const model *w, const csim__effort *before)
+{
+    static const csim__term again[] = {
+        CSIM__TERM_ENCODE,   CSIM__TERM_TILES,   CSIM__TERM_INNER,
+        CSIM__TERM_EXCHANGE, CSIM__TERM_KERNELS, CSIM__TERM_CROSS,
+        CSIM__TERM_SUMS,     CSIM__TERM_REDUCE,  CSIM__TERM_DECOMPOSE};
+    double once = 0, widths = 0;
+    for (size_t i = 0; i < sizeof again / sizeof *again; i++) {
+        bool twins = again[i] == CSIM__TERM_TILES || again[i] == CSIM__TERM_KERNELS;
+        once += (twins ? 2 : 1) * (w->effort->seconds[again[i]] - before->seconds[again[i]]);
+    }
+    for (int i = 0; i < w->p->sites; i++) { widths += (double)w->p->width[i]; }
+    once += w->rows * widths * 8 * (4 / w->machine->memory + 1 / w->bandwidth);
+    w->effort->seconds[CSIM__TERM_PERMUTE] += (double)w->p->permutations * once;
+}
+
 csim_status csim__effort_add(csim_context *ctx, const csim__problem *p, const csim__plan *plan,
                              const csim__target *target, csim__effort *effort)
 {
     const csim__machine *m = target->machine;
+    csim__effort before = *effort;
     hours *rank = NULL;
     csim_status st = csim__alloc(ctx, p->size, sizeof *rank, "hours of ranks", &rank);
     if (st != CSIM_OK) { return st; }
@@ -490,6 +529,8 @@ csim_status csim__effort_add(csim_context *ctx, const csim__problem *p, const cs
             gemm(&w, false, 3 * turns * w.rows * d * d, d, d, (double)w.shard.chunk);
     }
     pairs(&w, rank);
+    if (p->jackknife > 0) { leaving(&w); }
+    if (p->permutations > 0) { permuting(&w, &before); }
     csim__free(ctx, &rank);
     return CSIM_OK;
 }

@@ -57,7 +57,9 @@ typedef struct csim__target {
     X(CROSS, "cross", "cross products")                                                            \
     X(SUMS, "exact_sums", "exact sums of products")                                                \
     X(REDUCE, "reduce", "sums over ranks")                                                         \
-    X(DECOMPOSE, "decompose", "decompositions of pairs")
+    X(DECOMPOSE, "decompose", "decompositions of pairs")                                           \
+    X(LEAVE, "leave_out", "leaving out blocks of examples")                                        \
+    X(PERMUTE, "permute", "relabelled examples")
 
 #define CSIM__TERM_ENUM(name, key, text) CSIM__TERM_##name,
 typedef enum csim__term { CSIM__TERM_LIST(CSIM__TERM_ENUM) CSIM__TERM_COUNT } csim__term;

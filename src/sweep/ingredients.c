@@ -5,22 +5,31 @@
 #include "ingredients/gram.h"
 #include "sweep/state.h"
 
-/* Sums over rows of every pair, and the rows scaled to length 1, while the rows are there; of rows that
- * are read again only what their lengths are enough for. */
+/* Room for the sums over rows, and the rows scaled to length 1. Local. */
 static csim_status row_ingredients(csim__sweep *w)
 {
-    csim__couple *couples = NULL;
     csim_status st = CSIM_OK;
     CSIM_TRY(csim__calloc(w->ctx, w->plan.count, sizeof *w->row_sums, "row sums", &w->row_sums));
     CSIM_TRY(csim__calloc(w->ctx, w->count, sizeof *w->unit, "unit rows", &w->unit));
-    CSIM_TRY(csim__alloc(w->ctx, w->plan.count, sizeof *couples, "pairs", &couples));
-    for (int64_t i = 0; i < w->plan.count; i++) { couples[i] = w->plan.pairs[i].couple; }
     for (int s = 0; w->plan.unit && !w->streamed && s < w->count; s++) {
         CSIM_TRY(csim__unit_rows(w->ctx, &w->shard, &w->site[s], &w->unit[s]));
     }
 done:
+    return st;
+}
+
+/* Sums over rows of every pair, while the rows are there; of rows that are read again only what their
+ * lengths are enough for. */
+static csim_status sum_rows(csim__sweep *w)
+{
+    csim__couple *couples = NULL;
+    if (!w->plan.row_sums) { return CSIM_OK; }
+    csim_status st = csim__alloc(w->ctx, w->plan.count, sizeof *couples, "pairs", &couples);
     st = csim__vote(w->ctx, st);
-    if (st == CSIM_OK && w->plan.row_sums) {
+    for (int64_t i = 0; st == CSIM_OK && i < w->plan.count; i++) {
+        couples[i] = w->plan.pairs[i].couple;
+    }
+    if (st == CSIM_OK) {
         st = csim__sum_rows(w->ctx, &w->shard, w->site, couples, w->plan.count,
                             w->plan.raw_rows && !w->streamed, w->row_sums);
     }
@@ -112,6 +121,9 @@ static csim_status basis_ingredients(csim__sweep *w)
             if (w->plan.basis[s] && w->site[s].variance > 0) { list[many++] = &w->site[s]; }
         }
         st = csim__basis_build(w->ctx, &w->shard, list, many, &options, &w->meter);
+        if (st == CSIM_OK && w->options->null == CSIM_NULL_ANALYTIC) {
+            st = csim__leverages(w->ctx, &w->shard, list, many, &w->meter);
+        }
         for (int s = 0; st == CSIM_OK && s < w->count; s++) {
             const csim__basis *b = &w->site[s].basis;
             if (!w->plan.basis[s]) { continue; }
@@ -133,13 +145,18 @@ static csim_status basis_ingredients(csim__sweep *w)
     return st;
 }
 
-csim_status csim__sweep_ingredients(csim__sweep *w)
+csim_status csim__sweep_together(csim__sweep *w)
 {
-    csim_status st = row_ingredients(w);
+    csim_status st = sum_rows(w);
     if (st == CSIM_OK && w->options->encoder_count > 0) { st = csim__sweep_project(w); }
     if (st == CSIM_OK && w->plan.any_tiles) { st = gram_ingredients(w); }
     if (st == CSIM_OK && w->plan.near.sums > 0) { st = csim__sweep_neighbours(w); }
-    if (st == CSIM_OK) { st = csim__sweep_kernels(w); }
-    if (st == CSIM_OK) { st = basis_ingredients(w); }
-    return st;
+    return st == CSIM_OK ? csim__sweep_kernels(w) : st;
+}
+
+csim_status csim__sweep_ingredients(csim__sweep *w)
+{
+    csim_status st = csim__vote(w->ctx, row_ingredients(w));
+    if (st == CSIM_OK) { st = csim__sweep_together(w); }
+    return st == CSIM_OK ? basis_ingredients(w) : st;
 }

@@ -182,16 +182,22 @@ static void release(sums *l)
 
 /* ---- the passes ---- */
 
-/* Widths of the kernels, from medians where they are not given. */
-static csim_status find_widths(sums *l)
+/* Medians of the distances in sites, unless they are known. */
+static csim_status find_medians(sums *l)
 {
     csim__sweep *w = l->w;
     const bool *want = w->plan.kernels.median;
     double *median[2] = {l->median, l->median + l->p->count};
-    csim_status st = CSIM_OK;
-    if (want[0] || want[1]) {
-        st = csim__medians(w->ctx, &w->shard, l->p->site, l->p->count, want, median, &w->meter);
+    bool known = true;
+    for (int s = 0; s < l->p->count; s++) {
+        for (int kind = 0; kind < 2; kind++) {
+            median[kind][s] = l->p->site[s]->median[kind];
+            known = known && (!want[kind] || !isnan(median[kind][s]));
+        }
     }
+    if (known) { return CSIM_OK; }
+    csim_status st =
+        csim__medians(w->ctx, &w->shard, l->p->site, l->p->count, want, median, &w->meter);
     for (int s = 0; st == CSIM_OK && s < l->p->count; s++) {
         csim__site *site = l->p->site[s];
         for (int kind = 0; kind < 2; kind++) {
@@ -201,11 +207,20 @@ static csim_status find_widths(sums *l)
                       site->model, site->layer, kind ? ", the diagonal included" : "",
                       median[kind][s]);
         }
+    }
+    return st;
+}
+
+/* Widths of the kernels, from medians where they are not given. */
+static csim_status find_widths(sums *l)
+{
+    csim_status st = find_medians(l);
+    for (int s = 0; st == CSIM_OK && s < l->p->count; s++) {
         for (int f = 0; f < l->forms; f++) {
             const csim_kernel *k = &l->kernel[f];
             if (k->matrix != CSIM_RBF) { continue; }
-            l->sigma[f * l->p->count + s] =
-                k->sigma > 0 ? k->sigma : k->bandwidth * median[k->diagonal][s];
+            double median = l->median[k->diagonal * l->p->count + s];
+            l->sigma[f * l->p->count + s] = k->sigma > 0 ? k->sigma : k->bandwidth * median;
         }
     }
     return st;

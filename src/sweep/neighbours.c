@@ -1,45 +1,10 @@
 /* Measures of neighbours in a sweep: which lists they need, the searches, and the sums over the
  * examples of all pairs, which are made where the lists are. */
-#include "ingredients/neighbours.h"
-
 #include <string.h>
 
-#include "core/exact.h"
 #include "ingredients/rows.h"
-#include "sweep/state.h"
-
-/* What the measures take, one entry for each number of neighbours, in the order of the request. */
-typedef struct wish {
-    const csim_measure *measure;
-    const void *options;
-    int view, metric;
-    int64_t k;
-    int across; /* its place among those with CSIM_NEEDS_ACROSS */
-} wish;
-
-/* Lists of all sites, and what is made of them. */
-typedef struct lists {
-    csim__sweep *w;
-    wish *wish;
-    int wishes;
-    const csim__near_plan *plan;
-    double *rows;                           /* [rows, widest] of one site, as read */
-    csim__near *near;                       /* [sites, views, CSIM_METRICS] */
-    csim__links *links;                     /* [sites, views, CSIM_METRICS] */
-    int64_t across_k[CSIM_NEIGHBOURS_MOST]; /* [plan->across] of the measures that take it */
-    double **
-        across; /* [sites, sites] NULL, or [rows, plan->across, 2] of the first over the second's lists */
-    int32_t *place[2]; /* [n] of the left and the right site */
-    int32_t *scratch;  /* [2(k + 1)] */
-    double *part;      /* [wishes, 2, CSIM_NEAR_SUMS] of a chunk */
-    csim__exact *sum;  /* [pairs, wishes, 2, CSIM_NEAR_SUMS] */
-    int exponent;
-} lists;
-
-static int64_t lane_of(const lists *l, int site, int view, int metric)
-{
-    return ((int64_t)site * l->plan->views + view) * CSIM_METRICS + metric;
-}
+#include "sweep/lists.h"
+#include "sweep/statistics.h"
 
 static bool is_wish(const csim_sweep_measure *m)
 {
@@ -82,8 +47,11 @@ csim__near_plan csim__sweep_near(const csim_sweep_options *options, int64_t n)
         int count = list_of(m, n, list), v;
         if (count == 0 || (v = view_of(&plan, o)) == CSIM__NEAR_VIEWS) { continue; }
         csim__near_view *view = &plan.view[v];
-        int64_t longest = list[count - 1];
+        /* the next one behind the list tells whether it is who it is by the order of the examples */
+        bool next = csim__statistics_drawn(options, i) && list[count - 1] < n - 1;
+        int64_t longest = list[count - 1] + next;
         plan.sums += count;
+        plan.twins = plan.twins || csim__statistics_drawn(options, i);
         view->k[o->metric] = csim__max64(view->k[o->metric], longest);
         plan.longest = csim__max64(plan.longest, longest);
         if (m->measure->needs & CSIM_NEEDS_LINKS) { view->links[o->metric] = true; }
@@ -114,12 +82,12 @@ csim_status csim__sweep_check_near(csim__sweep *w)
 /* ---- lists ---- */
 
 /* The lists of a site of one view of its rows. */
-static csim_status search(lists *l, int s, int v)
+static csim_status search(csim__lists *l, int s, int v)
 {
     csim__sweep *w = l->w;
     const csim__site *site = &w->site[s];
     const csim__near_view *view = &l->plan->view[v];
-    int64_t lane = lane_of(l, s, v, 0);
+    int64_t lane = csim__lane(l, s, v, 0);
     csim_status st = csim__raw_rows(w->ctx, &w->shard, site, l->rows);
     if (st == CSIM_OK && view->clamp < 1) {
         st = csim__clamp(w->ctx, &w->shard, site->d, view->clamp, l->rows);
@@ -136,7 +104,7 @@ static csim_status search(lists *l, int s, int v)
     return st;
 }
 
-static csim_status search_site(lists *l, int s)
+static csim_status search_site(csim__lists *l, int s)
 {
     csim_status st = CSIM_OK;
     for (int v = 0; st == CSIM_OK && v < l->plan->views; v++) {
@@ -146,7 +114,7 @@ static csim_status search_site(lists *l, int s)
 }
 
 /* One site over the lists of all that it is paired with. */
-static csim_status cross(lists *l, int s)
+static csim_status cross(csim__lists *l, int s)
 {
     csim__sweep *w = l->w;
     const csim__near **others = NULL;
@@ -163,7 +131,7 @@ static csim_status cross(lists *l, int s)
         if (w->site[other].unfit != CSIM_NOTE_NONE) { continue; }
         CSIM_TRY(
             csim__alloc(w->ctx, 2 * l->plan->across * w->shard.rows, sizeof **to, "distances", to));
-        others[count] = &l->near[lane_of(l, other, 0, CSIM_COSINE)];
+        others[count] = &l->near[csim__lane(l, other, 0, CSIM_COSINE)];
         sums[count++] = *to;
     }
 done:
@@ -183,7 +151,7 @@ done:
 /* ---- sums over the examples ---- */
 
 /* One side of an example, for lists as long as the longest; the caller shortens them. */
-static void take_side(const lists *l, int side, int64_t lane, int64_t row, csim_near *out)
+static void take_side(const csim__lists *l, int side, int64_t lane, int64_t row, csim_near *out)
 {
     const csim__near *near = &l->near[lane];
     const csim__links *links = &l->links[lane];
@@ -218,26 +186,27 @@ static void stamp(int32_t *place, const int32_t *index, int64_t k, bool on)
 }
 
 /* All measures of one view and metric, one example of one pair. */
-static void take_example(lists *l, const csim__couple *c, int v, int metric, int64_t row)
+static void take_example(csim__lists *l, const csim__couple *c, int v, int metric, int64_t row)
 {
     csim__sweep *w = l->w;
+    int right = c->right + (l->draw < 0 ? 0 : w->count);
     int64_t k = l->plan->view[v].k[metric];
     csim_near near = {.n = w->shard.n, .scratch = l->scratch};
-    take_side(l, 0, lane_of(l, c->left, v, metric), row, &near);
-    take_side(l, 1, lane_of(l, c->right, v, metric), row, &near);
+    take_side(l, 0, csim__lane(l, c->left, v, metric), row, &near);
+    take_side(l, 1, csim__lane(l, right, v, metric), row, &near);
     const double *over[2] = {l->across[(int64_t)c->left * w->count + c->right],
                              l->across[(int64_t)c->right * w->count + c->left]};
     for (int side = 0; side < 2; side++) { stamp(l->place[side], near.index[side], k, true); }
     for (int i = 0; i < l->wishes; i++) {
-        const wish *t = &l->wish[i];
+        const csim__wish *t = &l->wish[i];
         double *part = l->part + 2 * i * CSIM_NEAR_SUMS;
-        if (t->view != v || t->metric != metric) { continue; }
+        if (t->view != v || t->metric != metric || (l->draw >= 0 && !t->drawn)) { continue; }
         near.k = t->k;
         for (int side = 0; side < 2 && t->across >= 0; side++) {
             near.across[side] = over[side] + 2 * (row * l->plan->across + t->across);
         }
         t->measure->example(&near, t->options, part);
-        if (c->left == c->right || (t->measure->props & CSIM_SYMMETRIC)) { continue; }
+        if (c->left == right || (t->measure->props & CSIM_SYMMETRIC)) { continue; }
         swap_sides(&near);
         t->measure->example(&near, t->options, part + CSIM_NEAR_SUMS);
         swap_sides(&near);
@@ -245,7 +214,7 @@ static void take_example(lists *l, const csim__couple *c, int v, int metric, int
     for (int side = 0; side < 2; side++) { stamp(l->place[side], near.index[side], k, false); }
 }
 
-static void sum_pair(lists *l, int64_t pair)
+static void sum_pair(csim__lists *l, int64_t pair)
 {
     csim__sweep *w = l->w;
     const csim__couple *c = &w->plan.pairs[pair].couple;
@@ -266,10 +235,11 @@ static void sum_pair(lists *l, int64_t pair)
     }
 }
 
-static csim_status sum_pairs(lists *l)
+csim_status csim__lists_sum(csim__lists *l, double *out)
 {
     csim__sweep *w = l->w;
     int64_t all = w->plan.count * l->wishes * 2 * CSIM_NEAR_SUMS;
+    if (all > 0) { memset(l->sum, 0, (size_t)all * sizeof *l->sum); }
     csim__phase_begin(w->ctx, "neighbour sums");
     for (int64_t i = 0; i < w->plan.count; i++) {
         const csim__planned *p = &w->plan.pairs[i];
@@ -280,14 +250,14 @@ static csim_status sum_pairs(lists *l)
     csim__phase_end(w->ctx, 0, 0);
     csim_status st = csim__exact_reduce(w->ctx, l->sum, all);
     for (int64_t i = 0; st == CSIM_OK && i < all; i++) {
-        w->near_sums[i] = csim__exact_value(l->sum[i], l->exponent);
+        out[i] = csim__exact_value(l->sum[i], l->exponent);
     }
     return st;
 }
 
 /* ---- the whole ---- */
 
-static void list_wishes(lists *l)
+static void list_wishes(csim__lists *l)
 {
     const csim_sweep_options *o = l->w->options;
     csim__near_plan plan = *l->plan; /* which has all views */
@@ -298,8 +268,11 @@ static void list_wishes(lists *l)
         const csim_neighbour_options *options = m->options;
         int count = list_of(m, l->w->shard.n, list);
         for (int k = 0; k < count; k++) {
-            wish *t = &l->wish[l->wishes++];
-            *t = (wish){m->measure, options, view_of(&plan, options), options->metric, list[k], -1};
+            csim__wish *t = &l->wish[l->wishes++];
+            *t = (csim__wish){
+                m->measure, options, view_of(&plan, options),  options->metric,
+                list[k],    -1,      l->w->cells.plane[i] + k, csim__statistics_drawn(o, i)};
+            l->drawn = l->drawn || t->drawn;
             if (!(m->measure->needs & CSIM_NEEDS_ACROSS)) { continue; }
             l->across_k[across] = list[k];
             t->across = across++;
@@ -307,17 +280,17 @@ static void list_wishes(lists *l)
     }
 }
 
-static csim_status start(lists *l)
+static csim_status start(csim__lists *l)
 {
     csim__sweep *w = l->w;
     csim_context *ctx = w->ctx;
     double n = (double)w->shard.n;
     int64_t widest = 0, lanes, sums;
     csim_status st = CSIM_OK;
-    lanes = lane_of(l, w->count, 0, 0);
     l->exponent = csim__exact_exponent(2 * n * n * n);
     CSIM_TRY(csim__alloc(ctx, l->plan->sums, sizeof *l->wish, "measures", &l->wish));
     list_wishes(l);
+    lanes = csim__lane(l, l->drawn ? 2 * w->count : w->count, 0, 0);
     sums = (int64_t)l->wishes * 2 * CSIM_NEAR_SUMS;
     for (int s = 0; s < w->count; s++) { widest = csim__max64(widest, w->site[s].d); }
     CSIM_TRY(csim__alloc(ctx, w->shard.rows * widest, sizeof(double), "rows of a site", &l->rows));
@@ -331,6 +304,11 @@ static csim_status start(lists *l)
     CSIM_TRY(
         csim__alloc(ctx, 2 * (l->plan->longest + 1), sizeof *l->scratch, "places", &l->scratch));
     CSIM_TRY(csim__alloc(ctx, sums, sizeof *l->part, "sums", &l->part));
+    if (l->drawn) {
+        CSIM_TRY(csim__calloc(ctx, (int64_t)l->wishes * w->count, sizeof *l->tied,
+                              "ties of neighbours", &l->tied));
+        CSIM_TRY(csim__alloc(ctx, sums * w->plan.count, sizeof *l->values, "sums", &l->values));
+    }
     CSIM_TRY(csim__calloc(ctx, sums * w->plan.count, sizeof *l->sum, "sums", &l->sum));
     CSIM_TRY(csim__calloc(ctx, sums * w->plan.count, sizeof *w->near_sums, "sums of neighbours",
                           &w->near_sums));
@@ -338,16 +316,18 @@ done:
     return st;
 }
 
-static void release(lists *l)
+static void release(csim__lists *l)
 {
     csim__sweep *w = l->w;
-    for (int64_t i = 0; i < lane_of(l, w->count, 0, 0); i++) {
+    for (int64_t i = 0; i < csim__lane(l, w->count, 0, 0); i++) { /* twins are gone */
         if (l->near != NULL) { csim__near_clear(w->ctx, &l->near[i]); }
         if (l->links != NULL) { csim__links_clear(w->ctx, &l->links[i]); }
     }
     for (int64_t i = 0; l->across != NULL && i < (int64_t)w->count * w->count; i++) {
         csim__free(w->ctx, &l->across[i]);
     }
+    csim__free(w->ctx, &l->values);
+    csim__free(w->ctx, &l->tied);
     csim__free(w->ctx, &l->sum);
     csim__free(w->ctx, &l->part);
     csim__free(w->ctx, &l->scratch);
@@ -362,7 +342,7 @@ static void release(lists *l)
 
 csim_status csim__sweep_neighbours(csim__sweep *w)
 {
-    lists l = {.w = w, .plan = &w->plan.near};
+    csim__lists l = {.w = w, .plan = &w->plan.near, .draw = -1};
     csim_status st = csim__vote(w->ctx, start(&l));
     for (int s = 0; st == CSIM_OK && s < w->count; s++) {
         if (w->site[s].unfit == CSIM_NOTE_NONE) { st = search_site(&l, s); }
@@ -370,7 +350,8 @@ csim_status csim__sweep_neighbours(csim__sweep *w)
     for (int s = 0; st == CSIM_OK && l.plan->across > 0 && s < w->count; s++) {
         if (w->site[s].unfit == CSIM_NOTE_NONE) { st = cross(&l, s); }
     }
-    if (st == CSIM_OK) { st = sum_pairs(&l); }
+    if (st == CSIM_OK) { st = csim__lists_sum(&l, w->near_sums); }
+    if (st == CSIM_OK && l.drawn) { st = csim__lists_permute(&l); }
     release(&l);
     return st;
 }

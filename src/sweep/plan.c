@@ -128,9 +128,19 @@ double csim__plan_spectra(const csim__problem *p, const csim__plan *plan)
     return pairs;
 }
 
+/* Products of blocks twice, and what is made of them without each one. */
+static double jackknife_flops(const csim__problem *p, const csim__planned *q)
+{
+    double da = (double)p->width[q->couple.left], db = (double)p->width[q->couple.right];
+    double blocks = (double)csim__min64(p->jackknife, p->n);
+    if (p->jackknife == 0 || !q->cell) { return 0; }
+    return 4 * (double)p->n * da * db + blocks * (6 * da * db + q->finish);
+}
+
 /* Work of all ranks. */
 static void count_flops(const csim__problem *p, csim__plan *plan)
 {
+    double draws = (double)p->permutations;
     for (int i = 0; i < p->sites; i++) {
         double n = (double)p->n, d = (double)p->width[i],
                q = (double)csim__min64(p->width[i], p->n);
@@ -141,6 +151,8 @@ static void count_flops(const csim__problem *p, csim__plan *plan)
         if (plan->tiled[i]) { plan->flops += n * n * d; }
         if (p->near.sums > 0) { plan->flops += n * n * d * p->near.searches; }
         plan->flops += csim__plan_kernel_flops(p, d);
+        if (plan->tiled[i]) { plan->flops += draws * 2 * n * n * d; } /* with its twin */
+        plan->flops += draws * 2 * n * n * d * csim__kernel_views(p->kernels.forms);
     }
     plan->flops += csim__plan_spectra(p, plan) * 4.0 / 3 * pow((double)p->n, 3);
     for (int i = 0; i < p->encoder_count; i++) {
@@ -150,8 +162,9 @@ static void count_flops(const csim__problem *p, csim__plan *plan)
     for (int64_t i = 0; i < plan->count; i++) {
         const csim__planned *q = &plan->pairs[i];
         double da = (double)p->width[q->couple.left], db = (double)p->width[q->couple.right];
-        plan->flops += q->finish;
+        plan->flops += q->finish * (1 + draws) + jackknife_flops(p, q);
         if (q->route == CSIM__ROUTE_CROSS || (q->route == CSIM__ROUTE_BASIS && q->cell)) {
+            plan->flops += q->cell ? draws * 2 * (double)p->n * da * db : 0;
             plan->flops += (q->couple.left == q->couple.right ? 1 : 2) * (double)p->n * da * db;
         }
     }
@@ -197,7 +210,8 @@ static csim_status make_passes(csim_context *ctx, const csim__problem *p, csim__
 
 /* How often sites are read beside the rounds: once, where rows are held. Streamed ones are read to
  * check and to centre them, for Gram tiles, for the two squares of which a basis is made (for the one
- * time in which it is held where n ≤ d), and for each draw of encoders. */
+ * time in which it is held where n ≤ d) and its leverages, for blocks of
+ * examples, and for each draw of encoders. */
 static void count_reads(const csim__problem *p, csim__plan *plan)
 {
     int64_t inits = 0;
@@ -207,6 +221,8 @@ static void count_reads(const csim__problem *p, csim__plan *plan)
         plan->reads[s] = 1;
         if (!plan->streamed) { continue; }
         plan->reads[s] += 1 + plan->tiled[s] + inits + each * (plan->basis[s] + plan->raw_basis);
+        plan->reads[s] += p->jackknife > 0;
+        plan->reads[s] += p->leverages && plan->basis[s] && p->n > p->width[s];
     }
 }
 
@@ -269,6 +285,7 @@ csim_status csim__plan_make(csim_context *ctx, const csim__problem *p, csim__pla
             if (p->wanted[a * p->sites + b]) { add(plan, p, a, b, true); }
         }
     }
+    plan->any_cross |= p->permutations > 0; /* rows stay */
     plan->loading = plan->any_basis && (p->needs & (CSIM_NEEDS_LOADING | CSIM_NEEDS_BLOCK)) != 0;
     plan->row_sums = plan->any_tiles || (p->needs & (CSIM_NEEDS_DIAGONAL | CSIM_NEEDS_ROWS)) != 0;
     count_reads(p, plan);

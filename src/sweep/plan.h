@@ -41,6 +41,7 @@ typedef struct csim__near_plan {
     int searches;                           /* views that have lists */
     csim__near_view view[CSIM__NEAR_VIEWS]; /* the first: rows as they are, perhaps without lists */
     int64_t longest;                        /* of all lists */
+    bool twins;                             /* there are lists of relabelled examples, too */
     int across; /* of the sums those that take distances in the other site */
 } csim__near_plan;
 
@@ -70,6 +71,10 @@ typedef struct csim__problem {
     const int64_t *width;        /* [sites] neurons */
     const unsigned char *wanted; /* [sites, sites] pairs a ≤ b that some cell wants */
     int64_t values;              /* cells of the result of the whole sweep times measures */
+    int64_t extras;              /* numbers beside each of them */
+    bool leverages;              /* of bases */
+    int64_t permutations;        /* relabellings for which pairs are made anew */
+    int64_t jackknife;           /* blocks that are left out, at most; 0: none */
     unsigned needs;              /* union over the measures */
     const unsigned char *heavy;  /* [sites] few examples outweigh all others; NULL: not known */
     bool untiled;                /* for them there is no room for Gram tiles */

@@ -10,6 +10,7 @@
 #include "ingredients/ring.h"
 #include "ingredients/triangles.h"
 #include "sweep/deal.h"
+#include "sweep/statistics.h"
 
 enum { WORD = 8 }; /* bytes */
 
@@ -190,7 +191,8 @@ static void put_rows(const csim__problem *p, const csim__plan *plan, const csim_
 {
     const csim__stage READ = CSIM__STAGE_READ, ROWS = CSIM__STAGE_ROWS, END = CSIM__STAGE_RESULTS;
     int64_t sites = p->sites, rows = shard->rows;
-    int64_t values = p->values * (WORD + 2 + (p->encoder_count > 0 ? WORD : 0));
+    bool copied = p->saves && (p->permutations > 0 || plan->near.twins); /* on their way */
+    int64_t values = p->values * (WORD * (1 + p->extras * (1 + copied)) + 2);
     int64_t under_way = 0;
     for (int k = 0; k < 2; k++) {
         const csim__part *part = &plan->part[k];
@@ -224,6 +226,10 @@ static void put_rows(const csim__problem *p, const csim__plan *plan, const csim_
         48 * plan->count +
             (plan->raw_rows && !p->streamed ? 2 * WORD * shard->chunk * s->widest : 0),
         ROWS, ROWS);
+    if (p->jackknife > 0) {
+        put(room, CSIM__ROOM_LEFT_OUT, csim__jackknife_bytes(p, shard, s->widths, s->widest),
+            CSIM__STAGE_BLOCKS, CSIM__STAGE_BLOCKS);
+    }
     put(room, CSIM__ROOM_UNIT_ROWS, plan->unit && !p->streamed ? WORD * rows * s->widths : 0, ROWS,
         END);
     put(room, CSIM__ROOM_ENCODED,
@@ -270,7 +276,8 @@ static void put_neighbours(const csim__problem *p, const csim__plan *plan,
     int64_t pairs = 2 * (int64_t)near->across * plan->count;
     put(room, CSIM__ROOM_SEARCH, WORD * rows * s->widest + search, NEIGHBOURS, NEIGHBOURS);
     put(room, CSIM__ROOM_LISTS,
-        p->sites * lists + pairs * 2 * WORD * rows + 8 * p->n + 2 * WORD * sums * plan->count,
+        p->sites * (near->twins ? 2 : 1) * lists + pairs * 2 * WORD * rows + 8 * p->n +
+            2 * WORD * sums * plan->count,
         NEIGHBOURS, NEIGHBOURS);
 }
 
@@ -303,7 +310,7 @@ static void put_kernels(const csim__problem *p, const csim__plan *plan, const cs
         most = csim__max64(most, one->ranked ? t.rank : 0);
         most = csim__max64(most, one->ordered ? t.orders : 0);
         stored = csim__max64(stored, sites * t.each + WORD * part.rows * s->widest + t.patches +
-                                         most + 49 * cells);
+                                         most + 49 * cells + WORD * sites);
     }
     put(room, CSIM__ROOM_DISTANCES, stored, DISTANCES, DISTANCES);
     if (k->batch > 0) {
@@ -385,6 +392,10 @@ void csim__room_of(const csim__problem *p, const csim__plan *plan, const csim__r
     put_neighbours(p, plan, s, &shard, room);
     put_kernels(p, plan, s, &shard, room);
     put_bases(p, plan, s, &shard, rank, room);
+    if (p->permutations > 0) { /* they have rounds of their own */
+        put(room, CSIM__ROOM_TWINS, csim__permute_bytes(p, plan, &shard), CSIM__STAGE_PERMUTE,
+            FINISH);
+    }
     put(room, CSIM__ROOM_BLOCKS, WORD * own, PRODUCTS, FINISH);
     if (p->streamed) {
         put_pass(p, plan, WORD * own, room);

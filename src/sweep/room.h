@@ -15,6 +15,7 @@ struct csim__products;
 #define CSIM__STAGE_LIST(X)                                                                        \
     X(LOAD, "encoders are loaded")                                                                 \
     X(READ, "layers are read")                                                                     \
+    X(BLOCKS, "blocks of examples are left out")                                                   \
     X(ROWS, "row sums are taken")                                                                  \
     X(ENCODE, "layers are encoded")                                                                \
     X(GRAM, "Gram tiles are made")                                                                 \
@@ -23,6 +24,7 @@ struct csim__products;
     X(DISTANCES, "distances are stored")                                                           \
     X(BATCHES, "batches are compared")                                                             \
     X(BASES, "bases are made")                                                                     \
+    X(PERMUTE, "examples are relabelled")                                                          \
     X(PRODUCTS, "cross products are made")                                                         \
     X(FINISH, "pairs are decomposed")                                                              \
     X(RESULTS, "the results are joined")
@@ -38,6 +40,7 @@ struct csim__products;
     X(LOADING, "loading", "an encoder's file while it is read")                                    \
     X(READING, "reading", "a layer while it is read")                                              \
     X(CHUNKS, "chunks", "chunks while rows are summed")                                            \
+    X(LEFT_OUT, "left_out", "sums without blocks of examples")                                     \
     X(UNIT_ROWS, "unit_rows", "rows of length 1")                                                  \
     X(ENCODED, "encoded", "encoded rows and their products")                                       \
     X(TILES, "tiles", "Gram tiles")                                                                \
@@ -52,6 +55,7 @@ struct csim__products;
     X(RAW_BASES, "raw_bases", "bases of rows as read")                                             \
     X(LOADINGS, "loadings", "loadings of the bases")                                               \
     X(FACTORS, "factors", "small factors of the bases")                                            \
+    X(TWINS, "twins", "relabelled examples, and passes over them")                                 \
     X(BLOCKS, "blocks", "blocks of a round of pairs")                                              \
     X(SLOTS, "slots", "chunks of the layers of a round, read again")                               \
     X(PARTIALS, "partials", "partial products and sums under way")                                 \

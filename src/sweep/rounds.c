@@ -278,7 +278,7 @@ csim_status csim__sweep_rounds(csim__sweep *w)
     w->meter.stage = "pairs"; /* products and decompositions in turn */
     for (int64_t i = 0, end; st == CSIM_OK && i < w->plan.count; i = end) {
         end = csim__plan_round(&w->plan, i);
-        st = save_round(w, i, end);
+        st = w->cells.draw < 0 ? save_round(w, i, end) : one_round(w, i, end);
     }
     w->meter.stage = NULL;
     return st;

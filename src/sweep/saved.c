@@ -14,8 +14,7 @@
 #include "io/file.h"
 #include "linalg/dense.h"
 #include "sweep/state.h"
-
-enum { RECORD_REQUEST, RECORD_SITES, RECORD_PAIRS };
+#include "sweep/statistics.h"
 
 typedef struct csim__site_record {
     int64_t site; /* −1: none */
@@ -119,6 +118,11 @@ static csim_status describe(csim__sweep *w, char **text)
     add_line(&r, "pairs: %.400s, %s", o->pairs != NULL ? o->pairs : "those between sets, or of one",
              part);
     add_line(&r, "precision: %s", o->precision == CSIM_SINGLE_PRECISION ? "single" : "double");
+    if (o->null != CSIM_NULL_NONE) {
+        add_line(&r, "null: %d, %" PRId64 " permutations of seed %" PRId64 ", alpha %s", o->null,
+                 o->permutations, o->null_seed, number_of(csim__statistics_alpha(o)).text);
+    }
+    if (o->jackknife > 0) { add_line(&r, "jackknife: %" PRId64 " blocks", o->jackknife); }
     add_line(&r, "rank floor: %s", number_of(csim__rank_floor(o)).text);
     if (csim__teams_size(&w->teams) > 1) { /* their rounding is that of the grid */
         add_line(&r, LARGE_PAIRS "%d x %d ranks", w->teams.least, w->teams.p, w->teams.q);
@@ -201,19 +205,26 @@ static csim_status take_pairs(csim__sweep *w, const int64_t *words, int64_t byte
     return CSIM_OK;
 }
 
+static bool is_work(int kind)
+{
+    return kind == CSIM__RECORD_PAIRS || kind == CSIM__RECORD_DRAWS;
+}
+
 static csim_status visit(void *user, int kind, const void *data, int64_t bytes)
 {
     replay *r = user;
     csim__sweep *w = r->w;
-    if (kind == RECORD_REQUEST && !r->begun && bytes > 0 && ((const char *)data)[bytes - 1] == 0) {
+    if (kind == CSIM__RECORD_REQUEST && !r->begun && bytes > 0 &&
+        ((const char *)data)[bytes - 1] == 0) {
         r->begun = true;
         return strcmp(data, r->request) != 0 ? csim__strdup(w->ctx, data, &r->other) : CSIM_OK;
     }
-    /* only pairs are work that could be lost */
-    if (kind == RECORD_PAIRS && r->other != NULL) { return compare(w, r->other, r->request); }
-    if (kind == RECORD_SITES && r->other != NULL) { return CSIM_OK; }
-    if (kind == RECORD_SITES && r->begun) { return take_sites(w, data, bytes); }
-    if (kind == RECORD_PAIRS && r->begun) { return take_pairs(w, data, bytes); }
+    /* only pairs and draws are work that could be lost */
+    if (is_work(kind) && r->other != NULL) { return compare(w, r->other, r->request); }
+    if (kind == CSIM__RECORD_SITES && r->other != NULL) { return CSIM_OK; }
+    if (kind == CSIM__RECORD_SITES && r->begun) { return take_sites(w, data, bytes); }
+    if (kind == CSIM__RECORD_PAIRS && r->begun) { return take_pairs(w, data, bytes); }
+    if (kind == CSIM__RECORD_DRAWS && r->begun) { return csim__saved_take_draws(w, data, bytes); }
     return csim__fail(w->ctx, CSIM_E_FORMAT, "%s: a record of unknown kind %d", w->options->journal,
                       kind);
 }
@@ -223,7 +234,7 @@ static csim_status count_pairs(void *user, int kind, const void *data, int64_t b
     int64_t *records = user;
     (void)data;
     (void)bytes;
-    *records += kind == RECORD_PAIRS;
+    *records += is_work(kind);
     return CSIM_OK;
 }
 
@@ -253,8 +264,8 @@ static csim_status look_for_groups(void *user, int kind, const void *data, int64
 {
     groups_there *there = user;
     const char *text = data;
-    there->pairs += kind == RECORD_PAIRS;
-    if (kind != RECORD_REQUEST || there->teams.p > 0 || bytes == 0 || text[bytes - 1] != 0) {
+    there->pairs += is_work(kind);
+    if (kind != CSIM__RECORD_REQUEST || there->teams.p > 0 || bytes == 0 || text[bytes - 1] != 0) {
         return CSIM_OK;
     }
     csim__teams *t = &there->teams;
@@ -312,7 +323,7 @@ static csim_status resume(csim__sweep *w, replay *r)
                   "%s is torn or damaged: %lld bytes behind its last whole record are left out",
                   path, (long long)torn);
     }
-    if (st == CSIM_OK && w->saved == 0) { drop_sites(w); }
+    if (st == CSIM_OK && w->saved + w->saved_draws == 0) { drop_sites(w); }
     if (st == CSIM_OK && r->other != NULL) { /* of another sweep, but without any work */
         csim__journal_close(ctx, &w->journal);
         r->begun = false;
@@ -337,7 +348,7 @@ static csim_status open_journal(csim__sweep *w)
         CSIM_TRY(csim__journal_create(ctx, w->options->journal, &w->journal));
     }
     if (!r.begun) {
-        st = csim__journal_append(ctx, w->journal, RECORD_REQUEST, request,
+        st = csim__journal_append(ctx, w->journal, CSIM__RECORD_REQUEST, request,
                                   (int64_t)strlen(request) + 1);
     }
 done:
@@ -351,21 +362,26 @@ static csim_status share(csim__sweep *w)
 {
     MPI_Comm comm = csim_context_comm(w->ctx);
     site_record *list = NULL;
-    int cells = 0, bytes = 0;
+    int cells = 0, bytes = 0, drawn = 0;
     csim_status st = CSIM_OK;
     CSIM_TRY(csim__int(w->ctx, (int64_t)w->cells.rows * w->cells.cols, "cells", &cells));
     CSIM_TRY(csim__int(w->ctx, w->all_count * (int64_t)sizeof *list, "layers", &bytes));
+    if (w->cells.drawn != NULL) {
+        CSIM_TRY(csim__int(w->ctx, (int64_t)cells * CSIM__DRAWN_KINDS, "cells", &drawn));
+    }
     CSIM_TRY(csim__alloc(w->ctx, w->all_count, sizeof *list, "records of layers", &list));
 done:
     st = csim__vote(w->ctx, st);
     for (int s = 0; st == CSIM_OK && s < w->all_count; s++) {
         list[s] = record_of(w->all[s].hashed ? s : -1, &w->all[s]);
     }
-    if (st == CSIM_OK) { /* every rank comes to all three, whatever becomes of one */
+    if (st == CSIM_OK) { /* every rank comes to all of them, whatever becomes of one */
         int code[] = {MPI_Bcast(w->cells.open, cells, MPI_BYTE, 0, comm),
                       MPI_Bcast(list, bytes, MPI_BYTE, 0, comm),
-                      MPI_Bcast(&w->saved, 1, MPI_INT64_T, 0, comm)};
-        for (int i = 0; st == CSIM_OK && i < 3; i++) {
+                      MPI_Bcast(&w->saved, 1, MPI_INT64_T, 0, comm),
+                      MPI_Bcast(&w->saved_draws, 1, MPI_INT64_T, 0, comm),
+                      MPI_Bcast(w->cells.drawn, drawn, MPI_INT64_T, 0, comm)};
+        for (size_t i = 0; st == CSIM_OK && i < sizeof code / sizeof *code; i++) {
             st = csim__mpi(w->ctx, code[i], "what was saved");
         }
     }
@@ -405,13 +421,13 @@ csim_status csim__saved_begin(csim__sweep *w)
 
 void csim__saved_end(csim__sweep *w, csim_status st)
 {
-    bool nothing = st != CSIM_OK && w->journal != NULL && w->saved == 0;
+    bool nothing = st != CSIM_OK && w->journal != NULL && w->saved + w->saved_draws == 0;
     csim__free(w->ctx, &w->recorded);
     csim__journal_close(w->ctx, &w->journal);
     if (nothing) { csim__file_remove(w->ctx, w->options->journal); } /* the failure counts */
     if (st != CSIM_E_STOPPED) { return; }
     csim__forgive(w->ctx);
-    if (w->saved == 0) {
+    if (w->saved + w->saved_draws == 0) {
         csim__fail(w->ctx, st, "stopped before any pair was finished: nothing is saved");
     } else {
         csim__fail(w->ctx, st, "stopped; %lld pairs are in %s, --resume goes on with it",
@@ -435,7 +451,7 @@ csim_status csim__saved_sites(csim__sweep *w)
         *last = list[count++] = now;
     }
     if (count > 0) {
-        st = csim__journal_append(w->ctx, w->journal, RECORD_SITES, list,
+        st = csim__journal_append(w->ctx, w->journal, CSIM__RECORD_SITES, list,
                                   count * (int64_t)sizeof *list);
     }
 done:
@@ -483,7 +499,8 @@ csim_status csim__saved_pairs(csim__sweep *w, int64_t first, int64_t last)
         st = collect(w, first, last, &words, &count);
         if (st == CSIM_OK && w->journal != NULL && count > 0) {
             int64_t each = SITES + csim__cells_words(&w->cells);
-            st = csim__journal_append(w->ctx, w->journal, RECORD_PAIRS, words, 8 * count * each);
+            st = csim__journal_append(w->ctx, w->journal, CSIM__RECORD_PAIRS, words,
+                                      8 * count * each);
         }
         st = csim__vote(w->ctx, st);
         w->saved += st == CSIM_OK ? count : 0;

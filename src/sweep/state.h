@@ -57,6 +57,7 @@ typedef struct csim__sweep {
 
     csim__journal *journal;             /* of finished pairs; NULL: none, or not rank 0 */
     int64_t saved;                      /* pairs that it holds */
+    int64_t saved_draws;                /* records of draws of relabellings, of open pairs */
     bool late;                          /* it was asked to stop before anything was done */
     struct csim__site_record *recorded; /* [all_count] what it holds of sites (saved.c) */
 
@@ -117,6 +118,21 @@ csim_status csim__saved_sites(csim__sweep *w);
 /** Save pairs [first, last) of the plan, which their owners have finished, and close them.
  *  Collective. */
 csim_status csim__saved_pairs(csim__sweep *w, int64_t first, int64_t last);
+
+/** Draws of relabellings that all pairs of the tile have from an earlier run; how many are made between
+ *  two savings. Local; the same on every rank. */
+int64_t csim__saved_drawn(csim__sweep *w, int kind);
+int64_t csim__saved_batch(const csim__sweep *w);
+
+/** Save draws [first, last) of all pairs of the tile, and end when some rank is asked to stop.
+ *  Collective. CSIM_OK, CSIM_E_STOPPED, CSIM_E_IO, CSIM_E_LIMIT, CSIM_E_MEM, CSIM_E_MPI. */
+csim_status csim__saved_draws(csim__sweep *w, int kind, int64_t first, int64_t last);
+
+/** Take in a record of draws. Local. CSIM_OK, CSIM_E_FORMAT. */
+csim_status csim__saved_take_draws(csim__sweep *w, const int64_t *words, int64_t bytes);
+
+/** Kinds of records of a journal. */
+enum { CSIM__RECORD_REQUEST, CSIM__RECORD_SITES, CSIM__RECORD_PAIRS, CSIM__RECORD_DRAWS };
 
 /** End when some rank is asked to stop before all pairs are done. Collective. CSIM_OK,
  *  CSIM_E_STOPPED. */
@@ -221,9 +237,28 @@ csim_status csim__sweep_project(csim__sweep *w);
 const csim_encoder *csim__sweep_encoder(const csim_sweep_options *options,
                                         const csim_measure *measure);
 
+/** Intervals of all pairs of the tile whose cells are open, by leaving out blocks of examples.
+ *  Collective.
+ *  @return CSIM_OK, CSIM_E_IO, CSIM_E_DATA, CSIM_E_MEM, CSIM_E_LIMIT, CSIM_E_MPI; the same on every
+ *          rank */
+csim_status csim__sweep_jackknife(csim__sweep *w);
+int64_t csim__jackknife_bytes(const csim__problem *problem, const csim_shard *shard, int64_t widths,
+                              int64_t widest);
+
 /** Ingredients of sites and of all pairs at once: row sums, unit rows, Gram products, bases.
  *  Collective. CSIM_OK, CSIM_E_MEM, CSIM_E_MPI, …; the same on every rank. */
 csim_status csim__sweep_ingredients(csim__sweep *w);
+
+/** Of these, what brings sites together, but for bases: sums over rows, encoded rows, Gram products,
+ *  neighbours, kernels. Collective. As above. */
+csim_status csim__sweep_together(csim__sweep *w);
+
+/** The values of all pairs of the tile under random relabellings of the examples, of measures that
+ *  csim__statistics_paired() tells of: into the draws of their cells. Collective. As above. */
+csim_status csim__sweep_permute(csim__sweep *w);
+
+/** Free what a sweep has of its pairs. Local. */
+void csim__sweep_pairs_clear(csim__sweep *w);
 
 /** Operands of site @p s whose rows pass by. Local. */
 void csim__stream_operands(csim__sweep *w, int s);

@@ -4,6 +4,7 @@
 
 #include "contrasim/native.h"
 #include "sweep/state.h"
+#include "sweep/statistics.h"
 
 static csim_status check_options(csim_context *ctx, const csim_sweep_options *o, unsigned *needs)
 {
@@ -77,6 +78,7 @@ static csim_status prepare(csim__sweep *w)
     CSIM_TRY(csim__sweep_check_encoders(w));
     CSIM_TRY(csim__sweep_check_near(w));
     CSIM_TRY(csim__sweep_check_kernels(w));
+    CSIM_TRY(csim__statistics_check(w->ctx, w->options, csim_set_examples(w->sets[0])));
     CSIM_TRY(csim__cells_make(w->ctx, w->sets, w->set_count, w->options, &w->cells));
     CSIM_TRY(take_part(w));
     w->shard = csim__shard(csim_set_examples(w->sets[0]), csim_context_rank(w->ctx),
@@ -186,6 +188,11 @@ static uint64_t fingerprint(const csim_sweep_options *o)
     h = XXH3_64bits_withSeed(&o->part, sizeof o->part, h);
     h = XXH3_64bits_withSeed(&o->parts, sizeof o->parts, h);
     h = XXH3_64bits_withSeed(&o->resume, sizeof o->resume, h);
+    h = XXH3_64bits_withSeed(&o->null, sizeof o->null, h);
+    h = XXH3_64bits_withSeed(&o->permutations, sizeof o->permutations, h);
+    h = XXH3_64bits_withSeed(&o->null_seed, sizeof o->null_seed, h);
+    h = XXH3_64bits_withSeed(&o->alpha, sizeof o->alpha, h);
+    h = XXH3_64bits_withSeed(&o->jackknife, sizeof o->jackknife, h);
     if (o->journal != NULL) { h = XXH3_64bits_withSeed(o->journal, strlen(o->journal), h); }
     if (o->pairs != NULL) { h = XXH3_64bits_withSeed(o->pairs, strlen(o->pairs), h); }
     for (int i = 0; i < o->encoder_count; i++) {

@@ -6,6 +6,7 @@
 
 #include "ingredients/feed.h"
 #include "sweep/state.h"
+#include "sweep/statistics.h"
 
 /* ---- which sites are together ---- */
 
@@ -48,6 +49,11 @@ static csim_status make_plan(csim__sweep *w)
                        .width = width,
                        .wanted = wanted,
                        .values = (int64_t)w->cells.rows * w->cells.cols * w->cells.planes,
+                       .extras = w->cells.extras,
+                       .permutations =
+                           csim__statistics_paired(w->options) ? w->options->permutations : 0,
+                       .jackknife = w->options->jackknife,
+                       .leverages = w->options->null == CSIM_NULL_ANALYTIC,
                        .needs = w->needs,
                        .heavy = heavy,
                        .untiled = w->untiled,
@@ -262,13 +268,15 @@ static csim_status choose_blocks(csim__sweep *w, int least)
     }
     csim__forecast *forecast = w->forecast; /* of what is chosen, not of what is tried */
     w->forecast = NULL;
-    bool chunks = find_streamed(w, pair ? 1 : w->all_count, &streamed, &most) == CSIM_OK;
+    /* relabelled rows come from everywhere: they have to be held */
+    bool pass = !csim__statistics_paired(w->options);
+    bool chunks = pass && find_streamed(w, pair ? 1 : w->all_count, &streamed, &most) == CSIM_OK;
     int64_t less = need(w);
     if (!chunks) { csim__forgive(w->ctx); }
     bool rows = find_held(w, pair ? least : w->all_count, flops, most, &held) == CSIM_OK;
     if (!rows) { csim__forgive(w->ctx); }
     w->forecast = forecast;
-    w->streamed = chunks ? held == 0 || weight(w) >= most : !rows && less <= need(w);
+    w->streamed = chunks ? held == 0 || weight(w) >= most : pass && !rows && less <= need(w);
     w->blocks = !chunks && !rows ? w->all_count : w->streamed ? streamed : held;
     return try_blocks(w);
 }
@@ -366,16 +374,11 @@ static void keep_sites(csim__sweep *w)
     }
 }
 
-void csim__sweep_tile_clear(csim__sweep *w)
+void csim__sweep_pairs_clear(csim__sweep *w)
 {
-    for (int s = 0; w->unit != NULL && s < w->count; s++) { csim__free(w->ctx, &w->unit[s]); }
-    for (int s = 0; w->site != NULL && s < w->count; s++) {
-        csim__site_release(w->ctx, &w->site[s]);
-    }
     for (int k = 0; k < CSIM__LEARNED_COUNT; k++) {
         csim__projection_clear(w->ctx, &w->learned[k]);
     }
-    csim__free(w->ctx, &w->unit);
     csim__free(w->ctx, &w->row_sums);
     csim__free(w->ctx, &w->hollow);
     csim__free(w->ctx, &w->near_sums);
@@ -386,6 +389,16 @@ void csim__sweep_tile_clear(csim__sweep *w)
     csim__free(w->ctx, &w->basis);
     csim__free(w->ctx, &w->raw);
     csim__free(w->ctx, &w->unity);
+}
+
+void csim__sweep_tile_clear(csim__sweep *w)
+{
+    for (int s = 0; w->unit != NULL && s < w->count; s++) { csim__free(w->ctx, &w->unit[s]); }
+    for (int s = 0; w->site != NULL && s < w->count; s++) {
+        csim__site_release(w->ctx, &w->site[s]);
+    }
+    csim__free(w->ctx, &w->unit);
+    csim__sweep_pairs_clear(w);
     csim__plan_clear(w->ctx, &w->plan);
     csim__free(w->ctx, &w->site);
 }
@@ -422,9 +435,15 @@ static csim_status run_tile(csim__sweep *w, bool *smaller)
     CSIM_TRY(st);
     st = csim__calloc(w->ctx, w->plan.count, sizeof *w->hollow, "Gram products", &w->hollow);
     CSIM_TRY(csim__vote(w->ctx, st));
+    if (w->cells.draws > 0) { /* they are saved before pairs are */
+        keep_sites(w);
+        CSIM_TRY(csim__saved_sites(w));
+    }
+    if (w->options->jackknife > 0) { CSIM_TRY(csim__sweep_jackknife(w)); }
     CSIM_TRY(csim__sweep_ingredients(w));
     keep_sites(w);
     CSIM_TRY(csim__saved_sites(w));
+    CSIM_TRY(csim__sweep_permute(w));
     CSIM_TRY(csim__sweep_rounds(w));
 done:
     csim__sweep_tile_clear(w);

@@ -17,6 +17,7 @@ typedef struct stored {
     csim__twosome *pair; /* [pairs] wanted */
     int64_t pairs;
     double *product, *norm; /* [count, count], [pairs] */
+    double *through;        /* [count] of ranks */
     int64_t *order;         /* [pairs, 3] */
 } stored;
 
@@ -36,6 +37,7 @@ static csim_status start(stored *l)
     CSIM_TRY(csim__alloc(ctx, cells, sizeof *l->pair, "pairs", &l->pair));
     CSIM_TRY(csim__alloc(ctx, cells, sizeof *l->product, "products", &l->product));
     CSIM_TRY(csim__alloc(ctx, cells, sizeof *l->norm, "norms", &l->norm));
+    CSIM_TRY(csim__calloc(ctx, l->p->count, sizeof *l->through, "row sums", &l->through));
     CSIM_TRY(csim__alloc(ctx, 3 * cells, sizeof *l->order, "orders", &l->order));
 done:
     return st;
@@ -50,6 +52,7 @@ static void release(stored *l)
     csim__free(ctx, &l->pair);
     csim__free(ctx, &l->product);
     csim__free(ctx, &l->norm);
+    csim__free(ctx, &l->through);
     csim__free(ctx, &l->order);
 }
 
@@ -98,6 +101,8 @@ static void hand_out(stored *l, csim_compare compare)
             out->both.product = l->product[a * count + b];
             out->self[0].product = l->product[a * count + a];
             out->self[1].product = l->product[b * count + b];
+            out->self[0].through = l->through[a];
+            out->self[1].through = l->through[b];
         } else if (compare == CSIM_BY_ORDER) {
             const int64_t *order = l->order + 3 * pair_of(l, a, b);
             out->both.product = (double)order[0];
@@ -129,6 +134,9 @@ static csim_status one_kind(stored *l)
     }
     if (l->store->ranked) {
         CSIM_TRY(csim__triangles_products(&l->t, value, l->p->count, l->p->wanted, l->product));
+        for (int s = 0; w->options->null == CSIM_NULL_ANALYTIC && s < l->p->count; s++) {
+            CSIM_TRY(csim__triangles_through(&l->t, l->value[s], &l->through[s]));
+        }
         hand_out(l, CSIM_BY_RANKS);
     }
     if (l->store->ordered) {

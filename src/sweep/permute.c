@@ -1,0 +1,225 @@
+/* Values under random relabellings: every site of a tile gets a twin, the same rows in another order,
+ * and the pairs (a, b) become (a, twin of b). What is known of single sites stays; the passes that bring
+ * sites together, the products and the decompositions are made anew for each relabelling. */
+#include <string.h>
+
+#include "ingredients/order.h"
+#include "ingredients/rows.h"
+#include "sweep/state.h"
+#include "sweep/statistics.h"
+
+/* One relabelling of a tile: t is a sweep of [2·sites] sites, those of w first. */
+typedef struct relabelled {
+    csim__sweep *w, t;
+    csim__order order;
+} relabelled;
+
+/* Rows [rows, width] of a twin, new; none where width is 0. Collective. */
+static csim_status turn(relabelled *r, const void *rows, int64_t width, size_t size, void *out)
+{
+    csim_context *ctx = r->w->ctx;
+    const csim_shard *shard = &r->w->shard;
+    void *to = NULL;
+    memcpy(out, &to, sizeof to);
+    if (width == 0) { return CSIM_OK; }
+    csim_status st = csim__alloc(ctx, shard->rows * width, size, "rows in another order", out);
+    st = csim__vote(ctx, st);
+    memcpy(&to, out, sizeof to);
+    return st == CSIM_OK ? csim__order_rows(ctx, shard, &r->order, rows, width * (int64_t)size, to)
+                         : st;
+}
+
+/* What a twin has of its own; the rest is that of its site. */
+static void forget(csim__site *twin)
+{
+    twin->x = NULL;
+    twin->xf = NULL;
+    twin->row_square = NULL;
+    twin->basis.u = twin->raw_basis.u = NULL;
+}
+
+static csim_status make_twin(relabelled *r, int s)
+{
+    const csim__site *site = &r->w->site[s];
+    csim__site *twin = &r->t.site[r->w->count + s];
+    bool single = r->w->options->precision == CSIM_SINGLE_PRECISION;
+    csim_status st = CSIM_OK;
+    twin->order = &r->order;
+    twin->checksum = ~site->checksum; /* it is another site even to one of the same values */
+    CSIM_TRY(turn(r, site->x, single ? 0 : site->d, sizeof(double), &twin->x));
+    CSIM_TRY(turn(r, site->xf, single ? site->d : 0, sizeof(float), &twin->xf));
+    CSIM_TRY(turn(r, site->row_square, 1, sizeof(double), &twin->row_square));
+    CSIM_TRY(turn(r, site->basis.u, site->basis.q, sizeof(double), &twin->basis.u));
+    CSIM_TRY(turn(r, site->raw_basis.u, site->raw_basis.q, sizeof(double), &twin->raw_basis.u));
+    st = turn(r, r->w->unit[s], r->w->plan.unit ? site->d : 0, sizeof(double),
+              &r->t.unit[r->w->count + s]);
+done:
+    return st;
+}
+
+/* The pairs with cells, in one part, and the work of their measures that is not of single sites. */
+static csim_status make_plan(relabelled *r)
+{
+    csim__sweep *w = r->w, *t = &r->t;
+    csim__plan *plan = &t->plan;
+    csim_status st = csim__alloc(w->ctx, w->plan.count, sizeof *plan->pairs, "pairs", &plan->pairs);
+    plan->count = plan->selves = 0;
+    for (int64_t i = 0; st == CSIM_OK && i < w->plan.count; i++) {
+        if (!w->plan.pairs[i].cell) { continue; }
+        csim__planned *p = &plan->pairs[plan->count++];
+        *p = w->plan.pairs[i];
+        p->couple.right += w->count;
+    }
+    int64_t step = csim__max64(w->plan.part[0].step, w->plan.part[1].step);
+    plan->part[0] = (csim__part){0, 0, 1};
+    plan->part[1] = (csim__part){0, plan->count, csim__max64(step, 1)};
+    plan->near.sums = 0; /* lists are relabelled where they are (neighbours.c) */
+    plan->kernels.spread = false;
+    plan->kernels.stores = 0;
+    plan->kernels.batch = 0;
+    return st;
+}
+
+static csim_status start(relabelled *r, int64_t draw)
+{
+    csim__sweep *w = r->w, *t = &r->t;
+    csim_context *ctx = w->ctx;
+    int count = w->count;
+    csim_status st = CSIM_OK;
+    *t = *w;
+    t->count = 2 * count;
+    t->cells.draw = draw;
+    t->plan.pairs = NULL;
+    t->site = NULL;
+    t->id = NULL;
+    t->unit = NULL;
+    t->row_sums = NULL;
+    t->hollow = t->near_sums = t->ones = t->root_n = NULL;
+    t->centred = t->basis = t->raw = t->unity = NULL;
+    t->matrices = NULL;
+    t->task = NULL;
+    memset(t->learned, 0, sizeof t->learned);
+    CSIM_TRY(csim__order_make(ctx, &w->shard, w->options->null_seed, draw, &r->order));
+    CSIM_TRY(make_plan(r));
+    CSIM_TRY(csim__alloc(ctx, t->count, sizeof *t->site, "sites", &t->site));
+    CSIM_TRY(csim__alloc(ctx, t->count, sizeof *t->id, "sites", &t->id));
+    CSIM_TRY(csim__calloc(ctx, t->count, sizeof *t->unit, "unit rows", &t->unit));
+    CSIM_TRY(csim__calloc(ctx, t->plan.count, sizeof *t->row_sums, "row sums", &t->row_sums));
+    CSIM_TRY(csim__calloc(ctx, t->plan.count, sizeof *t->hollow, "Gram products", &t->hollow));
+    for (int s = 0; s < count; s++) {
+        t->site[s] = t->site[count + s] = w->site[s];
+        t->id[s] = t->id[count + s] = w->id[s];
+        t->unit[s] = w->unit[s];
+        forget(&t->site[count + s]);
+    }
+done:
+    return st;
+}
+
+static void release(relabelled *r)
+{
+    csim__sweep *t = &r->t;
+    csim_context *ctx = r->w->ctx;
+    for (int s = r->w->count; s < t->count; s++) {
+        if (t->site != NULL) {
+            csim__site *twin = &t->site[s];
+            csim__free(ctx, &twin->x);
+            csim__free(ctx, &twin->xf);
+            csim__free(ctx, &twin->row_square);
+            csim__free(ctx, &twin->basis.u);
+            csim__free(ctx, &twin->raw_basis.u);
+        }
+        if (t->unit != NULL) { csim__free(ctx, &t->unit[s]); }
+    }
+    csim__free(ctx, &t->site);
+    csim__free(ctx, &t->unit);
+    csim__free(ctx, &t->id);
+    csim__free(ctx, &t->plan.pairs);
+    csim__free(ctx, &t->task);
+    csim__sweep_pairs_clear(t);
+    csim__order_clear(ctx, &r->order);
+}
+
+/* One relabelling of the sites at hand, into the draw of all their pairs. */
+static csim_status permute(csim__sweep *w, int64_t draw)
+{
+    relabelled r = {.w = w};
+    csim_status st = csim__vote(w->ctx, start(&r, draw));
+    for (int s = 0; st == CSIM_OK && s < w->count; s++) { st = make_twin(&r, s); }
+    if (st == CSIM_OK) { st = csim__sweep_together(&r.t); }
+    if (st == CSIM_OK) { st = csim__sweep_rounds(&r.t); }
+    w->meter = r.t.meter;
+    release(&r);
+    return st;
+}
+
+/* The self-terms of all sites, which the rounds of pairs bring, and no relabelling changes. */
+static csim_status self_terms(csim__sweep *w)
+{
+    csim__sweep t = *w;
+    csim__planned *pairs = NULL;
+    csim_status st = csim__alloc(w->ctx, w->plan.selves, sizeof *pairs, "pairs", &pairs);
+    for (int64_t i = 0; st == CSIM_OK && i < w->plan.selves; i++) {
+        pairs[i] = w->plan.pairs[i];
+        pairs[i].cell = false;
+    }
+    t.plan.pairs = pairs;
+    t.plan.count = w->plan.selves;
+    t.cells.draw = 0; /* nothing is saved */
+    t.task = NULL;
+    st = csim__vote(w->ctx, st);
+    if (st == CSIM_OK) { st = csim__sweep_rounds(&t); }
+    w->meter = t.meter;
+    t.row_sums = NULL; /* these are of w */
+    t.hollow = t.near_sums = NULL;
+    t.matrices = NULL;
+    memset(t.learned, 0, sizeof t.learned);
+    csim__sweep_pairs_clear(&t);
+    csim__free(w->ctx, &t.task);
+    csim__free(w->ctx, &pairs);
+    return st;
+}
+
+csim_status csim__sweep_permute(csim__sweep *w)
+{
+    if (!csim__statistics_paired(w->options)) { return CSIM_OK; }
+    csim__phase_begin(w->ctx, "permutations");
+    csim_status st = self_terms(w);
+    int64_t all = w->options->permutations, batch = csim__saved_batch(w), end;
+    for (int64_t first = csim__saved_drawn(w, CSIM__DRAWN_ROWS); st == CSIM_OK && first < all;
+         first = end) {
+        end = csim__min64(first + batch, all);
+        for (int64_t k = first; st == CSIM_OK && k < end; k++) { st = permute(w, k); }
+        if (st == CSIM_OK) { st = csim__saved_draws(w, CSIM__DRAWN_ROWS, first, end); }
+    }
+    csim__phase_end(w->ctx, 0, 0);
+    return st;
+}
+
+int64_t csim__permute_bytes(const csim__problem *p, const csim__plan *plan, const csim_shard *shard)
+{
+    int64_t each = p->single ? 4 : 8, numbers = 0, widest = 0, passes = 0, tiled = 0, widths = 0;
+    int forms[CSIM_MATRICES], many = 0;
+    for (int s = 0; s < p->sites; s++) {
+        int64_t d = p->width[s], q = csim__min64(d, p->n);
+        numbers += each * d + 8 + 8 * q * (plan->basis[s] + plan->raw_basis) + 8 * d * plan->unit;
+        widest = csim__max64(widest, d);
+        widths += d;
+        tiled += plan->tiled[s] ? d : 0;
+        many += plan->tiled[s];
+    }
+    for (int m = 0; m < CSIM_MATRICES; m++) { forms[m] = p->kernels.forms[m]; }
+    if (plan->any_tiles) {
+        passes = each * 2 * many * csim__ring_tile(shard->chunk) +
+                 csim__ring_bytes(shard->chunk, shard->size, 2 * tiled, (size_t)each, 2 * many) +
+                 16 * shard->count * shard->chunk * many + 148 * (int64_t)many * many;
+    }
+    int64_t sites = 2 * (int64_t)p->sites, all = 0;
+    for (int m = 0; m < CSIM_MATRICES; m++) { all += forms[m]; }
+    int64_t kernels = csim__kernel_bytes(shard, (int)sites, 2 * widths, widest, forms) +
+                      all * sites * sites * (int64_t)sizeof(csim__kernel_pair) + 32 * sites;
+    return shard->rows * numbers + csim__order_bytes(shard, 8 * widest) +
+           csim__max64(passes, all > 0 ? kernels : 0) +
+           plan->count * (int64_t)(sizeof(csim__planned) + sizeof(csim__row_sums) + 8) +
+           (all > 0 ? plan->count * p->kernels.columns * (int64_t)sizeof(csim__matrices) : 0);
+}

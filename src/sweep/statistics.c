@@ -1,0 +1,154 @@
+#include "sweep/statistics.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "ingredients/leave.h"
+#include "sweep/interval.h"
+#include "sweep/state.h"
+
+/* Are there moments in closed form? */
+static bool has_moments(const csim_sweep_options *o, int m)
+{
+    return o->null == CSIM_NULL_ANALYTIC && o->measures[m].measure->null != NULL;
+}
+
+static bool has_interval(const csim_sweep_options *o, int m)
+{
+    return o->jackknife > 0 && (o->measures[m].measure->props & CSIM_INTERVALS);
+}
+
+bool csim__statistics_beside(const csim_sweep_options *o, int m, csim__beside beside)
+{
+    const csim_encoder *encoder;
+    switch (beside) {
+    case CSIM__BESIDE_STD:
+        encoder = csim__sweep_encoder(o, o->measures[m].measure);
+        return encoder != NULL && csim_encoder_inits(encoder) > 1;
+    case CSIM__BESIDE_NULL_MEAN:
+    case CSIM__BESIDE_NULL_SD:
+    case CSIM__BESIDE_Z:
+        return has_moments(o, m);
+    default:
+        return has_interval(o, m);
+    }
+}
+
+int64_t csim__statistics_draws(const csim_sweep_options *o, int64_t n)
+{
+    (void)n;
+    return o->null == CSIM_NULL_PERMUTATION ? o->permutations : 0;
+}
+
+/* Not of what a relabelling does not change, nor of distances that are stored, of batches, or of
+ * distances to the neighbours of the other layer. */
+static bool permutes(const csim_sweep_measure *m)
+{
+    unsigned needs = m->measure->needs;
+    csim_kernel k;
+    if (needs == 0 || (needs & (CSIM_NEEDS_SPREAD | CSIM_NEEDS_ACROSS))) { return false; }
+    if (!csim__sweep_takes(m, &k)) { return true; }
+    return k.compare == CSIM_BY_SUMS && k.matrix != CSIM_LINEAR && k.matrix != CSIM_UNIFORM;
+}
+
+bool csim__statistics_drawn(const csim_sweep_options *o, int m)
+{
+    return o->null == CSIM_NULL_PERMUTATION && permutes(&o->measures[m]);
+}
+
+bool csim__statistics_paired(const csim_sweep_options *o)
+{
+    bool any = false;
+    for (int m = 0; m < o->measure_count && o->null == CSIM_NULL_PERMUTATION; m++) {
+        any = any || (permutes(&o->measures[m]) &&
+                      !(o->measures[m].measure->needs & CSIM_NEEDS_NEIGHBOURS));
+    }
+    return any;
+}
+
+void csim__statistics_of_pair(const csim_pair *pair, const csim_sweep_options *o, int m,
+                              double value, double *beside)
+{
+    if (has_moments(o, m)) {
+        const csim_sweep_measure *measure = &o->measures[m];
+        csim_moments moments = measure->measure->null(pair, measure->options, value);
+        beside[CSIM__BESIDE_NULL_MEAN] = moments.mean;
+        beside[CSIM__BESIDE_NULL_SD] = moments.sd;
+        beside[CSIM__BESIDE_Z] = moments.z;
+    }
+}
+
+/* Does the measure have what is asked for? */
+static bool has_null(const csim_sweep_options *o, int m)
+{
+    return o->null == CSIM_NULL_ANALYTIC ? has_moments(o, m) : csim__statistics_drawn(o, m);
+}
+
+/* The names of measures that lack something; how many have it. */
+static int list_without(const csim_sweep_options *o, bool (*has)(const csim_sweep_options *, int),
+                        char *names, size_t size)
+{
+    int with = 0;
+    names[0] = '\0';
+    for (int m = 0; m < o->measure_count; m++) {
+        size_t at = strlen(names);
+        if (has(o, m)) {
+            with++;
+        } else {
+            snprintf(names + at, size - at, "%s%s", at > 0 ? ", " : "",
+                     o->measures[m].measure->name);
+        }
+    }
+    return with;
+}
+
+static csim_status check(csim_context *ctx, const csim_sweep_options *o, const char *what,
+                         bool (*has)(const csim_sweep_options *, int))
+{
+    char names[800];
+    int with = list_without(o, has, names, sizeof names);
+    if (with == 0) { return csim__fail(ctx, CSIM_E_USAGE, "%s: not known for %s", what, names); }
+    if (with < o->measure_count) {
+        csim__log(ctx, CSIM_LOG_WARNING, "%s: not known for %s", what, names);
+    }
+    return CSIM_OK;
+}
+
+/* Blocks enough, and rows that can be left out. */
+static csim_status check_jackknife(csim_context *ctx, const csim_sweep_options *o, int64_t n)
+{
+    enum { LEAST = 2 * CSIM__INTERVAL_BLOCKS, MOST = 64 };
+    if (o->jackknife < LEAST || o->jackknife > MOST) {
+        return csim__fail(ctx, CSIM_E_USAGE, "--jackknife: found %lld blocks, expected %d to %d",
+                          (long long)o->jackknife, LEAST, MOST);
+    }
+    if (csim__blocks_of(n, o->jackknife).count < CSIM__INTERVAL_BLOCKS) {
+        return csim__fail(ctx, CSIM_E_USAGE,
+                          "--jackknife: found %lld examples, expected %d or more", (long long)n,
+                          CSIM__INTERVAL_BLOCKS);
+    }
+    if (o->precision == CSIM_SINGLE_PRECISION) {
+        return csim__fail(ctx, CSIM_E_USAGE, "--jackknife needs --precision double");
+    }
+    return check(ctx, o, "--jackknife", has_interval);
+}
+
+csim_status csim__statistics_check(csim_context *ctx, const csim_sweep_options *o, int64_t n)
+{
+    csim_status st = CSIM_OK;
+    if (o->null == CSIM_NULL_PERMUTATION && o->permutations < 1) {
+        return csim__fail(ctx, CSIM_E_ARG, "%lld permutations: expected 1 or more",
+                          (long long)o->permutations);
+    }
+    if (!(o->alpha >= 0 && o->alpha < 1)) {
+        return csim__fail(ctx, CSIM_E_ARG, "a level of %g: expected at least 0 and below 1",
+                          o->alpha);
+    }
+    if (o->null == CSIM_NULL_ANALYTIC) { CSIM_TRY(check(ctx, o, "--null analytic", has_null)); }
+    if (o->null == CSIM_NULL_PERMUTATION) {
+        CSIM_TRY(check(ctx, o, "--null permutation", has_null));
+    }
+    if (o->jackknife != 0) { CSIM_TRY(check_jackknife(ctx, o, n)); }
+done:
+    return st;
+}

@@ -1,0 +1,247 @@
+"""Statistics of sweeps through the command line, against the textbook reference in numpy."""
+import os
+import re
+import subprocess
+import sys
+import unittest
+
+import netCDF4
+import numpy as np
+
+import reference_statistics as reference
+
+BIN = os.environ["CONTRASIM_BIN"]
+MPIEXEC = os.environ["CONTRASIM_MPIEXEC"]
+ALONE = {"OMPI_MCA_pml": "ob1", "OMPI_MCA_btl": "self", "OMPI_MCA_ess_singleton_isolated": "1"}
+
+
+def run(*words, ranks=None):
+    command = ([MPIEXEC, str(ranks)] if ranks else []) + [BIN, *words]
+    return subprocess.run(command, env={**os.environ, **({} if ranks else ALONE)}, text=True,
+                          timeout=200, capture_output=True)
+
+
+def layers(n, widths, seed, heavy=False):
+    """Layers with a common part; heavy: examples of very different size."""
+    rng = np.random.default_rng(seed)
+    common = rng.standard_normal((n, 2))
+    size = np.exp(rng.standard_normal((n, 1))) if heavy else 1
+    return [size * (rng.standard_normal((n, d)) + 0.5 * common @ rng.standard_normal((2, d)))
+            for d in widths]
+
+
+class Statistics(unittest.TestCase):
+    def sweep(self, a, b, measures, *options, ranks=None, output="out.nc"):
+        """Every variable of the results, by name."""
+        np.savez("a.npz", **{f"l{i}": x for i, x in enumerate(a)})
+        np.savez("b.npz", **{f"l{i}": x for i, x in enumerate(b)})
+        done = run("sweep", "a.npz", "b.npz", "-m", ",".join(measures), "-o", output,
+                   "--overwrite", *options, ranks=ranks)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.log = done.stderr
+        peak, planned = re.search(r"peak memory of a rank: (\S+) MiB, planned (\S+)", self.log).groups()
+        self.assertLess(float(peak), 1.03 * float(planned) + 0.5, self.log)
+        return self.read(output)
+
+    def read(self, output):
+        with netCDF4.Dataset(output) as file:
+            self.checksum = file.checksum
+            return {name: np.ma.filled(v[:], np.nan) for name, v in file.variables.items()
+                    if v.dimensions[-2:] == ("site_a", "site_b")}
+
+    # -- moments in closed form -----------------------------------------------------------------
+
+    def test_moments(self):
+        """Of every measure that has them; the bits of one rank are those of others."""
+        a, b = layers(150, (7, 12), 1), layers(150, (5, 9), 2, heavy=True)
+        every = ["cka", "hsic", "cka_debiased", "cka_lange", "cka_rbf", "cka_rbf_debiased",
+                 "distcorr", "rsa", "cca_r2", "linreg"]
+        found = self.sweep(a, b, [*every, "procrustes"], "--null", "analytic")
+        self.assertIn("not known for procrustes", self.log)
+        self.assertNotIn("procrustes_z", found)
+        for name in every:
+            for i, x in enumerate(a):
+                for j, y in enumerate(b):
+                    value, mean, sd, z = reference.analytic_null(name, x, y)
+                    at = (name, i, j)
+                    self.assertAlmostEqual(found[name + "_null_mean"][i, j], mean, delta=1e-11 * max(1, abs(mean)), msg=at)
+                    self.assertAlmostEqual(found[name + "_null_sd"][i, j] / sd, 1, delta=1e-8, msg=at)
+                    self.assertAlmostEqual(found[name + "_z"][i, j], z, delta=1e-7 * max(1, abs(z)), msg=at)
+        one = self.checksum
+        for ranks in (2, 3):
+            self.sweep(a, b, [*every, "procrustes"], "--null", "analytic", ranks=ranks)
+            self.assertEqual(self.checksum, one, ranks)
+        # values are what they are without statistics
+        plain = self.sweep(a, b, [*every, "procrustes"])
+        for name in every:
+            np.testing.assert_array_equal(plain[name], found[name], name)
+
+    def test_moments_of_other_forms(self):
+        a, b = layers(90, (6,), 3), layers(90, (4,), 4)
+        for outer in ("pearson", "cosine"):
+            for inner in ("euclidean", "cosine"):
+                found = self.sweep(a, b, ["rsa"], "--null", "analytic", "--rsa.outer", outer,
+                                   "--rsa.inner", inner)
+                _, mean, sd, z = reference.analytic_null("rsa", a[0], b[0], inner=inner, outer=outer)
+                self.assertAlmostEqual(found["rsa_null_mean"][0, 0], mean, delta=1e-11)
+                self.assertAlmostEqual(found["rsa_null_sd"][0, 0] / sd, 1, delta=1e-8)
+                self.assertAlmostEqual(found["rsa_z"][0, 0] / z, 1, delta=1e-6)
+        found = self.sweep(a, b, ["rsa"], "--null", "analytic", "--rsa.outer", "kendall")
+        self.assertTrue(np.isnan(found["rsa_z"][0, 0]))
+        done = run("sweep", "a.npz", "b.npz", "-m", "svcca,nngs", "--null", "analytic", "--format", "csv")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("--null analytic: not known for svcca, nngs", done.stderr)
+
+    def test_moments_of_permutations(self):
+        """Moments in closed form against 100,000 permutations."""
+        rng = np.random.default_rng(31)
+        x, y = layers(24, (3,), 32, heavy=True)[0], layers(24, (4,), 33)[0]
+        found = self.sweep([x], [y], ["cka", "cka_lange", "distcorr", "rsa"], "--null", "analytic")
+        perms = rng.permuted(np.tile(np.arange(24), (100_000, 1)), axis=1)
+        for name in ("cka", "cka_lange", "distcorr", "rsa"):
+            a, b, _ = reference.as_cosine(name, x, y)
+            values = np.concatenate([(b[p[:, :, None], p[:, None, :]] * a).sum((1, 2))
+                                     for p in np.split(perms, 50)])
+            values /= np.linalg.norm(a) * np.linalg.norm(b)
+            mean, sd = found[name + "_null_mean"][0, 0], found[name + "_null_sd"][0, 0]
+            self.assertLess(abs(values.mean() - mean), 5 * sd / np.sqrt(len(values)), name)
+            self.assertLess(abs(values.std() / sd - 1), 0.02, name)
+
+    def test_moments_by_chunks(self):
+        """Rows that are read again give the bits of rows that are held."""
+        a, b = layers(3000, (40, 30), 5), layers(3000, (25, 40), 6)
+        names = ["cka", "cca_r2", "linreg"]
+        held = self.sweep(a, b, names, "--null", "analytic")
+        tight = self.sweep(a, b, names, "--null", "analytic", "--memory", "1500K")
+        self.assertIn("read again by chunks", self.log)
+        for name in held:
+            np.testing.assert_array_equal(held[name], tight[name], name)
+
+    def values_without(self, a, b, measures, blocks):
+        """The values of a sweep without each block."""
+        left = []
+        for first, last in blocks:
+            x, y = ([np.delete(v, np.s_[first:last], 0) for v in side] for side in (a, b))
+            left.append(self.sweep(x, y, measures))
+        return left
+
+    # -- relabellings -----------------------------------------------------------------------------
+
+    def test_uniform(self):
+        """P-values of independent layers are uniform (Kolmogorov and Smirnov): one layer against many
+        that are independent of it and of each other."""
+        rng = np.random.default_rng(21)
+        n, many, draws = 40, 200, 49
+        a, b = [rng.standard_normal((n, 3))], [rng.standard_normal((n, 3)) for _ in range(many)]
+        names = ["cka_debiased", "procrustes", "cca_mean", "distcorr", "nngs"]
+        found = self.sweep(a, b, names, "--k", "5", "--null", "permutation", "--permutations",
+                           str(draws))
+        for name in names:
+            p = np.sort(found[name + "_pvalue"][0])
+            self.assertTrue((p >= 1 / (draws + 1)).all() and (p <= 1).all())
+            # of (draws + 1) equally likely values, halved steps
+            above = np.arange(1, many + 1) / many - p + 0.5 / (draws + 1)
+            distance = max(above.max(), (1 / many - above + 0.0).max())
+            self.assertLess(distance, 1.63 / np.sqrt(many) + 0.5 / (draws + 1), name)
+            # the best of many is no more often good than one by itself
+            self.assertGreater(found[name + "_pvalue_max"][0].min(), 1 / (draws + 1) - 1e-12)
+            self.assertTrue((found[name + "_pvalue_max"][0] >= found[name + "_pvalue"][0]).all())
+        # layers with a common part are told from those
+        x, y = layers(n, (4,), 22)[0], layers(n, (4,), 22)[0] + 0.1
+        found = self.sweep([x], [y, b[0]], ["cka"], "--null", "permutation", "--permutations", "99")
+        self.assertEqual(found["cka_pvalue"][0, 0], 0.01)
+        self.assertEqual(found["cka_pvalue_max"][0, 0], 0.01)
+        self.assertGreater(found["cka_calibrated"][0, 0], 0.9)
+
+    def test_parts_and_memory(self):
+        """Parts that are merged, tiles of sites and another seed: the same bits, or others."""
+        a, b = layers(400, (9, 14, 9), 23), layers(400, (9, 12, 6), 24)
+        names = ["cka", "nngs", "procrustes", "cka_rbf", "dot"]
+        options = ["--k", "5,20", "--null", "permutation", "--permutations", "7", "--jackknife", "0"]
+        whole = self.sweep(a, b, names, *options)
+        checksum = self.checksum
+        for part in (1, 2, 3):
+            half = self.sweep(a, b, names, *options, "--part", f"{part}/3", output=f"part{part}.nc",
+                              ranks=part)
+            self.assertEqual(half["nngs_null"].shape, (14, 3, 3))
+        done = run("merge", "part1.nc", "part2.nc", "part3.nc", "-o", "merged.nc", "--overwrite")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        merged = self.read("merged.nc")
+        self.assertEqual(sorted(merged), sorted(whole))
+        for name in whole:
+            np.testing.assert_array_equal(whole[name], merged[name], name)
+        self.assertEqual(whole["nngs_pvalue"].shape, (2, 3, 3))
+        self.sweep(a, b, names, *options, "--memory", "3400K")
+        self.assertIn("tiles of pairs", self.log)
+        self.assertEqual(self.checksum, checksum)
+        other = self.sweep(a, b, names, *options, "--null-seed", "2")
+        self.assertFalse(np.array_equal(other["cka_null_mean"], whole["cka_null_mean"]))
+        np.testing.assert_array_equal(other["cka"], whole["cka"])
+
+    # -- jackknife --------------------------------------------------------------------------------
+
+    def test_intervals(self):
+        """Against leaving blocks out of the layers themselves; the bits of one rank are those of others,
+        and of rows that are read again."""
+        a, b = layers(150, (7, 12), 7), layers(150, (12, 5), 8, heavy=True)
+        a[0] = a[0] + b[1] @ np.ones((5, 7))
+        every = ["cka_debiased", "cka_lange", "hsic", "ortho_procrustes", "angular", "nbs",
+                 "hard_corr", "soft_corr"]
+        found = self.sweep(a, b, ["cka", *every], "--jackknife", "20")
+        self.assertIn("--jackknife: not known for cka", self.log)
+        self.assertNotIn("cka_se", found)
+        blocks = reference.blocks_of(150, 8)
+        left = self.values_without(a, b, every, blocks)
+        for name in every:
+            for i, j in np.ndindex(2, 2):
+                values = iter([found[name][i, j], *(v[name][i, j] for v in left)])
+                _, error, low, high = reference.jackknife(
+                    lambda u, v, values=values: next(values), a[i], b[j], blocks)
+                at = (name, i, j)
+                self.assertAlmostEqual(found[name + "_se"][i, j] / error, 1, delta=1e-7, msg=at)
+                self.assertAlmostEqual(found[name + "_ci_low"][i, j], low, delta=1e-8 * max(1, abs(low)), msg=at)
+                self.assertAlmostEqual(found[name + "_ci_high"][i, j], high, delta=1e-8 * max(1, abs(high)), msg=at)
+        self.sweep(a, b, ["cka", *every], "--jackknife", "20")
+        one = self.checksum
+        for ranks in (2, 3, 4):
+            self.sweep(a, b, ["cka", *every], "--jackknife", "20", ranks=ranks)
+            self.assertEqual(self.checksum, one, ranks)
+        # one set: both orders, and layers with themselves
+        np.savez("a.npz", **{f"l{i}": x for i, x in enumerate(a)})
+        done = run("sweep", "a.npz", "-m", "nbs,hsic", "--jackknife", "64", "-o", "one.nc", "--overwrite")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        square = self.read("one.nc")
+        np.testing.assert_array_equal(square["hsic_se"], square["hsic_se"].T)
+        self.assertTrue((np.diag(square["nbs_se"]) < 1e-12).all() and (square["hsic_se"] > 0).all())
+
+    def test_intervals_by_chunks(self):
+        """Blocks of several chunks; rows that are read again."""
+        a, b = layers(9000, (24, 20), 9), layers(9000, (20, 16), 10)
+        names = ["cka_debiased", "nbs"]
+        held = self.sweep(a, b, names, "--jackknife", "16", "--memory", "64M")
+        checksum = self.checksum
+        self.sweep(a, b, names, "--jackknife", "16", ranks=3)
+        self.assertEqual(self.checksum, checksum)
+        self.sweep(a, b, names, "--jackknife", "16", "--memory", "4500K")
+        self.assertRegex(self.log, "read again by chunks|tiles of pairs")
+        self.assertEqual(self.checksum, checksum)
+        blocks = reference.blocks_of(9000, 1024)
+        left = iter([held["nbs"][0, 0],
+                     *(v["nbs"][0, 0] for v in self.values_without(a[:1], b[:1], ["nbs"], blocks))])
+        _, error, _, _ = reference.jackknife(lambda u, v: next(left), a[0], b[0], blocks)
+        self.assertAlmostEqual(held["nbs_se"][0, 0] / error, 1, delta=1e-7)
+
+    def test_wrong_intervals(self):
+        np.save("few.npy", np.random.default_rng(1).standard_normal((7, 3)))
+        for options, message in (
+                (("--jackknife", "9"), "found 9 blocks, expected 16 to 64"),
+                (("--jackknife", "16"), "found 7 examples, expected 8 or more"),
+                (("--jackknife", "16", "--precision", "single"), "--jackknife"),
+                (("--jackknife", "65"), "--jackknife")):
+            done = run("sweep", "few.npy", "-m", "cka_debiased", "--format", "csv", *options)
+            self.assertEqual(done.returncode, 2, options)
+            self.assertIn(message, done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
