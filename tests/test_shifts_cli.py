@@ -179,12 +179,15 @@ class Shifts(unittest.TestCase):
         layers_of = {"l0": layers(40, (3,), 1)[0]}
         np.savez("a.npz", **layers_of)
         np.savez("b.npz", **layers_of)
-        for measures, *options in (["svcca,nngs"], ["rsa", "--rsa.outer", "kendall"],
-                                   ["rsa", "--rsa.sample", "20"], ["cka_minibatch"]):
+        unknown = "--null shift: not known for"
+        for says, measures, *options in (
+                (unknown, "svcca,nngs"), (unknown, "rsa", "--rsa.outer", "kendall"),
+                (unknown, "rsa", "--rsa.sample", "20"), (unknown, "cka_minibatch"),
+                ("--null shift needs --precision double", "cka", "--precision", "single")):
             done = run("sweep", "a.npz", "b.npz", "-m", measures, *options, "--null", "shift",
                        "--format", "csv")
             self.assertEqual(done.returncode, 2, done.stderr)
-            self.assertIn("--null shift: not known for", done.stderr)
+            self.assertIn(says, done.stderr)
 
 
 if __name__ == "__main__":

@@ -151,7 +151,12 @@ csim_status csim__statistics_check(csim_context *ctx, const csim_sweep_options *
     if (o->null == CSIM_NULL_PERMUTATION) {
         CSIM_TRY(check(ctx, o, "--null permutation", has_null));
     }
-    if (o->null == CSIM_NULL_SHIFT) { CSIM_TRY(check(ctx, o, "--null shift", has_null)); }
+    if (o->null == CSIM_NULL_SHIFT) {
+        if (o->precision == CSIM_SINGLE_PRECISION) { /* shifts are double, and equal values tie */
+            return csim__fail(ctx, CSIM_E_USAGE, "--null shift needs --precision double");
+        }
+        CSIM_TRY(check(ctx, o, "--null shift", has_null));
+    }
     if (o->jackknife != 0) { CSIM_TRY(check_jackknife(ctx, o, n)); }
 done:
     return st;
