@@ -268,6 +268,52 @@ static void limits_are_kept(void **state)
     harness_context_free(&ctx);
 }
 
+/* What is said to be needed is enough, and the least, whatever the limit was; layers that take most need
+ * not be the widest. */
+static void what_is_named_fits(void **state)
+{
+    (void)state;
+    const problem list[] = {{"bases",
+                             20000,
+                             6,
+                             {20, 60, 100, 240, 400, 120},
+                             {"cka", "svcca"},
+                             CSIM_DOUBLE,
+                             "all",
+                             CSIM__ROUTE_BASIS},
+                            {"tiles and cross products, of which the latter take more",
+                             5000,
+                             4,
+                             {830, 60, 2048, 832},
+                             {"cka"},
+                             CSIM_DOUBLE,
+                             "all",
+                             CSIM__ROUTE_NONE}};
+    csim_context *ctx = harness_context();
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        csim__forecast f;
+        input in;
+        int64_t least = 0;
+        make_input(ctx, &list[i], false, &in);
+        for (int64_t limit = 1 << 10; limit <= 1 << 20; limit <<= 5) {
+            in.options.memory = limit;
+            assert_int_equal(foretell(ctx, &in, 64, &csim__machine_typical, &f), CSIM_E_MEM);
+            csim__forgive(ctx);
+            assert_true(f.peak > limit && (least == 0 || least == f.peak));
+            least = f.peak;
+        }
+        in.options.memory = least - 1;
+        assert_int_equal(foretell(ctx, &in, 64, &csim__machine_typical, &f), CSIM_E_MEM);
+        csim__forgive(ctx);
+        assert_int_equal(f.peak, least);
+        in.options.memory = least;
+        assert_int_equal(foretell(ctx, &in, 64, &csim__machine_typical, &f), CSIM_OK);
+        assert_true(f.peak <= least);
+        free_input(&in);
+    }
+    harness_context_free(&ctx);
+}
+
 /* Bytes of doubles that all ranks have read. */
 static double bytes_read(csim_context *ctx)
 {
@@ -302,6 +348,8 @@ static void chunks_are_foretold(void **state)
          CSIM_SINGLE_PRECISION,
          "all",
          CSIM__ROUTE_CROSS},
+        {"tiles", 2400, 2, {400, 1200}, {"cka"}, CSIM_SINGLE_PRECISION, "all", CSIM__ROUTE_GRAM},
+        {"kernels", 2400, 2, {100, 500}, {"cka_rbf"}, CSIM_DOUBLE, "all", CSIM__ROUTE_NONE},
         {"bases",
          12000,
          4,
@@ -394,7 +442,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(memory_is_as_foretold), cmocka_unit_test(memory_of_shifts),
         cmocka_unit_test(memory_of_groups),      cmocka_unit_test(memory_of_parts),
         cmocka_unit_test(limits_are_kept),       cmocka_unit_test(chunks_are_foretold),
-        cmocka_unit_test(one_planner),
+        cmocka_unit_test(what_is_named_fits),    cmocka_unit_test(one_planner),
     };
     return harness_finish(cmocka_run_group_tests_name("forecast", tests, NULL, NULL));
 }

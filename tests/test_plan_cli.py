@@ -279,6 +279,27 @@ class Plan(unittest.TestCase):
         self.plan(*small, "--ranks", str(fits), "--memory", "20M")
         self.plan(*small, "--ranks", str(fits - 1), "--memory", "20M", code=1)
 
+    def test_what_is_named_fits(self):
+        """Of layers of different widths those count that take most; sizes are rounded up."""
+        words = ["--sites", "6", "--width", "64,256,512,1024,2048,1000", "--examples", "5e4", "-m",
+                 "cka,svcca", "--ranks", "8"]
+        for option, what in (("--memory", "ranks"), ("--mem-per-node", "nodes")):
+            named = set()
+            for limit in ("4M", "40M", "150M", "350M"):
+                done = run("plan", *words, option, limit)
+                self.expect(done, 1, "does not fit")
+                named.add(done.stderr.split(f"{what} of ")[1].strip())
+            self.assertEqual(len(named), 1, named)
+            size, unit = named.pop().split()
+            self.plan(*words, option, size + unit[0])
+        rng = np.random.default_rng(4)
+        np.savez("widths.npz", **{f"l{d}": rng.standard_normal((2000, d)) for d in (8, 40, 90, 60)})
+        words = ["widths.npz", "-m", "cka,svcca", "--memory"]
+        done = run("sweep", *words, "100K", "--format", "csv", ranks=2)
+        self.expect(done, 1, "the sweep needs")
+        size = re.search(r"the sweep needs (\S+) MiB", done.stderr)[1]
+        self.expect(run("sweep", *words, f"{size}M", "--format", "csv", ranks=2), 0)
+
     def test_soon_told(self):
         """Many layers on many ranks, of which nothing fits as it is: what would is found in no time."""
         before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime

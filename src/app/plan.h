@@ -95,6 +95,9 @@ csim__text csim__bytes_text(double bytes);
 
 /** The same with as many digits as tell it from @p other. */
 csim__text csim__bytes_apart(double bytes, double other);
+
+/** The same rounded up: as a limit it is enough. */
+csim__text csim__bytes_enough(double bytes);
 csim__text csim__seconds_text(double seconds);
 
 #endif

@@ -246,5 +246,5 @@ csim_status csim__outlook_fail(csim_context *ctx, const csim__outlook *w)
         csim__bytes_apart((double)w->least, (double)w->sweep.memory).s, w->ranks,
         csim__bytes_apart((double)w->sweep.memory, (double)w->least).s, w->limit, would,
         w->shapes > 0 ? ", or " : "", by_node ? "nodes" : "ranks",
-        csim__bytes_text(by_node ? node : (double)w->least).s);
+        csim__bytes_enough(by_node ? node : (double)w->least).s);
 }

@@ -40,6 +40,16 @@ csim__text csim__bytes_apart(double bytes, double other)
     return text;
 }
 
+csim__text csim__bytes_enough(double bytes)
+{
+    csim__text text;
+    const char *unit;
+    double value = to_unit(bytes, &unit);
+    int digits = value < 100 ? 2 : 1;
+    snprintf(text.s, sizeof text.s, "%.*f %s", digits, csim__round_up(value, digits), unit);
+    return text;
+}
+
 csim__text csim__seconds_text(double seconds)
 {
     csim__text text;

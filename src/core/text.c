@@ -63,6 +63,12 @@ int csim__digits_apart(double a, double b, int least)
     return digits;
 }
 
+double csim__round_up(double number, int digits)
+{
+    double scale = pow(10, digits);
+    return ceil(number * scale) / scale;
+}
+
 const char *const csim__text_paths[] = {"set = ", "encoder = ", NULL};
 
 /* The next line that counts. */

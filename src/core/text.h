@@ -15,6 +15,9 @@ int csim__edit_distance(const char *a, const char *b);
  *  or more where they are close. Local, pure. */
 int csim__digits_apart(double a, double b, int least);
 
+/** The next number, not below, with so many digits behind the point. Local, pure. */
+double csim__round_up(double number, int digits);
+
 /** A search for the candidate closest to a word. */
 typedef struct csim__closest {
     const char *word;

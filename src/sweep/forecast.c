@@ -35,7 +35,7 @@ static void count_pairs(const csim__problem *p, const csim__plan *plan, csim__fo
 /* The arrays of all ranks. */
 static void survey_ranks(const csim__problem *p, const csim__plan *plan, csim__forecast *f)
 {
-    if (plan->shard_bytes + plan->tile_bytes <= f->peak) { return; }
+    if (csim__plan_bytes(plan) <= f->peak) { return; }
     csim__room_survey survey = csim__room_look(p, plan);
     double mean[CSIM__ROOM_COUNT] = {0}, mean_peak = 0, bytes = 0;
     csim__room room;

@@ -293,10 +293,11 @@ csim_status csim__plan_make(csim_context *ctx, const csim__problem *p, csim__pla
     if (plan->streamed) { CSIM_TRY(make_passes(ctx, p, plan)); }
     count_flops(p, plan);
     CSIM_TRY(count_memory(ctx, p, plan));
-    if (p->memory > 0 && plan->shard_bytes + plan->tile_bytes > p->memory) {
-        double need = (double)(plan->shard_bytes + plan->tile_bytes) / 1048576;
+    if (p->memory > 0 && csim__plan_bytes(plan) > p->memory) {
+        double need = (double)csim__plan_bytes(plan) / 1048576;
         double limit = (double)p->memory / 1048576;
         int digits = csim__digits_apart(need, limit, 1);
+        need = csim__round_up(need, digits); /* as a limit it is enough */
         st = csim__fail(
             ctx, CSIM_E_MEM,
             "the sweep needs %.*f MiB a rank for %d layers at a time%s (%.1f MiB examples, "

@@ -162,6 +162,12 @@ typedef struct csim__plan {
     double idle;         /* that all could do while the longest decompositions of rounds last */
 } csim__plan;
 
+/** Bytes of the rank with most, at its peak. */
+static inline int64_t csim__plan_bytes(const csim__plan *plan)
+{
+    return plan->shard_bytes + plan->tile_bytes;
+}
+
 /** Work out a plan. Local, pure.
  *  @param[out] plan  free what it holds with csim__plan_clear(), also on error
  *  @return CSIM_OK, CSIM_E_MEM (also when the limit is too small: names what would do) */

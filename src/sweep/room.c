@@ -95,6 +95,12 @@ static int64_t feed_words(const csim__problem *p, const csim__room_survey *s, un
            WORD;
 }
 
+/* Bytes beside the rows while streamed ones are read to be held: 0, where all are held anyway. */
+static int64_t holding(const csim__problem *p, const csim__room_survey *s)
+{
+    return p->streamed ? WORD * feed_words(p, s, p->single ? CSIM__FORM_SINGLE : 0) : 0;
+}
+
 /* Bytes while one layer after the other is read. */
 static int64_t reading(const csim__problem *p, const csim__room_survey *s, const csim_shard *shard)
 {
@@ -228,8 +234,9 @@ static void put_rows(const csim__problem *p, const csim__plan *plan, const csim_
             (plan->raw_rows && !p->streamed ? 2 * WORD * shard->chunk * s->widest : 0),
         ROWS, ROWS);
     if (p->jackknife > 0) {
-        put(room, CSIM__ROOM_LEFT_OUT, csim__jackknife_bytes(p, shard, s->widths, s->widest),
-            CSIM__STAGE_BLOCKS, CSIM__STAGE_BLOCKS);
+        int64_t left = csim__jackknife_bytes(p, shard, s->widths, s->widest);
+        if (p->streamed) { left = csim__max64(left, WORD * rows * s->widths + holding(p, s)); }
+        put(room, CSIM__ROOM_LEFT_OUT, left, CSIM__STAGE_BLOCKS, CSIM__STAGE_BLOCKS);
     }
     put(room, CSIM__ROOM_UNIT_ROWS, plan->unit && !p->streamed ? WORD * rows * s->widths : 0, ROWS,
         END);
@@ -246,10 +253,15 @@ static void put_tiles(const csim__problem *p, const csim__plan *plan, const csim
     const csim__stage GRAM = CSIM__STAGE_GRAM;
     int64_t element = p->single ? 4 : WORD, many = s->tiled_sites, chunk = shard->chunk;
     if (!plan->any_tiles) { return; }
-    put(room, CSIM__ROOM_TILES, element * many * csim__ring_tile(chunk), GRAM, GRAM);
-    put(room, CSIM__ROOM_VISITORS,
-        csim__ring_bytes(chunk, p->size, s->tiled_widths, (size_t)element, many), GRAM, GRAM);
-    put(room, CSIM__ROOM_LIFTS, WORD * shard->count * chunk * many + 37 * many * many, GRAM, GRAM);
+    int64_t tiles = element * many * csim__ring_tile(chunk);
+    int64_t visitors = csim__ring_bytes(chunk, p->size, s->tiled_widths, (size_t)element, many);
+    int64_t lifts = WORD * shard->count * chunk * many + 37 * many * many;
+    put(room, CSIM__ROOM_TILES, tiles, GRAM, GRAM);
+    put(room, CSIM__ROOM_VISITORS, visitors, GRAM, GRAM);
+    put(room, CSIM__ROOM_LIFTS, lifts, GRAM, GRAM);
+    /* the last site is read before there are any of these */
+    put(room, CSIM__ROOM_HOLDING, csim__max64(0, holding(p, s) - tiles - visitors - lifts), GRAM,
+        GRAM);
 }
 
 /* Lists turned round are as long as they are where no example is near to more than others. */
@@ -297,10 +309,12 @@ static void put_kernels(const csim__problem *p, const csim__plan *plan, const cs
             3 * WORD * k->columns * (sites + 16) +
             forms * sites *
                 (int64_t)(sizeof(csim__kernel_site) + sites * (int64_t)sizeof(csim__kernel_pair));
-        sums = csim__max64(most, pass) + lists + 13 * sites + cells;
+        sums = csim__max64(holding(p, s), csim__max64(most, pass) + lists) + 13 * sites + cells;
         if (p->streamed) { sums += WORD * shard->rows * s->widths; } /* held for the pass */
     }
-    if (k->spread && p->streamed) { sums = csim__max64(sums, WORD * shard->rows * s->widest); }
+    if (k->spread && p->streamed) {
+        sums = csim__max64(sums, WORD * shard->rows * s->widest + holding(p, s));
+    }
     put(room, CSIM__ROOM_KERNELS, sums, KERNELS, KERNELS);
     for (int i = 0; i < k->stores; i++) {
         const csim__store *one = &k->store[i];

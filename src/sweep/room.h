@@ -47,6 +47,7 @@ struct csim__products;
     X(TILES, "tiles", "Gram tiles")                                                                \
     X(VISITORS, "visiting_chunks", "visiting chunks of other ranks")                               \
     X(LIFTS, "lifts", "row terms and sums of the tiles")                                           \
+    X(HOLDING, "holding", "chunks of a layer while it is read to be held")                         \
     X(SEARCH, "search", "a layer as read, and the search for neighbours")                          \
     X(LISTS, "neighbour_lists", "lists of neighbours")                                             \
     X(KERNELS, "kernels", "tiles of kernels and distances, medians")                               \

@@ -87,6 +87,15 @@ csim_status csim__sweep_tiling(csim__sweep *w);
  *  the tile at hand. */
 bool csim__sweep_pair_fits(csim__sweep *w);
 
+/** Fail with what a sweep needs that does not fit in any way: of tiles of two sites, with rows held or
+ *  read by chunks, whichever takes less, the tile that takes most. Into the forecast, too. Local, pure
+ *  but for the tile at hand. CSIM_E_MEM. */
+csim_status csim__sweep_name_least(csim__sweep *w);
+
+/** The plan of the sites at hand, w->id, and of the pairs open between them. Local.
+ *  CSIM_OK, what csim__plan_make() gives. */
+csim_status csim__sweep_plan_tile(csim__sweep *w);
+
 /** Compute all open pairs, tile by tile. Collective.
  *  CSIM_OK, CSIM_E_STOPPED, CSIM_E_DATA, CSIM_E_MEM, …; the same on every rank. */
 csim_status csim__sweep_tiles(csim__sweep *w);

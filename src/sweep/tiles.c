@@ -26,7 +26,7 @@ static void choose(csim__sweep *w, int p, int q)
     }
 }
 
-static csim_status make_plan(csim__sweep *w)
+csim_status csim__sweep_plan_tile(csim__sweep *w)
 {
     int64_t *width = NULL;
     int *item = NULL;
@@ -151,7 +151,7 @@ static csim_status try_blocks(csim__sweep *w)
             if (q == p && w->blocks > 1) { continue; } /* they are open in the next tile, too */
             choose(w, p, q);
             if (w->count == 0) { continue; }
-            st = make_plan(w);
+            st = csim__sweep_plan_tile(w);
             if (st == CSIM_OK) { add_cost(w, &w->cost, &w->plan); }
             close_pairs(w);
         }
@@ -165,12 +165,6 @@ static csim_status try_blocks(csim__sweep *w)
 static double weight(const csim__sweep *w)
 {
     return CSIM__READING * (double)w->shard.n * w->cost.numbers + w->cost.flops + w->cost.idle;
-}
-
-/* What the plan at hand, which is too much, takes. */
-static int64_t need(const csim__sweep *w)
-{
-    return w->plan.shard_bytes + w->plan.tile_bytes;
 }
 
 static int next_blocks(const csim__sweep *w)
@@ -225,34 +219,8 @@ static csim_status find_streamed(csim__sweep *w, int from, int *blocks, double *
     return *blocks > 0 ? CSIM_OK : st;
 }
 
-bool csim__sweep_pair_fits(csim__sweep *w)
-{
-    csim__forecast *forecast = w->forecast;
-    double most = -1;
-    bool fits = false;
-    for (int a = 0; a < w->all_count; a++) {
-        for (int b = a; b < w->all_count; b++) {
-            double size = (double)w->all[a].d * (double)w->all[b].d;
-            if (size <= most || !csim__cells_open(&w->cells, a, b)) { continue; }
-            most = size;
-            w->id[0] = a;
-            w->id[1] = b;
-        }
-    }
-    if (most < 0) { return true; }
-    w->count = w->id[0] == w->id[1] ? 1 : 2;
-    w->forecast = NULL;
-    for (int streamed = 0; streamed < 2 && !fits; streamed++) {
-        w->streamed = streamed == 1;
-        fits = make_plan(w) == CSIM_OK;
-        if (!fits) { csim__forgive(w->ctx); }
-    }
-    w->forecast = forecast;
-    return fits;
-}
-
 /* A tiling with @p least or more blocks of sites whose rows are held, or with rows that are read again
- * by chunks, whichever takes less reading and work; where neither fits, what takes less memory fails. */
+ * by chunks, whichever takes less reading and work. */
 static csim_status choose_blocks(csim__sweep *w, int least)
 {
     int held, streamed;
@@ -271,13 +239,13 @@ static csim_status choose_blocks(csim__sweep *w, int least)
     /* relabelled rows come from everywhere: they have to be held */
     bool pass = !csim__statistics_paired(w->options);
     bool chunks = pass && find_streamed(w, pair ? 1 : w->all_count, &streamed, &most) == CSIM_OK;
-    int64_t less = need(w);
     if (!chunks) { csim__forgive(w->ctx); }
-    bool rows = find_held(w, pair ? least : w->all_count, flops, most, &held) == CSIM_OK;
-    if (!rows) { csim__forgive(w->ctx); }
+    st = find_held(w, pair ? least : w->all_count, flops, most, &held);
     w->forecast = forecast;
-    w->streamed = chunks ? held == 0 || weight(w) >= most : pass && !rows && less <= need(w);
-    w->blocks = !chunks && !rows ? w->all_count : w->streamed ? streamed : held;
+    if (!chunks && st != CSIM_OK) { return st; }
+    if (st != CSIM_OK) { csim__forgive(w->ctx); }
+    w->streamed = chunks && (held == 0 || weight(w) >= most);
+    w->blocks = w->streamed ? streamed : held;
     return try_blocks(w);
 }
 
@@ -296,6 +264,11 @@ static csim_status find_blocks(csim__sweep *w, int least)
         csim__forgive(w->ctx);
         w->no_room++;
         st = choose_blocks(w, least);
+    }
+    if (w->options->memory > 0 && st == CSIM_E_MEM &&
+        csim__plan_bytes(&w->plan) > w->options->memory) {
+        csim__forgive(w->ctx);
+        st = csim__sweep_name_least(w);
     }
     w->count = 0;
     csim__plan_clear(w->ctx, &w->plan);
@@ -333,7 +306,7 @@ static csim_status weigh_examples(csim__sweep *w)
         *heavy = 1;
         news++;
     }
-    csim_status st = news > 0 ? make_plan(w) : CSIM_OK;
+    csim_status st = news > 0 ? csim__sweep_plan_tile(w) : CSIM_OK;
     for (int64_t i = 0; i < w->plan.count; i++) {
         const csim__planned *p = &w->plan.pairs[i];
         more += p->tiled && p->route != CSIM__ROUTE_GRAM;
@@ -359,7 +332,7 @@ static csim_status take_sites(csim__sweep *w)
         w->site[s] = w->all[w->id[s]];
         w->site[s].streamed = w->streamed;
     }
-    return st == CSIM_OK ? make_plan(w) : st;
+    return st == CSIM_OK ? csim__sweep_plan_tile(w) : st;
 }
 
 /* What is known now of the sites: a rank, where this tile needed none, from another. */
@@ -430,7 +403,7 @@ static csim_status run_tile(csim__sweep *w, bool *smaller)
     }
     if (st == CSIM_E_MEM && !w->untiled) {
         give_up_tiles(w);
-        st = csim__vote(w->ctx, make_plan(w));
+        st = csim__vote(w->ctx, csim__sweep_plan_tile(w));
     }
     CSIM_TRY(st);
     st = csim__calloc(w->ctx, w->plan.count, sizeof *w->hollow, "Gram products", &w->hollow);
