@@ -286,7 +286,7 @@ class Plan(unittest.TestCase):
         for option, what in (("--memory", "ranks"), ("--mem-per-node", "nodes")):
             named = set()
             for limit in ("4M", "40M", "150M", "350M"):
-                done = run("plan", *words, option, limit)
+                done = run("plan", "sweep", *words, option, limit)
                 self.expect(done, 1, "does not fit")
                 named.add(done.stderr.split(f"{what} of ")[1].strip())
             self.assertEqual(len(named), 1, named)
