@@ -14,7 +14,7 @@ typedef struct csim__cost {
     double flops;                    /* of all ranks */
     int64_t tiles, pairs, selves;
     int64_t rounds, passes; /* of streamed tiles */
-    int64_t loads;          /* how often a site is read, summed over all sites */
+    double loads;           /* how often a site is read, summed over all sites */
     double numbers;         /* of an example that are read, in all */
     double idle;            /* work that waiting ranks could do (plan.h) */
     int64_t routes[4];      /* pairs by csim__route */

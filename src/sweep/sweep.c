@@ -121,7 +121,7 @@ static int readings_beside(const csim__sweep *w, int s)
 static void announce(csim__sweep *w)
 {
     const csim__cost *c = &w->cost;
-    double times = (double)c->loads / w->all_count;
+    double times = c->loads / w->all_count;
     for (int s = 0; s < w->all_count; s++) {
         times += (double)readings_beside(w, s) / w->all_count;
     }
