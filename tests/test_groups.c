@@ -165,6 +165,32 @@ static void shape_decides_the_bits(void **state)
     assert_int_equal(wrong, 0);
 }
 
+/* Whichever rank of a group is first. */
+static void bits_repeat(void **state)
+{
+    (void)state;
+    int size, wrong = 0;
+    double *data[SITES];
+    sweep_case c = make(200, data);
+    c.measures = "procrustes,pwcca";
+    MPI_Comm_size(MPI_COMM_WORLD, &size);
+    for (int k = 0; k < 2; k++) {
+        csim_context *ctx = harness_context();
+        c.grid_rows = k ? size : 1;
+        c.grid_cols = k ? 1 : size;
+        csim_results *first = case_results(ctx, &c);
+        for (int turn = 0; turn < 3; turn++) {
+            csim_results *r = case_results(ctx, &c);
+            wrong += case_differences(first, r, k ? "a column of ranks" : "a row of ranks");
+            csim_results_free(&r);
+        }
+        csim_results_free(&first);
+        harness_context_free(&ctx);
+    }
+    for (int s = 0; s < SITES; s++) { free(data[s]); }
+    assert_int_equal(wrong, 0);
+}
+
 static int count_down(void *user)
 {
     int *left = user;
@@ -362,6 +388,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(groups_agree_with_ranks),
         cmocka_unit_test(shape_decides_the_bits),
+        cmocka_unit_test(bits_repeat),
         cmocka_unit_test(stops_keep_the_groups),
         cmocka_unit_test(groups_take_no_more_memory),
         cmocka_unit_test(a_failing_pair_leaves_others_intact),

@@ -211,6 +211,52 @@ class Plan(unittest.TestCase):
                     self.assertAlmostEqual(told["work"]["bytes_moved"] / sent, 1,
                                            delta=0.2 if more else 0.15)
 
+    def readings(self, *words):
+        """What is foretold, if it is what a sweep on two ranks counts and tells."""
+        files = self.plan(*words, "--ranks", "2")["work"]["files"]
+        done = run("sweep", *words, "--format", "csv", "--profile-json", "p.json", "--overwrite",
+                   ranks=2)
+        self.expect(done, 0)
+        if "--memory" in words:
+            self.assertIn(f"each layer is read {files['readings']:.1f} times", done.stderr)
+        counted = sum(p["bytes"] for p in json.loads(read("p.json"))["phases"]
+                      if p["name"] == "read")
+        self.assertAlmostEqual(counted / files["bytes_read"], 1, delta=1e-9)
+        return files
+
+    def test_readings_of_held_rows(self):
+        """What takes rows as they are in the file reads them again."""
+        rng = np.random.default_rng(6)
+        np.savez("read.npz", **{f"l{i}": rng.standard_normal((1300, 60)) for i in range(4)})
+        permute = "--null permutation --permutations 2"
+        for words, times in (("cka,cka_rbf,unif_diff,conc_diff,mag_diff", 1),
+                             (f"nngs,mutual_knn,cknna {permute}", 2),
+                             ("nngs,mutual_knn --mutual_knn.clamp 0.9", 3),
+                             ("second_cos", 3),
+                             ("cka_minibatch --cka_minibatch.batch 400", 1 + 1200 / 1300),
+                             ("rsa,distcorr,rsm_diff", 3),
+                             ("rsa --rsa.sample 130", 1.1),
+                             (f"rsa --rsa.outer pearson {permute}", 6),
+                             ("cka,distcorr --null shift", 3)):
+            with self.subTest(words=words):
+                files = self.readings("read.npz", "-m", *words.split())
+                self.assertAlmostEqual(files["readings"], times, delta=1e-9)
+
+    def test_readings_by_chunks(self):
+        rng = np.random.default_rng(6)
+        np.savez("long.npz", **{f"l{i}": rng.standard_normal((6000, 40)) for i in range(5)})
+        np.savez("wide.npz", **{f"l{i}": rng.standard_normal((2500, 200)) for i in range(4)})
+        for words, times in (("long.npz -m nngs --memory 8M", 3),
+                             ("long.npz -m cka,nngs,second_cos --memory 12M", 5),
+                             ("long.npz -m conc_diff,mag_diff --memory 3M", 3),
+                             ("long.npz -m svcca,cka_minibatch --memory 4M", 5 + 5888 / 6000),
+                             ("long.npz -m svcca,rsa --rsa.sample 600 --memory 14M", 5.1),
+                             ("wide.npz -m svcca,eos,unif_diff --memory 18M", 8)):
+            with self.subTest(words=words):
+                files = self.readings(*words.split())
+                self.assertTrue(files["by_chunks"])
+                self.assertAlmostEqual(files["readings"], times, delta=1e-9)
+
     # -- what does not fit ------------------------------------------------------------------------
 
     def test_tiles(self):

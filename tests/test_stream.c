@@ -382,15 +382,14 @@ static csim_status stop_at(csim_context *ctx, sweep_case *c, const char *folder,
     assert_true(harness_same(ctx, st));
     if (st != CSIM_OK) {
         assert_int_equal(st, CSIM_E_STOPPED);
-        assert_non_null(
-            strstr(csim_context_error(ctx), turn == 2 ? "nothing is saved" : "stopped"));
+        assert_non_null(strstr(csim_context_error(ctx), "stopped; "));
         assert_int_equal(csim_context_memory_live(ctx), live);
         csim__forgive(ctx);
     }
     return st;
 }
 
-/* While bases are made, or rows are read for a round: what was saved stays, and nothing else. */
+/* While rows are read for a round: what was saved stays, and nothing else. Something is saved each time. */
 static void stops_in_the_midst(void **state)
 {
     (void)state;
@@ -398,7 +397,7 @@ static void stops_in_the_midst(void **state)
     char folder[CASE_PATH], path[CASE_PATH + 16];
     sweep_case c = make(&one);
     csim_results *whole = NULL, *r = NULL;
-    int looks = 2;
+    int turns = 0;
     case_write(ctx, &c, folder);
     assert_int_equal(case_sweep(ctx, &c, folder, &whole), CSIM_OK);
     int64_t peak = csim_context_memory_peak(ctx);
@@ -409,10 +408,11 @@ static void stops_in_the_midst(void **state)
     c.resume = 1;
     c.stop = count_down;
     if (c.memory > 0) {
-        assert_int_equal(stop_at(ctx, &c, folder, looks++, &r), CSIM_E_STOPPED);
-        assert_int_not_equal(access(path, F_OK), 0); /* nothing was worth it */
-        while (stop_at(ctx, &c, folder, looks, &r) == CSIM_E_STOPPED) { looks += 2 + looks / 4; }
-        assert_true(looks > 10);
+        while (stop_at(ctx, &c, folder, 2 + turns % 3, &r) == CSIM_E_STOPPED) {
+            assert_int_equal(access(path, F_OK), 0);
+            assert_true(++turns < 30);
+        }
+        assert_true(turns > 1);
         assert_int_equal(case_differences(whole, r, "after stops in the midst"), 0);
     }
     csim_results_free(&r);

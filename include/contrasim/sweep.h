@@ -76,9 +76,9 @@ typedef struct csim_sweep_options {
     const char
         *remark; /**< one more line, such as the number of BLAS threads, that must be the same
                              to go on; NULL: none */
-    /** Asked on every rank after every save, and while rows are read again by chunks: anything but 0 on
-     *  any rank stops the sweep, with a journal only; what is not finished then is dropped. Who is
-     *  asked before the first chunk goes on until something is saved. NULL: never. */
+    /** Asked on every rank after every save, and from the first one on while rows are read again by
+     *  chunks: anything but 0 on any rank stops the sweep, with a journal only; what is not finished
+     *  then is dropped. So every call saves something before it stops. NULL: never. */
     int (*stop)(void *user);
     void *stop_user;
     csim_progress_fn progress;

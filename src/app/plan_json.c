@@ -98,12 +98,11 @@ static json_t *memory_json(const csim__outlook *w)
 static json_t *work_json(const csim__outlook *w)
 {
     const csim__forecast *f = &w->forecast;
-    json_t *files =
-        json_pack("{s:I, s:I, s:b, s:I, s:I, s:o, s:o, s:I}", "count", (json_int_t)w->file_count,
-                  "bytes", (json_int_t)w->file_bytes, "by_chunks", (int)f->streamed, "rounds",
-                  (json_int_t)f->rounds, "passes", (json_int_t)f->passes, "readings",
-                  real((double)f->loads / f->sites), "bytes_read", real(f->effort.read),
-                  "results_bytes", (json_int_t)f->room.array[CSIM__ROOM_RESULTS].bytes);
+    json_t *files = json_pack(
+        "{s:I, s:I, s:b, s:I, s:I, s:o, s:o, s:I}", "count", (json_int_t)w->file_count, "bytes",
+        (json_int_t)w->file_bytes, "by_chunks", (int)f->streamed, "rounds", (json_int_t)f->rounds,
+        "passes", (json_int_t)f->passes, "readings", real(f->loads / f->sites), "bytes_read",
+        real(f->effort.read), "results_bytes", (json_int_t)f->room.array[CSIM__ROOM_RESULTS].bytes);
     return json_pack("{s:o, s:o, s:o}", "files", files, "flops", real(f->flops), "bytes_moved",
                      real(f->effort.moved));
 }

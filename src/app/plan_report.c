@@ -136,11 +136,11 @@ static void print_groups(const csim__outlook *w)
     if (f->streamed) {
         printf("  layers are read again by chunks: %" PRId64 " rounds, %" PRId64
                " passes in %" PRId64 " tiles of pairs, each layer is read %.1f times\n",
-               f->rounds, f->passes, f->plans, (double)f->loads / f->sites);
+               f->rounds, f->passes, f->plans, f->loads / f->sites);
     } else if (f->plans > 1) {
         printf("  not all layers fit at once: %" PRId64
                " tiles of pairs, each layer is read %.1f times\n",
-               f->plans, (double)f->loads / f->sites);
+               f->plans, f->loads / f->sites);
     }
 }
 
@@ -184,7 +184,7 @@ static void print_work(const csim__outlook *w)
     } else {
         printf("%s of values in files", csim__bytes_text((double)w->file_bytes).s);
     }
-    double times = (double)f->loads / f->sites;
+    double times = f->loads / f->sites;
     printf(", read %.3g time%s: %s\n", times, times == 1 ? "" : "s",
            csim__bytes_text(f->effort.read).s);
     printf("  results of about %s\n",

@@ -56,7 +56,9 @@ static csim_status add_batch(batches *w, int64_t first)
     int64_t length = (int64_t)w->batch * w->batch;
     for (int s = 0; s < w->count; s++) {
         const csim__site *site = w->site[s];
+        csim__phase_begin(w->ctx, "read");
         csim_status st = csim_set_read(site->set, site->index, first, w->batch, w->rows);
+        csim__phase_end(w->ctx, 0, (double)(w->batch * site->d) * sizeof *w->rows);
         if (st != CSIM_OK) { return st; }
         centre(w->rows, w->batch, site->d);
         csim__syrk_nt(w->batch, (int)site->d, w->rows, w->kernel[s]);

@@ -448,13 +448,26 @@ csim_status csim__kernel_pass(csim_context *ctx, const csim_shard *shard, csim__
     return st;
 }
 
-int csim__kernel_views(const int forms[CSIM_MATRICES])
+/* Views of the forms, from one on. */
+static int count_views(const int forms[CSIM_MATRICES], view first)
 {
     bool there[VIEWS] = {false};
+    int views = 0;
     for (int m = 0; m < CSIM_MATRICES; m++) {
         if (forms[m] > 0) { there[view_of((csim_matrix)m)] = true; }
     }
-    return there[CENTRED] + there[UNIT] + there[UNIT_CENTRED];
+    for (int v = (int)first; v < VIEWS; v++) { views += there[v]; }
+    return views;
+}
+
+int csim__kernel_views(const int forms[CSIM_MATRICES])
+{
+    return count_views(forms, CENTRED);
+}
+
+int csim__kernel_angles(const int forms[CSIM_MATRICES])
+{
+    return count_views(forms, UNIT);
 }
 
 int64_t csim__kernel_bytes(const csim_shard *shard, int sites, int64_t widths, int64_t widest,

@@ -51,11 +51,12 @@ csim_status csim__kernel_pass(csim_context *ctx, const csim_shard *shard, csim__
                               const unsigned char *wanted, csim__kernel_site *of,
                               csim__kernel_pair *pairs, csim__meter *meter);
 
-/** Kinds of rows that forms are made of, each with a GEMM of its own; bytes of a pass beside the centred
- *  rows. Pure.
+/** Kinds of rows that forms are made of, each with a GEMM of its own; those of angles, for which the rows
+ *  are read as they are; bytes of a pass beside the centred rows. Pure.
  *  @param[in] forms    [CSIM_MATRICES] how many of each
  *  @param[in] widths   neurons of all sites */
 int csim__kernel_views(const int forms[CSIM_MATRICES]);
+int csim__kernel_angles(const int forms[CSIM_MATRICES]);
 int64_t csim__kernel_bytes(const csim_shard *shard, int sites, int64_t widths, int64_t widest,
                            const int forms[CSIM_MATRICES]);
 

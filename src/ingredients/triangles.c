@@ -110,10 +110,12 @@ csim_status csim__triangles_rows(const csim__triangles *t, const csim__site *sit
     int64_t whole = site->n / me->n, rest = site->n % me->n;
     csim_status st = CSIM_OK;
     if (me->n == site->n) { return csim__raw_rows(t->ctx, me, site, rows); }
+    csim__phase_begin(t->ctx, "read");
     for (int64_t i = 0; st == CSIM_OK && i < me->rows; i++) {
         int64_t at = me->row0 + i, row = at * whole + at * rest / me->n; /* ⌊at·n/sample⌋ */
         st = csim_set_read(site->set, site->index, row, 1, rows + i * site->d);
     }
+    csim__phase_end(t->ctx, 0, (double)(me->rows * site->d) * sizeof *rows);
     return csim__vote(t->ctx, st);
 }
 

@@ -8,6 +8,9 @@ extern void Cfree_blacs_system_handle(int handle);
 extern void Cblacs_gridinit(int *context, const char *order, int rows, int cols);
 extern void Cblacs_gridinfo(int context, int *rows, int *cols, int *row, int *col);
 extern void Cblacs_gridexit(int context);
+extern void Cblacs_set(int context, int what, const int *value);
+
+enum { REPEATABLE = 15 }; /* what: sums of ranks in one order, not in that of their arrival */
 
 /* BLACS ends the job when a grid is larger than its communicator: this is checked before. */
 static csim_status check(csim_context *ctx, int p, int q)
@@ -26,6 +29,7 @@ static csim_status lay_out(csim__grid *g)
     int rows, cols, handle = Csys2blacs_handle(csim_context_comm(g->ctx));
     g->blacs = handle;
     Cblacs_gridinit(&g->blacs, "Row-major", g->p, g->q);
+    Cblacs_set(g->blacs, REPEATABLE, &(int){1});
     Cfree_blacs_system_handle(handle);
     Cblacs_gridinfo(g->blacs, &rows, &cols, &g->row, &g->col);
     int rank = csim_context_rank(g->ctx);

@@ -3,18 +3,20 @@
 
 #include "sweep/cost_model.h"
 
-/* Rows of all sites come in, are checked and centred. */
+/* Rows of all sites come in, and are checked and centred unless they are taken as they are. */
 static void reading(const csim__cost_model *w, double per_number)
 {
     double widths = 0, again = 0; /* numbers of a row; with those that are read again */
     for (int i = 0; i < w->p->sites; i++) {
         widths += (double)w->p->width[i];
-        again += (double)w->plan->reads[i] * (double)w->p->width[i];
+        again += w->plan->reads[i] * (double)w->p->width[i];
     }
+    double raw = w->plan->raw_reads * widths;
     double numbers = w->rows * widths;
     w->effort->read += (double)w->p->n * again * per_number;
     w->effort->seconds[CSIM__TERM_READ] += w->rows * again * per_number / w->machine->read;
-    w->effort->seconds[CSIM__TERM_MOMENTS] += w->rows * again / w->machine->moments;
+    w->effort->seconds[CSIM__TERM_READ] += w->rows * raw * 16 / w->machine->memory;
+    w->effort->seconds[CSIM__TERM_MOMENTS] += w->rows * (again - raw) / w->machine->moments;
     if (!w->plan->streamed) {
         w->effort->seconds[CSIM__TERM_MOMENTS] +=
             numbers * (w->single ? 12 : 8) / w->machine->fresh;
@@ -103,12 +105,11 @@ static void search(const csim__cost_model *w, const csim__near_view *view, doubl
         any += k;
     }
     if (any == 0) { return; }
-    w->effort->seconds[CSIM__TERM_NEIGHBOURS] += busy + w->rows * d * 16 / w->machine->memory;
+    w->effort->seconds[CSIM__TERM_NEIGHBOURS] += busy;
     ring(w, 8 * (d + metrics), 2, 16 * any, busy);
 }
 
-/* Searches in all sites, and what is made of their lists; the layers are read again for it, from
- * memory as a rule. */
+/* Searches in all sites, and what is made of their lists. */
 static void neighbours(const csim__cost_model *w)
 {
     const csim__near_plan *near = &w->plan->near;

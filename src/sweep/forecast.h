@@ -27,7 +27,7 @@ typedef struct csim__forecast {
     int64_t plans;          /* groups of sites that are held one after the other */
     bool streamed;          /* rows are not held, but read again by chunks */
     int64_t rounds, passes; /* of pairs in which they are; over the rows in all of these */
-    int64_t loads;          /* how often a site is read, summed over the sites */
+    double loads;           /* how often a site is read, summed over the sites */
     int64_t pairs, selves, routes[4]; /* [csim__route] */
     int64_t decomposed, large;        /* pairs that are decomposed; of them by groups */
     csim__teams teams;                /* of these groups */

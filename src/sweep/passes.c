@@ -312,7 +312,7 @@ static csim_status settle(cutting *w, bool deep)
     for (int64_t i = 0; i < plan->count; i++) { pairs[i] = plan->pairs[w->order[i]]; }
     memcpy(plan->pairs, pairs, (size_t)plan->count * sizeof *pairs);
     for (int s = 0; s < w->p->sites; s++) {
-        plan->reads[s] += w->reads[s];
+        plan->reads[s] += (double)w->reads[s];
         plan->turns[s] = w->turns[s];
     }
 done:

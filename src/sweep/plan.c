@@ -209,21 +209,42 @@ static csim_status make_passes(csim_context *ctx, const csim__problem *p, csim__
     return st;
 }
 
-/* How often sites are read beside the rounds: once, where rows are held. Streamed ones are read to
- * check and to centre them, for Gram tiles, for the two squares of which a basis is made (for the one
- * time in which it is held where n ≤ d) and its leverages, for blocks of
- * examples, and for each draw of encoders. */
+/* How often the rows of every site are read as they are, also where they are held: centring takes digits
+ * from them. Once for each search of neighbours, and for distances to those of the others; for each kind
+ * of angles, those of relabelled sites and their twins likewise; for distances that are stored, of a
+ * sample or of all, and for each matrix whose examples are shifted; for batches, but for a rest of the
+ * examples. */
+static double count_raw_reads(const csim__problem *p)
+{
+    const csim__kernel_plan *k = &p->kernels;
+    double n = (double)p->n, reads = p->near.searches + (p->near.across > 0) + k->shifted;
+    reads += csim__kernel_angles(k->forms) * (1 + 2 * (double)p->permutations);
+    for (int i = 0; i < k->stores; i++) {
+        reads += k->store[i].left_out ? 0 : (double)k->store[i].examples / n;
+    }
+    if (k->batch > 0) { reads += (double)(p->n / k->batch * k->batch) / n; }
+    return reads;
+}
+
+/* How often sites are read beside the rounds: once, where rows are held, and as they are. Streamed ones
+ * are read to check and to centre them, for Gram tiles, for the two squares of which a basis is made (for
+ * the one time in which it is held where n ≤ d) and its leverages, for blocks of examples, for each draw
+ * of encoders, for kernels and for the spread of rows. */
 static void count_reads(const csim__problem *p, csim__plan *plan)
 {
     int64_t inits = 0;
+    bool kernels = csim__kernel_views(p->kernels.forms) > 0;
     for (int i = 0; i < p->encoder_count; i++) { inits += csim_encoder_inits(p->encoders[i]); }
+    plan->raw_reads = count_raw_reads(p);
     for (int s = 0; s < p->sites; s++) {
-        int64_t each = p->n > p->width[s] ? 2 : 1;
-        plan->reads[s] = 1;
-        if (!plan->streamed) { continue; }
-        plan->reads[s] += 1 + plan->tiled[s] + inits + each * (plan->basis[s] + plan->raw_basis);
-        plan->reads[s] += p->jackknife > 0;
-        plan->reads[s] += p->leverages && plan->basis[s] && p->n > p->width[s];
+        bool tall = p->n > p->width[s];
+        int64_t reads = 1;
+        if (plan->streamed) {
+            reads += 1 + plan->tiled[s] + inits + kernels + p->kernels.spread;
+            reads += (tall ? 2 : 1) * (plan->basis[s] + plan->raw_basis);
+            reads += (p->jackknife > 0) + (p->leverages && plan->basis[s] && tall);
+        }
+        plan->reads[s] = (double)reads + plan->raw_reads;
     }
 }
 

@@ -147,7 +147,8 @@ typedef struct csim__plan {
     int64_t passes;
     csim__planned_round *rounds; /* [many_rounds + 1] likewise */
     int64_t many_rounds;
-    int64_t *reads;      /* [sites] how often the rows of each are read */
+    double *reads;       /* [sites] how often the rows of each are read */
+    double raw_reads;    /* of these readings, for every site: of rows that are taken as they are */
     int64_t *turns;      /* [sites] how often rows of a basis are made anew, for passes */
     int64_t *blocks;     /* [size] words of the blocks in the round in which a rank has most */
     int64_t *products;   /* [size] words of blocks, and of sums under way, where these are most */

@@ -390,19 +390,6 @@ done:
     return csim__vote(w->ctx, st);
 }
 
-/* Who is asked to stop before anything is done goes on until something is saved, so that a sweep that is
- * stopped again and again comes to its end. */
-static csim_status look_at_once(csim__sweep *w)
-{
-    const csim_sweep_options *o = w->options;
-    int asked = o->stop != NULL && o->stop(o->stop_user) != 0;
-    csim_status st = csim__mpi(
-        w->ctx, MPI_Allreduce(MPI_IN_PLACE, &asked, 1, MPI_INT, MPI_MAX, csim_context_comm(w->ctx)),
-        "a look at what is asked");
-    w->late = asked != 0;
-    return csim__vote(w->ctx, st);
-}
-
 csim_status csim__saved_begin(csim__sweep *w)
 {
     csim_status st = CSIM_OK;
@@ -416,7 +403,7 @@ csim_status csim__saved_begin(csim__sweep *w)
                       (long long)w->saved);
         }
     }
-    return st == CSIM_OK ? look_at_once(w) : st;
+    return st;
 }
 
 void csim__saved_end(csim__sweep *w, csim_status st)
@@ -427,12 +414,8 @@ void csim__saved_end(csim__sweep *w, csim_status st)
     if (nothing) { csim__file_remove(w->ctx, w->options->journal); } /* the failure counts */
     if (st != CSIM_E_STOPPED) { return; }
     csim__forgive(w->ctx);
-    if (w->saved + w->saved_draws == 0) {
-        csim__fail(w->ctx, st, "stopped before any pair was finished: nothing is saved");
-    } else {
-        csim__fail(w->ctx, st, "stopped; %lld pairs are in %s, --resume goes on with it",
-                   (long long)w->saved, w->options->journal);
-    }
+    csim__fail(w->ctx, st, "stopped; %lld pairs are in %s, --resume goes on with it",
+               (long long)w->saved, w->options->journal);
 }
 
 /* ---- to save ---- */
@@ -521,5 +504,6 @@ csim_status csim__saved_stop(csim__sweep *w)
     csim__meter asked = {.stop = o->stop, .stop_user = o->stop_user};
     bool open = memchr(w->cells.open, 1, (size_t)w->cells.rows * (size_t)w->cells.cols) != NULL;
     if (o->journal == NULL || o->stop == NULL || !open) { return CSIM_OK; }
+    w->meter.stop = o->stop; /* from the first save on also in the midst of a round */
     return csim__meter_look(w->ctx, &asked, CSIM_OK);
 }

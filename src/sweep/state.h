@@ -14,7 +14,7 @@ typedef struct csim__cost {
     double flops;                    /* of all ranks */
     int64_t tiles, pairs, selves;
     int64_t rounds, passes; /* of streamed tiles */
-    int64_t loads;          /* how often a site is read, summed over all sites */
+    double loads;           /* how often a site is read, summed over all sites */
     double numbers;         /* of an example that are read, in all */
     double idle;            /* work that waiting ranks could do (plan.h) */
     int64_t routes[4];      /* pairs by csim__route */
@@ -58,7 +58,6 @@ typedef struct csim__sweep {
     csim__journal *journal;             /* of finished pairs; NULL: none, or not rank 0 */
     int64_t saved;                      /* pairs that it holds */
     int64_t saved_draws;                /* records of draws of relabellings, of open pairs */
-    bool late;                          /* it was asked to stop before anything was done */
     struct csim__site_record *recorded; /* [all_count] what it holds of sites (saved.c) */
 
     /* the tile at hand */

@@ -121,7 +121,7 @@ static int readings_beside(const csim__sweep *w, int s)
 static void announce(csim__sweep *w)
 {
     const csim__cost *c = &w->cost;
-    double times = (double)c->loads / w->all_count;
+    double times = c->loads / w->all_count;
     for (int s = 0; s < w->all_count; s++) {
         times += (double)readings_beside(w, s) / w->all_count;
     }
@@ -271,7 +271,6 @@ csim_status csim_sweep(csim_context *ctx, csim_set *const *sets, int set_count,
     w.meter = (csim__meter){.fn = csim_context_rank(ctx) == 0 ? options->progress : NULL,
                             .user = options->progress_user,
                             .total = w.cost.flops,
-                            .stop = options->journal != NULL && !w.late ? options->stop : NULL,
                             .stop_user = options->stop_user,
                             .size = csim_context_size(ctx)};
     announce(&w);

@@ -120,7 +120,7 @@ static void add_cost(const csim__sweep *w, csim__cost *c, const csim__plan *plan
     c->passes += plan->passes;
     for (int s = 0; s < w->count; s++) {
         c->loads += plan->reads[s];
-        c->numbers += (double)plan->reads[s] * (double)w->all[w->id[s]].d;
+        c->numbers += plan->reads[s] * (double)w->all[w->id[s]].d;
     }
     c->pairs += plan->count;
     c->selves += plan->selves;
