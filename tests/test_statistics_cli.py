@@ -92,6 +92,15 @@ class Statistics(unittest.TestCase):
         self.assertEqual(done.returncode, 2)
         self.assertIn("--null analytic: not known for svcca, nngs", done.stderr)
 
+    def test_moments_of_all_directions(self):
+        """With as many directions as examples allow every relabelling gives the same."""
+        found = self.sweep(layers(200, (64, 220), 6), layers(200, (220, 230), 7), ["linreg", "cca_r2"],
+                           "--null", "analytic")
+        for name in ("linreg", "cca_r2"):
+            self.assertEqual(abs(found[name + "_null_sd"]).max(), 0, name)
+            self.assertTrue(np.isnan(found[name + "_z"]).all(), name)
+            np.testing.assert_allclose(found[name + "_null_mean"], found[name], rtol=1e-9)
+
     def test_moments_of_permutations(self):
         """Moments in closed form against 100,000 permutations."""
         rng = np.random.default_rng(31)
@@ -180,6 +189,19 @@ class Statistics(unittest.TestCase):
 
     # -- jackknife --------------------------------------------------------------------------------
 
+    def test_parts_of_one_pair(self):
+        """One part has the pair, the others none."""
+        a, b = layers(40, (4,), 21), layers(40, (3,), 22)
+        options = ["--null", "permutation", "--permutations", "19"]
+        whole = self.sweep(a, b, ["cka"], *options)
+        for part in ("1", "2"):
+            self.sweep(a, b, ["cka"], *options, "--part", part + "/2", output=f"part{part}.nc")
+        done = run("merge", "part1.nc", "part2.nc", "-o", "merged.nc", "--overwrite")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        merged = self.read("merged.nc")
+        self.assertEqual(sorted(merged), sorted(whole))
+        np.testing.assert_array_equal(merged["cka_pvalue"], whole["cka_pvalue"])
+
     def test_intervals(self):
         """Against leaving blocks out of the layers themselves; the bits of one rank are those of others,
         and of rows that are read again."""
@@ -213,6 +235,20 @@ class Statistics(unittest.TestCase):
         square = self.read("one.nc")
         np.testing.assert_array_equal(square["hsic_se"], square["hsic_se"].T)
         self.assertTrue((np.diag(square["nbs_se"]) < 1e-12).all() and (square["hsic_se"] > 0).all())
+
+    def test_neurons_of_one_block(self):
+        """What is constant without a block correlates with nothing there."""
+        a, b = layers(256, (5,), 11), layers(256, (6,), 12)
+        for x in (a[0], b[0]):  # active among the first examples alone
+            x[:, :3] = 0.3
+            x[:7, :3] += 100 * np.random.default_rng(x.shape[1]).standard_normal((7, 3))
+        found = self.sweep(a, b, ["hard_corr", "soft_corr"], "--jackknife", "16")
+        blocks = reference.blocks_of(256, 16)
+        for name in ("hard_corr", "soft_corr"):
+            left = iter([found[name][0, 0],
+                         *(v[name][0, 0] for v in self.values_without(a, b, [name], blocks))])
+            _, error, _, _ = reference.jackknife(lambda u, v: next(left), a[0], b[0], blocks)
+            self.assertAlmostEqual(found[name + "_se"][0, 0] / error, 1, delta=1e-7, msg=name)
 
     def test_intervals_by_chunks(self):
         """Blocks of several chunks; rows that are read again."""

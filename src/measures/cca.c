@@ -189,13 +189,15 @@ static csim_status linreg(csim_pair *pair, const void *options, csim_value *out)
     return st;
 }
 
-/* UUᵀ of the kept directions: ones and zeros are its eigenvalues. */
+/* UUᵀ of the kept directions: ones and zeros are its eigenvalues. That of all directions there are is the
+ * same for every order of the examples. */
 static csim__form projection_of(const csim__site *s)
 {
     double n = (double)s->n, r = s->basis.r;
-    double rows = fmax(s->basis.leverage - r * r / n, 0); /* ‖δ‖² */
+    bool all = r >= n - 1;
+    double rows = all ? 0 : fmax(s->basis.leverage - r * r / n, 0); /* ‖δ‖² */
     csim__form form = csim__form_of_centred(n, r, rows, 0);
-    form.rest = r - csim__form_square(&form, n);
+    form.rest = all ? 0 : r - csim__form_square(&form, n);
     return form;
 }
 

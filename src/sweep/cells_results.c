@@ -323,7 +323,7 @@ csim_status csim__cells_results(csim_context *ctx, const csim__cells *cells,
     for (int m = 0; m < cells->measures; m++) {
         CSIM_TRY(add_variable(*results, cells, m, sites[0].n, options));
     }
-    CSIM_TRY(csim__results_settle(*results));
+    if (options->parts == 0) { CSIM_TRY(csim__results_settle(*results)); } /* else when merged */
     warn_of_bias(ctx, cells, options);
     warn_of_cells(ctx, cells, CSIM_CELL_UNDEFINED, "undefined");
     warn_of_cells(ctx, cells, CSIM_CELL_FAILED, "failed");

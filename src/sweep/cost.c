@@ -53,7 +53,8 @@ static void permuting(const csim__cost_model *w, const csim__effort *before)
         CSIM__TERM_SUMS,     CSIM__TERM_REDUCE,  CSIM__TERM_DECOMPOSE};
     double once = 0, widths = 0;
     for (size_t i = 0; i < sizeof again / sizeof *again; i++) {
-        bool twins = again[i] == CSIM__TERM_TILES || again[i] == CSIM__TERM_KERNELS;
+        bool twins = again[i] == CSIM__TERM_TILES || again[i] == CSIM__TERM_KERNELS ||
+                     again[i] == CSIM__TERM_ENCODE;
         once += (twins ? 2 : 1) * (w->effort->seconds[again[i]] - before->seconds[again[i]]);
     }
     for (int i = 0; i < w->p->sites; i++) { widths += (double)w->p->width[i]; }

@@ -94,7 +94,8 @@ static void take_site(jackknife *j, const csim__couple *c, int b, const double *
     double *norm = j->norm[s] + b * d;
     r->square_of_norms = csim__leave_rest(j->all, block, d, d, j->rest);
     for (int64_t i = 0; i < d; i++) {
-        double square = fmax(j->rest[i * (d + 1)], 0);
+        double square = j->rest[i * (d + 1)], of_all = j->p.site[s]->norm[i];
+        if (square <= 1e-12 * of_all * of_all) { square = 0; } /* constant but for that block */
         norm[i] = sqrt(square);
         r->variance += square;
     }

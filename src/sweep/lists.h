@@ -52,7 +52,9 @@ static inline int64_t csim__lane(const csim__lists *l, int site, int view, int m
 csim_status csim__lists_sum(csim__lists *lists, double *out);
 
 /** The values of all pairs under random relabellings, with lists that are renamed instead of searched:
- *  into the draws of their cells. Collective. CSIM_OK, CSIM_E_MEM, CSIM_E_LIMIT, CSIM_E_MPI. */
+ *  into the draws of their cells, which are saved. Collective.
+ *  @return CSIM_OK, CSIM_E_STOPPED, CSIM_E_IO, CSIM_E_MEM, CSIM_E_LIMIT, CSIM_E_MPI; the same on every
+ *          rank */
 csim_status csim__lists_permute(csim__lists *lists);
 
 #endif

@@ -101,7 +101,7 @@ static csim_status start(relabelled *r, int64_t draw)
     memset(t->learned, 0, sizeof t->learned);
     CSIM_TRY(csim__order_make(ctx, &w->shard, w->options->null_seed, draw, &r->order));
     CSIM_TRY(make_plan(r));
-    CSIM_TRY(csim__alloc(ctx, t->count, sizeof *t->site, "sites", &t->site));
+    CSIM_TRY(csim__calloc(ctx, t->count, sizeof *t->site, "sites", &t->site));
     CSIM_TRY(csim__alloc(ctx, t->count, sizeof *t->id, "sites", &t->id));
     CSIM_TRY(csim__calloc(ctx, t->count, sizeof *t->unit, "unit rows", &t->unit));
     CSIM_TRY(csim__calloc(ctx, t->plan.count, sizeof *t->row_sums, "row sums", &t->row_sums));
@@ -214,11 +214,18 @@ int64_t csim__permute_bytes(const csim__problem *p, const csim__plan *plan, cons
                  csim__ring_bytes(shard->chunk, shard->size, 2 * tiled, (size_t)each, 2 * many) +
                  16 * shard->count * shard->chunk * many + 148 * (int64_t)many * many;
     }
-    int64_t sites = 2 * (int64_t)p->sites, all = 0;
+    int64_t sites = 2 * (int64_t)p->sites, all = 0, encoded = 0, tables = 0;
+    for (int i = 0; i < p->encoder_count; i++) {
+        const csim_encoder *e = p->encoders[i];
+        encoded = csim__max64(encoded, csim__projection_bytes(e, shard, sites, widest) +
+                                           8 * shard->rows * widest);
+        tables += csim__projection_kept(e, sites);
+    }
+    passes = csim__max64(passes, encoded);
     for (int m = 0; m < CSIM_MATRICES; m++) { all += forms[m]; }
     int64_t kernels = csim__kernel_bytes(shard, (int)sites, 2 * widths, widest, forms) +
                       all * sites * sites * (int64_t)sizeof(csim__kernel_pair) + 32 * sites;
-    return shard->rows * numbers + csim__order_bytes(shard, 8 * widest) +
+    return shard->rows * numbers + csim__order_bytes(shard, 8 * widest) + tables +
            csim__max64(passes, all > 0 ? kernels : 0) +
            plan->count * (int64_t)(sizeof(csim__planned) + sizeof(csim__row_sums) + 8) +
            (all > 0 ? plan->count * p->kernels.columns * (int64_t)sizeof(csim__matrices) : 0);

@@ -158,7 +158,8 @@ static void count_flops(const csim__problem *p, csim__plan *plan)
     plan->flops += csim__plan_spectra(p, plan) * 4.0 / 3 * pow((double)p->n, 3);
     for (int i = 0; i < p->encoder_count; i++) {
         const csim_encoder *e = p->encoders[i];
-        plan->flops += csim__projection_flops(e, p->n, p->sites, plan->count - plan->selves);
+        double once = csim__projection_flops(e, p->n, p->sites, plan->count - plan->selves);
+        plan->flops += once * (1 + 2 * draws); /* layers and their twins */
     }
     for (int64_t i = 0; i < plan->count; i++) {
         const csim__planned *q = &plan->pairs[i];

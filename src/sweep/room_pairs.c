@@ -72,7 +72,8 @@ csim__workspace csim__room_workspace(const csim__problem *p, const csim__planned
     }
     if (vectors) { kept += k * (a + b); }
     if (vectors && self) { most = csim__max64(most, k * csim__max64(da, db)); }
-    if ((p->needs & (CSIM_NEEDS_NUCLEAR | CSIM_NEEDS_CANONICAL)) && !self) {
+    bool alone = self && p->permutations == 0; /* else with its twin */
+    if ((p->needs & (CSIM_NEEDS_NUCLEAR | CSIM_NEEDS_CANONICAL)) && !alone) {
         svd = svd_words(p, q, a, b, vectors);
     }
     return (csim__workspace){kept + csim__max64(most, svd.leader), svd.member};

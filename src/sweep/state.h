@@ -196,7 +196,8 @@ csim_status csim__sweep_check_near(csim__sweep *w);
 
 /** Search the neighbours in all sites of the tile, and sum what measures of them take over the
  *  examples: near_sums. The rows are read once more. Collective.
- *  @return CSIM_OK, CSIM_E_IO, CSIM_E_MEM, CSIM_E_LIMIT, CSIM_E_MPI; the same on every rank */
+ *  @return CSIM_OK, CSIM_E_STOPPED, CSIM_E_IO, CSIM_E_MEM, CSIM_E_LIMIT, CSIM_E_MPI; the same on every
+ *          rank */
 csim_status csim__sweep_neighbours(csim__sweep *w);
 
 /** The matrices that measures take of n examples, @p no_room as in csim__sweep; those of one measure:
