@@ -303,8 +303,18 @@ void csim__cells_unpack_draws(csim__cells *cells, int a, int b, int64_t first, i
     for (int64_t i = 0; i < 2 * cells->planes; i++) {
         int64_t at = draws_at(cells, a, b, i);
         for (int64_t k = first; k < last; k++, words++) {
-            if (at >= 0) { *extra_of(cells, before + k, at) |= *words; }
+            if (at >= 0 && *words != 0) { *extra_of(cells, before + k, at) = *words; }
         }
+    }
+}
+
+void csim__cells_forget_draws(csim__cells *cells, int a, int b, int measure, int64_t first,
+                              int64_t last)
+{
+    int64_t before = cells->extras - cells->draws;
+    for (int64_t i = 2 * cells->plane[measure]; i < 2 * cells->plane[measure + 1]; i++) {
+        int64_t at = draws_at(cells, a, b, i);
+        for (int64_t k = first; at >= 0 && k < last; k++) { *extra_of(cells, before + k, at) = 0; }
     }
 }
 

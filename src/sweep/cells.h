@@ -87,6 +87,10 @@ void csim__cells_pack_draws(const csim__cells *cells, int a, int b, int64_t firs
 void csim__cells_unpack_draws(csim__cells *cells, int a, int b, int64_t first, int64_t last,
                               const int64_t *words);
 
+/** Draws [first, last) of a measure are not there any more, in both orders. Local. */
+void csim__cells_forget_draws(csim__cells *cells, int a, int b, int measure, int64_t first,
+                              int64_t last);
+
 /** Put a number beside a value. Local. */
 void csim__cells_put_beside(csim__cells *cells, int plane, int x, int y, csim__beside beside,
                             double value);

@@ -30,14 +30,32 @@ csim_status csim__saved_take_draws(csim__sweep *w, const int64_t *words, int64_t
                             "%s: a record of relabellings that are not there", w->options->journal);
 }
 
+/* Of a pair that has more than others of the tile: all draws of a tile are made together. */
+static void forget(csim__sweep *w, const csim__couple *c, int kind, int64_t first, int64_t last)
+{
+    const csim_sweep_options *o = w->options;
+    for (int m = 0; m < o->measure_count; m++) {
+        bool lists = (o->measures[m].measure->needs & CSIM_NEEDS_NEIGHBOURS) != 0;
+        if (lists != (kind == CSIM__DRAWN_LISTS)) { continue; }
+        csim__cells_forget_draws(&w->cells, w->id[c->left], w->id[c->right], m, first, last);
+    }
+}
+
 int64_t csim__saved_drawn(csim__sweep *w, int kind)
 {
     int64_t least = w->cells.draws;
-    for (int64_t i = 0; i < w->plan.count; i++) {
-        const csim__couple *c = &w->plan.pairs[i].couple;
-        if (!w->plan.pairs[i].cell) { continue; }
-        int64_t *drawn = csim__cells_drawn(&w->cells, w->id[c->left], w->id[c->right], kind);
-        least = csim__min64(least, *drawn);
+    for (int turn = 0; turn < 2; turn++) {
+        for (int64_t i = 0; i < w->plan.count; i++) {
+            const csim__couple *c = &w->plan.pairs[i].couple;
+            if (!w->plan.pairs[i].cell) { continue; }
+            int64_t *drawn = csim__cells_drawn(&w->cells, w->id[c->left], w->id[c->right], kind);
+            if (turn == 0) {
+                least = csim__min64(least, *drawn);
+            } else if (*drawn > least) {
+                forget(w, c, kind, least, *drawn);
+                *drawn = least;
+            }
+        }
     }
     return least;
 }

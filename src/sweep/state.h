@@ -127,8 +127,8 @@ csim_status csim__saved_sites(csim__sweep *w);
  *  Collective. */
 csim_status csim__saved_pairs(csim__sweep *w, int64_t first, int64_t last);
 
-/** Draws of relabellings that all pairs of the tile have from an earlier run; how many are made between
- *  two savings. Local; the same on every rank. */
+/** Draws of relabellings that all pairs of the tile have from an earlier run, those that only some have
+ *  being dropped; how many are made between two savings. Local; the same on every rank. */
 int64_t csim__saved_drawn(csim__sweep *w, int kind);
 int64_t csim__saved_batch(const csim__sweep *w);
 
