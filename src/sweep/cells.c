@@ -461,25 +461,15 @@ void csim__cells_finish(csim__cells *cells, csim_pair *pair, int left, int right
     }
 }
 
-/* Words of which every one is on one rank, the others have 0. */
-static csim_status join_words(csim_context *ctx, int64_t *words, int64_t count)
+/* Words or bytes of which every one is on one rank, the others have 0. */
+static csim_status join(csim_context *ctx, void *items, int64_t count, MPI_Datatype type, int size)
 {
     enum { PIECE = 1 << 24 };
     int code = MPI_SUCCESS;
     for (int64_t at = 0; code == MPI_SUCCESS && at < count; at += PIECE) {
-        code = MPI_Allreduce(MPI_IN_PLACE, words + at, (int)csim__min64(PIECE, count - at),
-                             MPI_INT64_T, MPI_BOR, csim_context_comm(ctx));
-    }
-    return csim__mpi(ctx, code, "join of the cells");
-}
-
-static csim_status join_bytes(csim_context *ctx, int8_t *bytes, int64_t count)
-{
-    enum { PIECE = 1 << 24 };
-    int code = MPI_SUCCESS;
-    for (int64_t at = 0; code == MPI_SUCCESS && at < count; at += PIECE) {
-        code = MPI_Allreduce(MPI_IN_PLACE, bytes + at, (int)csim__min64(PIECE, count - at),
-                             MPI_INT8_T, MPI_BOR, csim_context_comm(ctx));
+        code = MPI_Allreduce(MPI_IN_PLACE, (char *)items + at * size,
+                             (int)csim__min64(PIECE, count - at), type, MPI_BOR,
+                             csim_context_comm(ctx));
     }
     return csim__mpi(ctx, code, "join of the cells");
 }
@@ -487,9 +477,9 @@ static csim_status join_bytes(csim_context *ctx, int8_t *bytes, int64_t count)
 csim_status csim__cells_join(csim_context *ctx, csim__cells *cells)
 {
     int64_t all = cells_of_plane(cells) * cells->planes;
-    csim_status st = join_words(ctx, cells->bits, all);
-    if (st == CSIM_OK) { st = join_words(ctx, cells->extra, cells->extras * all); }
-    if (st == CSIM_OK) { st = join_bytes(ctx, cells->cell, all); }
-    if (st == CSIM_OK) { st = join_bytes(ctx, cells->note, all); }
+    csim_status st = join(ctx, cells->bits, all, MPI_INT64_T, 8);
+    if (st == CSIM_OK) { st = join(ctx, cells->extra, cells->extras * all, MPI_INT64_T, 8); }
+    if (st == CSIM_OK) { st = join(ctx, cells->cell, all, MPI_INT8_T, 1); }
+    if (st == CSIM_OK) { st = join(ctx, cells->note, all, MPI_INT8_T, 1); }
     return csim__vote(ctx, st);
 }
