@@ -58,8 +58,7 @@ csim__workspace csim__room_workspace(const csim__problem *p, const csim__planned
     int64_t a = bases ? csim__min64(da, p->n) : da, b = bases ? csim__min64(db, p->n) : db;
     int64_t k = csim__min64(a, b);
     if (p->needs & CSIM_NEEDS_BLOCK) {
-        /* a copy, and a second one for the assignment where the left side is wider */
-        most = csim__max64(most, da * db * (da > db ? 2 : 1));
+        most = csim__max64(most, da * db); /* a copy */
         if (bases) {
             kept += da * db;
             most = csim__max64(most, da * b);
