@@ -126,7 +126,7 @@ static void ranks_do_not_matter_to_options(void **state)
     for (size_t k = 0; k < sizeof pairs / sizeof *pairs; k++) {
         sweep_case c = make(&l, true);
         c.pairs = pairs[k];
-        c.site[1].f32 = true;
+        c.site[1].bytes = 4;
         c.drop_rows = 1;
         union { /* the case only borrows its matrices */
             const double *in;
