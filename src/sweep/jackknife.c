@@ -245,7 +245,7 @@ static int64_t taking(const csim__problem *p, int a, int b)
     if (!p->wanted[a * p->sites + b]) { return 0; }
     if (p->apart & CSIM_NEEDS_BLOCK) { words = d * e; }
     if ((p->apart & CSIM_NEEDS_NUCLEAR) && a != b) {
-        words = d * e + k * k + CSIM__ROOM_STRIP * (d + e) / 2;
+        words = d * e + k * k + CSIM__ROOM_STRIP * (d + e) / 2 + CSIM__ROOM_CORNER;
     }
     return words;
 }

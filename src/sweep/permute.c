@@ -57,11 +57,13 @@ done:
     return st;
 }
 
-/* The pairs with cells, in one part, and the work of their measures that is not of single sites. */
+/* The pairs with cells, in the parts in which they were, and the work of their measures that is not of
+ * single sites. */
 static csim_status make_plan(relabelled *r)
 {
     csim__sweep *w = r->w, *t = &r->t;
     csim__plan *plan = &t->plan;
+    int64_t selves = 0;
     csim_status st = csim__alloc(w->ctx, w->plan.count, sizeof *plan->pairs, "pairs", &plan->pairs);
     plan->count = plan->selves = 0;
     for (int64_t i = 0; st == CSIM_OK && i < w->plan.count; i++) {
@@ -69,10 +71,10 @@ static csim_status make_plan(relabelled *r)
         csim__planned *p = &plan->pairs[plan->count++];
         *p = w->plan.pairs[i];
         p->couple.right += w->count;
+        selves += i < w->plan.selves;
     }
-    int64_t step = csim__max64(w->plan.part[0].step, w->plan.part[1].step);
-    plan->part[0] = (csim__part){0, 0, 1};
-    plan->part[1] = (csim__part){0, plan->count, csim__max64(step, 1)};
+    plan->part[0] = (csim__part){0, selves, w->plan.part[0].step};
+    plan->part[1] = (csim__part){selves, plan->count, w->plan.part[1].step};
     plan->near.sums = 0; /* lists are relabelled where they are (neighbours.c) */
     plan->kernels.spread = false;
     plan->kernels.stores = 0;

@@ -105,8 +105,8 @@ const char *csim__stage_text(csim__stage stage);
 csim__room_survey csim__room_look(const struct csim__problem *problem,
                                   const struct csim__plan *plan);
 
-/** Words a column that blocked LAPACK routines want. */
-enum { CSIM__ROOM_STRIP = 140 };
+/** Words that blocked LAPACK routines want: for each column, and in any case. */
+enum { CSIM__ROOM_STRIP = 140, CSIM__ROOM_CORNER = 64 * 65 };
 
 /** Words that the decompositions of a pair take at the same time: on its owner, and on each of the
  *  others of its group. */

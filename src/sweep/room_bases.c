@@ -72,7 +72,7 @@ static void join(const kind *k, round *r, int site)
 /* An owner has two squares, and three more with four of workspace while the last is decomposed. */
 static int64_t decomposing(const round *r)
 {
-    return r->d == 0 ? 0 : 9 * r->d * r->d + CSIM__ROOM_STRIP * r->d;
+    return r->d == 0 ? 0 : 9 * r->d * r->d + CSIM__ROOM_STRIP * r->d + CSIM__ROOM_CORNER;
 }
 
 /* Squares of one streamed site after the other, each whole on every rank. */
@@ -114,7 +114,8 @@ static int64_t wide_round(const kind *k, const round *r)
 {
     int64_t n = k->p->n, whole = n * r->d, most = 0, feed = 0;
     if (r->d > 0) {
-        most = 2 * whole + csim__max64(7 * n * n + CSIM__ROOM_STRIP * n, n * n + r->loadings);
+        int64_t svd = 7 * n * n + CSIM__ROOM_STRIP * n + CSIM__ROOM_CORNER;
+        most = 2 * whole + csim__max64(svd, n * n + r->loadings);
     }
     if (k->p->streamed) {
         if (r->mine >= 0) { feed = feed_of(k, r->mine, 0); }
