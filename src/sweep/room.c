@@ -82,6 +82,14 @@ static int64_t encoding(const csim__problem *p, const csim__plan *plan, const cs
     return most;
 }
 
+int64_t csim__room_feed(const csim__problem *p, int site, unsigned form)
+{
+    int64_t d = p->width[site], q = csim__min64(d, p->n), chunk = csim__chunk_length(p->n);
+    int64_t fetched = p->item != NULL ? d * p->item[site] : 0;
+    return csim__guest_bytes(chunk, d, q, form) +
+           csim__feed_bytes(chunk, d, fetched, form, form != 0 && form != CSIM__FORM_CENTRED);
+}
+
 /* Words of a chunk of the widest site, and of what is read ahead of it, while something of @p form is
  * made of one site after the other. */
 static int64_t feed_words(const csim__problem *p, const csim__room_survey *s, unsigned form)
@@ -93,10 +101,18 @@ static int64_t feed_words(const csim__problem *p, const csim__room_survey *s, un
            WORD;
 }
 
-/* Bytes beside the rows while streamed ones are read to be held: 0, where all are held anyway. */
-static int64_t holding(const csim__problem *p, const csim__room_survey *s)
+/* Bytes beside the rows of sites that are marked, or of all, while one streamed site after the other is
+ * read to be held; 0, where all are held anyway. */
+static int64_t holding(const csim__problem *p, const csim_shard *shard, const unsigned char *marks)
 {
-    return p->streamed ? WORD * feed_words(p, s, p->single ? CSIM__FORM_SINGLE : 0) : 0;
+    unsigned form = p->single ? CSIM__FORM_SINGLE : 0;
+    int64_t so_far = 0, most = 0;
+    for (int i = 0; p->streamed && i < p->sites; i++) {
+        if (marks != NULL && !marks[i]) { continue; }
+        so_far += (p->single ? 4 : WORD) * shard->rows * p->width[i];
+        most = csim__max64(most, so_far + csim__room_feed(p, i, form));
+    }
+    return csim__max64(0, most - so_far);
 }
 
 /* Bytes that a reader converts from, @p rows at a time. */
@@ -173,7 +189,9 @@ static void put_rows(const csim__problem *p, const csim__plan *plan, const csim_
                    ROWS, ROWS);
     if (p->jackknife > 0) {
         int64_t left = csim__jackknife_bytes(p, shard, s->widths, s->widest);
-        if (p->streamed) { left = csim__max64(left, WORD * rows * s->widths + holding(p, s)); }
+        if (p->streamed) {
+            left = csim__max64(left, WORD * rows * s->widths + holding(p, shard, NULL));
+        }
         csim__room_put(room, CSIM__ROOM_LEFT_OUT, left, CSIM__STAGE_BLOCKS, CSIM__STAGE_BLOCKS);
     }
     csim__room_put(room, CSIM__ROOM_UNIT_ROWS,
@@ -200,7 +218,8 @@ static void put_tiles(const csim__problem *p, const csim__plan *plan, const csim
     csim__room_put(room, CSIM__ROOM_LIFTS, lifts, GRAM, GRAM);
     /* the last site is read before there are any of these */
     csim__room_put(room, CSIM__ROOM_HOLDING,
-                   csim__max64(0, holding(p, s) - tiles - visitors - lifts), GRAM, GRAM);
+                   csim__max64(0, holding(p, shard, plan->tiled) - tiles - visitors - lifts), GRAM,
+                   GRAM);
 }
 
 /* Lists turned round are as long as they are where no example is near to more than others. */
@@ -257,11 +276,12 @@ static void put_kernels(const csim__problem *p, const csim__plan *plan, const cs
             3 * WORD * k->columns * (sites + 16) +
             forms * sites *
                 (int64_t)(sizeof(csim__kernel_site) + sites * (int64_t)sizeof(csim__kernel_pair));
-        sums = csim__max64(holding(p, s), csim__max64(most, pass) + lists) + 13 * sites + cells;
+        sums = csim__max64(holding(p, shard, NULL), csim__max64(most, pass) + lists) + 13 * sites +
+               cells;
         if (p->streamed) { sums += WORD * shard->rows * s->widths; } /* held for the pass */
     }
     if (k->spread && p->streamed) {
-        sums = csim__max64(sums, WORD * shard->rows * s->widest + holding(p, s));
+        sums = csim__max64(sums, WORD * (shard->rows * s->widest + feed_words(p, s, 0)));
     }
     csim__room_put(room, CSIM__ROOM_KERNELS, sums, KERNELS, KERNELS);
     for (int i = 0; i < k->stores; i++) {

@@ -134,6 +134,10 @@ int64_t csim__room_blocks(const struct csim__problem *problem, const struct csim
 void csim__room_of(const struct csim__problem *problem, const struct csim__plan *plan,
                    const csim__room_survey *survey, int rank, csim__room *room);
 
+/** Bytes of a chunk of a streamed site, and of what is read ahead of it, while something of one form
+ *  (feed.h) is made of it alone. */
+int64_t csim__room_feed(const struct csim__problem *problem, int site, unsigned form);
+
 /** Into it what bases take. O(sites). */
 void csim__room_bases(const struct csim__problem *problem, const struct csim__plan *plan,
                       const csim_shard *shard, csim__room *room);

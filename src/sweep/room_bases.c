@@ -40,11 +40,7 @@ static int64_t loadings_of(const kind *k, int site)
 /* A chunk of a site as it is read again, of which something is made. */
 static int64_t feed_of(const kind *k, int site, unsigned form)
 {
-    int64_t d = k->p->width[site], q = csim__min64(d, k->p->n), chunk = k->shard->chunk;
-    int64_t fetched = k->p->item != NULL ? d * k->p->item[site] : 0;
-    return (csim__guest_bytes(chunk, d, q, form) +
-            csim__feed_bytes(chunk, d, fetched, form, form != 0 && form != CSIM__FORM_CENTRED)) /
-           WORD;
+    return csim__room_feed(k->p, site, form) / WORD;
 }
 
 /* A round of sites, of which the i-th belongs to rank i. */
