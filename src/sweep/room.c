@@ -60,6 +60,9 @@ csim__room_survey csim__room_look(const csim__problem *p, const csim__plan *plan
         const csim__planned *q = &plan->pairs[i];
         csim__products sizes = csim__plan_products(p, plan, q);
         s.largest = csim__max64(s.largest, csim__room_panel(p, q, &sizes));
+        if (p->width[q->couple.left] == p->width[q->couple.right]) {
+            s.alike = csim__max64(s.alike, p->width[q->couple.left]);
+        }
         s.work = csim__max64(s.work, csim__room_workspace(p, q).leader);
     }
     for (int i = 0; i < p->encoder_count; i++) {
@@ -184,8 +187,9 @@ static void put_rows(const csim__problem *p, const csim__plan *plan, const csim_
                    CSIM__STAGE_LOAD);
     csim__room_put(room, CSIM__ROOM_READING, reading(p, s, shard), READ, READ);
     csim__room_put(room, CSIM__ROOM_CHUNKS,
-                   48 * plan->count +
-                       (plan->raw_rows && !p->streamed ? 2 * WORD * shard->chunk * s->widest : 0),
+                   48 * plan->count + (plan->raw_rows && !p->streamed
+                                           ? 2 * WORD * shard->chunk * (s->alike + 1)
+                                           : 0),
                    ROWS, ROWS);
     if (p->jackknife > 0) {
         int64_t left = csim__jackknife_bytes(p, shard, s->widths, s->widest);

@@ -91,6 +91,7 @@ typedef struct csim__room_survey {
     int64_t widths, widest;            /* of all sites */
     int64_t fetched;                   /* bytes of a row that is read ahead, at most */
     int64_t converted;                 /* of these where they are no doubles */
+    int64_t alike;                     /* neurons of the widest site of a pair of equal widths */
     int64_t tiled_sites, tiled_widths; /* of sites with tiles */
     int64_t largest;                   /* numbers in the largest panel of a product */
     int64_t work;                      /* words of the largest workspace */
