@@ -6,7 +6,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "ingredients/leave.h"
+#include "ingredients/blocks.h"
 #include "io/results_null.h"
 #include "linalg/dense.h"
 #include "sweep/cells.h"

@@ -172,6 +172,30 @@ static void kernels(const csim__cost_model *w)
     ring(w, bytes, (w->p->sites + 1) * (passes + stored + shifted), 8 * forms * w->p->sites, busy);
 }
 
+/* Sums without blocks of examples: the pass of kernels once more, in tiles that lie in one block each
+ * way, and row sums of every block. */
+static void leave_out(const csim__cost_model *w)
+{
+    const csim__kernel_plan *k = &w->p->kernels;
+    const csim__machine *m = w->machine;
+    double n = (double)w->p->n, half = w->rows * n / 2, pairs = (double)w->plan->count;
+    double forms = 0, passes = csim__kernel_views(k->left), busy = 0, bytes = 0;
+    if (k->blocks == 0) { return; }
+    int64_t length = csim__blocks_of(w->p->n, k->blocks).length;
+    double side = (double)csim__min64(csim__min64(w->shard.chunk, 512), length);
+    for (int i = 0; i < CSIM_MATRICES; i++) { forms += k->left[i]; }
+    for (int i = 0; i < w->p->sites; i++) {
+        double d = (double)w->p->width[i];
+        busy += csim__cost_gemm(w, false, passes * w->rows * n * d, side, side, d);
+        busy += half * (passes * 16 + forms * 48) / m->memory;
+        busy += w->rows * forms * k->blocks * 24 / m->memory;
+        bytes += 8 * (d + 1) * passes;
+    }
+    busy += pairs * forms * (half + w->rows * k->blocks) * 2 / m->inner[0];
+    w->effort->seconds[CSIM__TERM_LEAVE] += busy;
+    ring(w, bytes, (w->p->sites + 1) * passes, 8 * forms * w->p->sites * (k->blocks + 1), busy);
+}
+
 /* Rows of one site: XᵀX, X R⁻¹, QᵀQ, Q F; chunks of it added as integers; factors sent round. */
 static void basis_rows(const csim__cost_model *w, double d, bool loading)
 {
@@ -238,6 +262,7 @@ void csim__cost_rows(const csim__cost_model *w, double bytes_per_number)
     tiles(w);
     neighbours(w);
     kernels(w);
+    leave_out(w);
     if (w->plan->any_basis) { bases(w, w->plan->basis, w->plan->loading); }
     if (w->plan->raw_basis) { bases(w, NULL, false); }
     for (int i = 0; i < w->p->sites; i++) { /* rows of bases that are made anew for each round */

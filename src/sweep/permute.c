@@ -75,6 +75,7 @@ static csim_status make_plan(relabelled *r)
     plan->part[1] = (csim__part){0, plan->count, csim__max64(step, 1)};
     plan->near.sums = 0; /* lists are relabelled where they are (neighbours.c) */
     plan->kernels.spread = false;
+    plan->kernels.blocks = 0; /* intervals are those of the layers as they are */
     plan->kernels.stores = 0;
     plan->kernels.batch = 0;
     return st;
@@ -223,7 +224,7 @@ int64_t csim__permute_bytes(const csim__problem *p, const csim__plan *plan, cons
     }
     passes = csim__max64(passes, encoded);
     for (int m = 0; m < CSIM_MATRICES; m++) { all += forms[m]; }
-    int64_t kernels = csim__kernel_bytes(shard, (int)sites, 2 * widths, widest, forms) +
+    int64_t kernels = csim__kernel_bytes(shard, (int)sites, 2 * widths, widest, forms, 0) +
                       all * sites * sites * (int64_t)sizeof(csim__kernel_pair) + 32 * sites;
     return shard->rows * numbers + csim__order_bytes(shard, 8 * widest) + tables +
            csim__max64(passes, all > 0 ? kernels : 0) +

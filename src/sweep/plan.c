@@ -104,7 +104,7 @@ csim__products csim__plan_products(const csim__problem *p, const csim__plan *pla
 double csim__plan_kernel_flops(const csim__problem *p, double d)
 {
     const csim__kernel_plan *k = &p->kernels;
-    double n = (double)p->n, passes = csim__kernel_views(k->forms);
+    double n = (double)p->n, passes = csim__kernel_views(k->forms) + csim__kernel_views(k->left);
     if (k->median[0] || k->median[1]) { passes += 2; }
     double flops = n * d * (n * passes + (double)k->batch);
     for (int i = 0; i < k->stores; i++) {
@@ -220,6 +220,7 @@ static double count_raw_reads(const csim__problem *p)
     const csim__kernel_plan *k = &p->kernels;
     double n = (double)p->n, reads = p->near.searches + (p->near.across > 0) + k->shifted;
     reads += csim__kernel_angles(k->forms) * (1 + 2 * (double)p->permutations);
+    reads += csim__kernel_angles(k->left);
     for (int i = 0; i < k->stores; i++) {
         reads += k->store[i].left_out ? 0 : (double)k->store[i].examples / n;
     }

@@ -301,15 +301,23 @@ static void put_kernels(const csim__problem *p, const csim__plan *plan, const cs
     const csim__stage KERNELS = CSIM__STAGE_KERNELS, DISTANCES = CSIM__STAGE_DISTANCES;
     const csim__kernel_plan *k = &plan->kernels;
     int64_t sites = p->sites, cells = sites * sites, sums = 0, stored = 0;
-    int64_t pass = csim__kernel_bytes(shard, p->sites, s->widths, s->widest, k->forms), forms = 0;
-    for (int m = 0; m < CSIM_MATRICES; m++) { forms += k->forms[m]; }
+    int64_t forms = 0, left = 0;
+    for (int m = 0; m < CSIM_MATRICES; m++) {
+        forms += k->forms[m];
+        left += k->left[m];
+    }
     if (forms > 0) {
         int64_t most = csim__median_bytes(shard, p->sites, s->widths, s->widest, k->median);
-        int64_t lists =
-            3 * WORD * k->columns * (sites + 16) +
-            forms * sites *
-                (int64_t)(sizeof(csim__kernel_site) + sites * (int64_t)sizeof(csim__kernel_pair));
-        sums = csim__max64(holding(p, s), csim__max64(most, pass) + lists) + 13 * sites + cells;
+        int64_t lists = 3 * WORD * k->columns * (sites + 16),
+                each = sites * (int64_t)sizeof(csim__kernel_site) +
+                       cells * (int64_t)sizeof(csim__kernel_pair);
+        int64_t pass = csim__kernel_bytes(shard, p->sites, s->widths, s->widest, k->forms, 0);
+        most = csim__max64(most, pass) + forms * each;
+        if (left > 0) { /* once more, and blocks are left out */
+            pass = csim__kernel_bytes(shard, p->sites, s->widths, s->widest, k->left, k->blocks);
+            most = csim__max64(most, pass + left * k->blocks * each);
+        }
+        sums = csim__max64(holding(p, s), most + lists) + 13 * sites + cells;
         if (p->streamed) { sums += WORD * shard->rows * s->widths; } /* held for the pass */
     }
     if (k->spread && p->streamed) {

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ingredients/leave.h"
 #include "sweep/interval.h"
 #include "sweep/state.h"
 
@@ -13,9 +12,12 @@ static bool has_moments(const csim_sweep_options *o, int m)
     return o->null == CSIM_NULL_ANALYTIC && o->measures[m].measure->null != NULL;
 }
 
+/* Ranks of entries would have to be found again without each block. */
 static bool has_interval(const csim_sweep_options *o, int m)
 {
-    return o->jackknife > 0 && (o->measures[m].measure->props & CSIM_INTERVALS);
+    csim_kernel k;
+    bool sums = !csim__sweep_takes(&o->measures[m], &k) || k.compare == CSIM_BY_SUMS;
+    return o->jackknife > 0 && sums && (o->measures[m].measure->props & CSIM_INTERVALS);
 }
 
 bool csim__statistics_beside(const csim_sweep_options *o, int m, csim__beside beside)
@@ -31,6 +33,33 @@ bool csim__statistics_beside(const csim_sweep_options *o, int m, csim__beside be
         return has_moments(o, m);
     default:
         return has_interval(o, m);
+    }
+}
+
+bool csim__statistics_leaves(const csim_sweep_options *o, bool matrices)
+{
+    bool any = false;
+    for (int m = 0; m < o->measure_count; m++) {
+        bool from_matrices = (o->measures[m].measure->needs & CSIM_NEEDS_KERNELS) != 0;
+        any = any || (has_interval(o, m) && from_matrices == matrices);
+    }
+    return any;
+}
+
+void csim__statistics_put_interval(csim__cells *cells, int m, int x, int y,
+                                   const csim__blocks *blocks, const double *value)
+{
+    double share[CSIM__JACKKNIFE_MOST];
+    int plane = cells->plane[m];
+    for (int b = 0; b < blocks->count; b++) {
+        share[b] = (double)csim__blocks_rows(blocks, b) / (double)blocks->n;
+    }
+    csim__interval i = csim__interval_of(value[blocks->count], value, share, blocks->count);
+    const double number[] = {i.error, i.low, i.high};
+    for (int k = 0; k < 3; k++) {
+        csim__beside beside = (csim__beside)(CSIM__BESIDE_SE + k);
+        csim__cells_put_beside(cells, plane, x, y, beside, number[k]);
+        csim__cells_put_beside(cells, plane, y, x, beside, number[k]);
     }
 }
 
@@ -120,10 +149,10 @@ static csim_status check(csim_context *ctx, const csim_sweep_options *o, const c
 /* Blocks enough, and rows that can be left out. */
 static csim_status check_jackknife(csim_context *ctx, const csim_sweep_options *o, int64_t n)
 {
-    enum { LEAST = 2 * CSIM__INTERVAL_BLOCKS, MOST = 64 };
-    if (o->jackknife < LEAST || o->jackknife > MOST) {
+    enum { LEAST = 2 * CSIM__INTERVAL_BLOCKS };
+    if (o->jackknife < LEAST || o->jackknife > CSIM__JACKKNIFE_MOST) {
         return csim__fail(ctx, CSIM_E_USAGE, "--jackknife: found %lld blocks, expected %d to %d",
-                          (long long)o->jackknife, LEAST, MOST);
+                          (long long)o->jackknife, LEAST, CSIM__JACKKNIFE_MOST);
     }
     if (csim__blocks_of(n, o->jackknife).count < CSIM__INTERVAL_BLOCKS) {
         return csim__fail(ctx, CSIM_E_USAGE,

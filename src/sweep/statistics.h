@@ -2,6 +2,7 @@
 #ifndef CSIM_SWEEP_STATISTICS_H
 #define CSIM_SWEEP_STATISTICS_H
 
+#include "ingredients/blocks.h"
 #include "sweep/cells.h"
 
 struct csim__problem;
@@ -23,6 +24,17 @@ static inline double csim__statistics_alpha(const csim_sweep_options *options)
 {
     return options->alpha > 0 ? options->alpha : CSIM_NULL_ALPHA;
 }
+
+/** Blocks of examples that are left out, at most. */
+enum { CSIM__JACKKNIFE_MOST = 64 };
+
+/** Do intervals of some measure come from products of neurons; from sums of n×n matrices? Local, pure. */
+bool csim__statistics_leaves(const csim_sweep_options *options, bool matrices);
+
+/** Put the interval of a measure beside the values of a pair of sites, in both orders. Local.
+ *  @param[in] value  [blocks + 1] without each block, and of all examples */
+void csim__statistics_put_interval(csim__cells *cells, int m, int x, int y,
+                                   const csim__blocks *blocks, const double *value);
 
 /** Check that some measure has the statistics that are asked for, of @p n examples; warns of those that
  *  have none. Local. CSIM_OK, CSIM_E_USAGE, CSIM_E_ARG. */
