@@ -483,7 +483,7 @@ const csim_measure csim__measure_distcorr = {
     .cite = "Szekely et al. 2007, Measuring and Testing Dependence by Correlation of Distances",
     .needs = CSIM_NEEDS_KERNELS,
     .props =
-        CSIM_INTERVALS | DISTANCE_PROPS | CSIM_INVARIANT_SCALING | CSIM_UNIT_RANGE | CSIM_BIASED,
+        DISTANCE_PROPS | CSIM_INVARIANT_SCALING | CSIM_UNIT_RANGE | CSIM_BIASED,
     .finish = distcorr,
     .null = distcorr_null,
     .cosine = distcorr_cosine,

@@ -446,7 +446,8 @@ void csim__cells_finish(csim__cells *cells, csim_pair *pair, int left, int right
         bool near = (measure->measure->needs & CSIM_NEEDS_NEIGHBOURS) != 0;
         /* relabelled pairs of lists and of rows come from elsewhere */
         bool here =
-            cells->draw < 0 || (csim__statistics_drawn(options, m) && near == (pair->near != NULL));
+            cells->draw < 0 || (csim__statistics_drawn(options, m, pair->site[0]->n) &&
+                                near == (pair->near != NULL));
         if (!here) {
             lists += near ? cells->plane[m + 1] - cells->plane[m] : 0;
             continue;

@@ -110,7 +110,7 @@ csim__kernel_plan csim__sweep_kernel_plan(const csim_sweep_options *o, int64_t n
         if (k.compare != CSIM_BY_SUMS) { add_store(&plan, &k, n); }
     }
     if (csim__statistics_leaves(o, true)) { plan.blocks = csim__blocks_of(n, o->jackknife).count; }
-    csim__sweep_shift_plan(o, &plan);
+    csim__sweep_shift_plan(o, n, &plan);
     for (int i = 0; i < plan.stores; i++) {
         plan.store[i].left_out = no_room > (plan.store[i].examples < n);
     }

@@ -123,8 +123,9 @@ static void finish_draw(csim__lists *l)
     w->cells.draw = -1;
 }
 
-static csim_status permute(csim__lists *l, int64_t draw)
+static csim_status permute(void *user, int64_t draw)
 {
+    csim__lists *l = user;
     csim__sweep *w = l->w;
     csim__order order;
     l->draw = draw;
@@ -141,16 +142,6 @@ static csim_status permute(csim__lists *l, int64_t draw)
 
 csim_status csim__lists_permute(csim__lists *l)
 {
-    csim__sweep *w = l->w;
-    int64_t all = w->options->permutations, batch = csim__saved_batch(w), end;
     csim_status st = find_ties(l);
-    csim__phase_begin(w->ctx, "permutations");
-    for (int64_t first = csim__saved_drawn(w, CSIM__DRAWN_LISTS); st == CSIM_OK && first < all;
-         first = end) {
-        end = csim__min64(first + batch, all);
-        for (int64_t k = first; st == CSIM_OK && k < end; k++) { st = permute(l, k); }
-        if (st == CSIM_OK) { st = csim__saved_draws(w, CSIM__DRAWN_LISTS, first, end); }
-    }
-    csim__phase_end(w->ctx, 0, 0);
-    return st;
+    return st == CSIM_OK ? csim__saved_permute(l->w, CSIM__DRAWN_LISTS, permute, l) : st;
 }

@@ -48,10 +48,10 @@ csim__near_plan csim__sweep_near(const csim_sweep_options *options, int64_t n)
         if (count == 0 || (v = view_of(&plan, o)) == CSIM__NEAR_VIEWS) { continue; }
         csim__near_view *view = &plan.view[v];
         /* the next one behind the list tells whether it is who it is by the order of the examples */
-        bool next = csim__statistics_drawn(options, i) && list[count - 1] < n - 1;
+        bool next = csim__statistics_drawn(options, i, n) && list[count - 1] < n - 1;
         int64_t longest = list[count - 1] + next;
         plan.sums += count;
-        plan.twins = plan.twins || csim__statistics_drawn(options, i);
+        plan.twins = plan.twins || csim__statistics_drawn(options, i, n);
         view->k[o->metric] = csim__max64(view->k[o->metric], longest);
         plan.longest = csim__max64(plan.longest, longest);
         if (m->measure->needs & CSIM_NEEDS_LINKS) { view->links[o->metric] = true; }
@@ -271,7 +271,7 @@ static void list_wishes(csim__lists *l)
             csim__wish *t = &l->wish[l->wishes++];
             *t = (csim__wish){
                 m->measure, options, view_of(&plan, options),  options->metric,
-                list[k],    -1,      l->w->cells.plane[i] + k, csim__statistics_drawn(o, i)};
+                list[k],    -1,      l->w->cells.plane[i] + k, csim__statistics_drawn(o, i, l->w->shard.n)};
             l->drawn = l->drawn || t->drawn;
             if (!(m->measure->needs & CSIM_NEEDS_ACROSS)) { continue; }
             l->across_k[across] = list[k];

@@ -142,8 +142,9 @@ static void release(relabelled *r)
 }
 
 /* One relabelling of the sites at hand, into the draw of all their pairs. */
-static csim_status permute(csim__sweep *w, int64_t draw)
+static csim_status permute(void *user, int64_t draw)
 {
+    csim__sweep *w = user;
     relabelled r = {.w = w};
     csim_status st = csim__vote(w->ctx, start(&r, draw));
     for (int s = 0; st == CSIM_OK && s < w->count; s++) { st = make_twin(&r, s); }
@@ -186,15 +187,8 @@ csim_status csim__sweep_permute(csim__sweep *w)
     if (!csim__statistics_paired(w->options)) { return CSIM_OK; }
     csim__phase_begin(w->ctx, "permutations");
     csim_status st = self_terms(w);
-    int64_t all = w->options->permutations, batch = csim__saved_batch(w), end;
-    for (int64_t first = csim__saved_drawn(w, CSIM__DRAWN_ROWS); st == CSIM_OK && first < all;
-         first = end) {
-        end = csim__min64(first + batch, all);
-        for (int64_t k = first; st == CSIM_OK && k < end; k++) { st = permute(w, k); }
-        if (st == CSIM_OK) { st = csim__saved_draws(w, CSIM__DRAWN_ROWS, first, end); }
-    }
     csim__phase_end(w->ctx, 0, 0);
-    return st;
+    return st == CSIM_OK ? csim__saved_permute(w, CSIM__DRAWN_ROWS, permute, w) : st;
 }
 
 int64_t csim__permute_bytes(const csim__problem *p, const csim__plan *plan, const csim_shard *shard)

@@ -80,10 +80,10 @@ static bool permutes(const csim_sweep_measure *m)
     return k.compare == CSIM_BY_SUMS && k.matrix != CSIM_LINEAR && k.matrix != CSIM_UNIFORM;
 }
 
-bool csim__statistics_drawn(const csim_sweep_options *o, int m)
+bool csim__statistics_drawn(const csim_sweep_options *o, int m, int64_t n)
 {
     if (o->null == CSIM_NULL_SHIFT) {
-        return csim__sweep_cosine(&o->measures[m]).aspect != CSIM_ASPECT_NONE;
+        return csim__sweep_cosine(&o->measures[m], n).aspect != CSIM_ASPECT_NONE;
     }
     return o->null == CSIM_NULL_PERMUTATION && permutes(&o->measures[m]);
 }
@@ -111,20 +111,22 @@ void csim__statistics_of_pair(const csim_pair *pair, const csim_sweep_options *o
 }
 
 /* Does the measure have what is asked for? */
-static bool has_null(const csim_sweep_options *o, int m)
+static bool has_null(const csim_sweep_options *o, int m, int64_t n)
 {
-    return o->null == CSIM_NULL_ANALYTIC ? has_moments(o, m) : csim__statistics_drawn(o, m);
+    return o->null == CSIM_NULL_ANALYTIC ? has_moments(o, m) : csim__statistics_drawn(o, m, n);
 }
 
+typedef bool (*has_fn)(const csim_sweep_options *o, int m, int64_t n);
+
 /* The names of measures that lack something; how many have it. */
-static int list_without(const csim_sweep_options *o, bool (*has)(const csim_sweep_options *, int),
-                        char *names, size_t size)
+static int list_without(const csim_sweep_options *o, int64_t n, has_fn has, char *names,
+                        size_t size)
 {
     int with = 0;
     names[0] = '\0';
     for (int m = 0; m < o->measure_count; m++) {
         size_t at = strlen(names);
-        if (has(o, m)) {
+        if (has(o, m, n)) {
             with++;
         } else {
             snprintf(names + at, size - at, "%s%s", at > 0 ? ", " : "",
@@ -134,16 +136,22 @@ static int list_without(const csim_sweep_options *o, bool (*has)(const csim_swee
     return with;
 }
 
-static csim_status check(csim_context *ctx, const csim_sweep_options *o, const char *what,
-                         bool (*has)(const csim_sweep_options *, int))
+static csim_status check(csim_context *ctx, const csim_sweep_options *o, int64_t n,
+                         const char *what, has_fn has)
 {
     char names[800];
-    int with = list_without(o, has, names, sizeof names);
+    int with = list_without(o, n, has, names, sizeof names);
     if (with == 0) { return csim__fail(ctx, CSIM_E_USAGE, "%s: not known for %s", what, names); }
     if (with < o->measure_count) {
         csim__log(ctx, CSIM_LOG_WARNING, "%s: not known for %s", what, names);
     }
     return CSIM_OK;
+}
+
+static bool has_interval_of(const csim_sweep_options *o, int m, int64_t n)
+{
+    (void)n;
+    return has_interval(o, m);
 }
 
 /* Blocks enough, and rows that can be left out. */
@@ -162,7 +170,7 @@ static csim_status check_jackknife(csim_context *ctx, const csim_sweep_options *
     if (o->precision == CSIM_SINGLE_PRECISION) {
         return csim__fail(ctx, CSIM_E_USAGE, "--jackknife needs --precision double");
     }
-    return check(ctx, o, "--jackknife", has_interval);
+    return check(ctx, o, n, "--jackknife", has_interval_of);
 }
 
 csim_status csim__statistics_check(csim_context *ctx, const csim_sweep_options *o, int64_t n)
@@ -176,15 +184,15 @@ csim_status csim__statistics_check(csim_context *ctx, const csim_sweep_options *
         return csim__fail(ctx, CSIM_E_ARG, "a level of %g: expected at least 0 and below 1",
                           o->alpha);
     }
-    if (o->null == CSIM_NULL_ANALYTIC) { CSIM_TRY(check(ctx, o, "--null analytic", has_null)); }
+    if (o->null == CSIM_NULL_ANALYTIC) { CSIM_TRY(check(ctx, o, n, "--null analytic", has_null)); }
     if (o->null == CSIM_NULL_PERMUTATION) {
-        CSIM_TRY(check(ctx, o, "--null permutation", has_null));
+        CSIM_TRY(check(ctx, o, n, "--null permutation", has_null));
     }
     if (o->null == CSIM_NULL_SHIFT) {
         if (o->precision == CSIM_SINGLE_PRECISION) { /* shifts are double, and equal values tie */
             return csim__fail(ctx, CSIM_E_USAGE, "--null shift needs --precision double");
         }
-        CSIM_TRY(check(ctx, o, "--null shift", has_null));
+        CSIM_TRY(check(ctx, o, n, "--null shift", has_null));
     }
     if (o->jackknife != 0) { CSIM_TRY(check_jackknife(ctx, o, n)); }
 done:

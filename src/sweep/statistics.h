@@ -14,7 +14,7 @@ bool csim__statistics_beside(const csim_sweep_options *options, int m, csim__bes
 /** Values of each cell under relabellings, of @p n examples; 0: none. Does a measure have them? Local,
  *  pure. */
 int64_t csim__statistics_draws(const csim_sweep_options *options, int64_t n);
-bool csim__statistics_drawn(const csim_sweep_options *options, int m);
+bool csim__statistics_drawn(const csim_sweep_options *options, int m, int64_t n);
 
 /** Are there measures whose relabelled pairs are made anew from rows? Local, pure. */
 bool csim__statistics_paired(const csim_sweep_options *options);
