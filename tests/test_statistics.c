@@ -12,9 +12,8 @@
 
 enum { SITES = 2, WIDTH = 9, DRAWS = 9, SEED = 5 };
 
-/* Measures whose null is not made of relabelled pairs. */
-static const char *const without =
-    ",cka_minibatch,rsa,rsm_diff,mag_diff,conc_diff,unif_diff,second_cos,";
+/* Measures of single layers, which no relabelling changes. */
+static const char *const without = ",mag_diff,conc_diff,unif_diff,";
 
 static bool has_null(const char *name)
 {
@@ -138,15 +137,20 @@ static void relabellings_are_of_layers(void **state)
     (void)state;
     static const int width[WIDTH] = {6, 5, 5, 6};
     static const int wide[WIDTH] = {6, 75, 75, 6}; /* more neurons than examples */
+    static const char *const kendall[] = {"--rsa.outer=kendall", "--rsa.inner=euclidean", NULL};
     static double value[CASE_MEASURES][DRAWS][SITES][SITES];
     csim_context *ctx = harness_context();
     int wrong = 0, checked = 0;
-    for (int kind = 0; kind < 4; kind++) {
+    for (int kind = 0; kind < 5; kind++) {
         sweep_case c = {.null = CSIM_NULL_PERMUTATION, .permutations = DRAWS, .null_seed = SEED};
         case_mix(&c, 70, kind == 2 ? wide : width, WIDTH, SITES, 0);
         if (kind == 2) { c.measures = "cka,cka_debiased,procrustes,hsic"; }
         if (kind % 2 == 1) { c.measures = "cka,cka_debiased,cka_lange,hsic"; }
         if (kind == 1) { c.precision = CSIM_SINGLE_PRECISION; }
+        if (kind == 4) { /* of distances that both store */
+            c.measures = "rsm_diff,rsa";
+            c.options = kendall;
+        }
         double digits = kind == 1 ? 1e-5 : 1e-9;
         for (int k = 0; k < DRAWS; k++) {
             sweep_case turned = relabelled(ctx, &c, k);
@@ -175,7 +179,49 @@ static void relabellings_are_of_layers(void **state)
         case_unmix(&c);
     }
     assert_int_equal(wrong, 0);
-    assert_true(checked > 30);
+    assert_true(checked > 40);
+    harness_context_free(&ctx);
+}
+
+/* Pairs of layers of one set, a layer and itself among them: X against the relabelled Y. */
+static void layers_with_themselves(void **state)
+{
+    (void)state;
+    static const int width[WIDTH] = {6, 5};
+    static const char *const names[] = {"rsa", "rsm_diff", "second_cos", "cka_minibatch", "cka"};
+    enum { NAMES = sizeof names / sizeof *names };
+    csim_context *ctx = harness_context();
+    double mean[NAMES][SITES][SITES] = {{{0}}};
+    int wrong = 0;
+    sweep_case one = {.pairs = "all", .measures = "rsa,rsm_diff,second_cos,cka_minibatch,cka"};
+    case_mix(&one, 70, width, WIDTH, SITES, 0);
+    sweep_case two = one;
+    two.pairs = NULL;
+    for (int s = 0; s < SITES; s++) {
+        case_add(&two, "b", one.site[s].x, one.site[s].n, one.site[s].d);
+    }
+    for (int k = 0; k < DRAWS; k++) {
+        sweep_case turned = relabelled(ctx, &two, k);
+        csim_results *r = case_results(ctx, &turned);
+        for (int i = 0; i < NAMES * SITES * SITES; i++) {
+            int m = i / (SITES * SITES), x = i / SITES % SITES, y = i % SITES;
+            mean[m][x][y] += case_value(r, names[m], x, y) / DRAWS;
+        }
+        csim_results_free(&r);
+        forget(&turned);
+    }
+    one.null = CSIM_NULL_PERMUTATION;
+    one.permutations = DRAWS;
+    one.null_seed = SEED;
+    csim_results *r = case_results(ctx, &one);
+    for (int i = 0; i < NAMES * SITES * SITES; i++) { /* all are symmetric */
+        int m = i / (SITES * SITES), x = i / SITES % SITES, y = i % SITES;
+        check(&wrong, r, names[m], "null_mean", x, y, x <= y ? mean[m][x][y] : mean[m][y][x],
+              1e-9 * fmax(1, fabs(mean[m][x][y])));
+    }
+    assert_int_equal(wrong, 0);
+    csim_results_free(&r);
+    case_unmix(&one);
     harness_context_free(&ctx);
 }
 
@@ -217,7 +263,7 @@ static void relabellings_are_saved(void **state)
     csim_context *ctx = harness_context();
     char folder[CASE_PATH];
     int asked = 0, stops = 0, empty = 0;
-    sweep_case c = {.measures = "cka,nngs,procrustes,mutual_knn",
+    sweep_case c = {.measures = "cka,nngs,procrustes,second_cos,rsa,rsm_diff,cka_minibatch",
                     .null = CSIM_NULL_PERMUTATION,
                     .permutations = DRAWS,
                     .jackknife = 0};
@@ -236,7 +282,7 @@ static void relabellings_are_saved(void **state)
     }
     if (st != CSIM_OK) { print_error("%s\n", csim_context_error(ctx)); }
     assert_int_equal(st, CSIM_OK);
-    assert_int_equal(empty, 2); /* after those of lists, and of rows */
+    assert_int_equal(empty, 4); /* after those of lists, distances, ranks and rows */
     assert_true(stops > 2);
     assert_int_equal(case_differences(whole, r, "resumed"), 0);
     c.null_seed = 77;
@@ -289,8 +335,8 @@ static void intervals_cover(void **state)
             char low[96], high[96];
             snprintf(low, sizeof low, "%s_ci_low", name[k]);
             snprintf(high, sizeof high, "%s_ci_high", name[k]);
-            inside[k] += case_value(r, low, 0, 0) <= truth[k] &&
-                         truth[k] <= case_value(r, high, 0, 0);
+            inside[k] +=
+                case_value(r, low, 0, 0) <= truth[k] && truth[k] <= case_value(r, high, 0, 0);
         }
         csim_results_free(&r);
     }
@@ -307,8 +353,9 @@ int main(int argc, char **argv)
     MPI_Init(&argc, &argv);
     MPI_Comm_size(MPI_COMM_WORLD, &size);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(relabellings_are_of_layers), cmocka_unit_test(ties_have_no_null),
-        cmocka_unit_test(relabellings_are_saved), cmocka_unit_test(intervals_cover)};
+        cmocka_unit_test(relabellings_are_of_layers), cmocka_unit_test(layers_with_themselves),
+        cmocka_unit_test(ties_have_no_null), cmocka_unit_test(relabellings_are_saved),
+        cmocka_unit_test(intervals_cover)};
     return harness_finish(
-        _cmocka_run_group_tests("statistics", tests, size == 1 ? 4 : 3, NULL, NULL));
+        _cmocka_run_group_tests("statistics", tests, size == 1 ? 5 : 4, NULL, NULL));
 }

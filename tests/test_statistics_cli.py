@@ -163,6 +163,19 @@ class Statistics(unittest.TestCase):
         self.assertEqual(found["cka_pvalue_max"][0, 0], 0.01)
         self.assertGreater(found["cka_calibrated"][0, 0], 0.9)
 
+    def test_sample(self):
+        """The examples of a sample are relabelled among themselves."""
+        a, b = layers(60, (5, 7), 41), layers(60, (6,), 42)
+        options = ["--null", "permutation", "--permutations", "19"]
+        for outer in ("spearman", "kendall"):
+            how = [*options, "--rsa.outer", outer]
+            found = self.sweep(a, b, ["rsa"], *how, "--rsa.sample", "20")
+            few = self.sweep([x[::3] for x in a], [x[::3] for x in b], ["rsa"], *how)
+            self.assertGreater(found["rsa_null_sd"].min(), 0)
+            for name in few:
+                if few[name].dtype == float: # the notes differ
+                    np.testing.assert_array_equal(found[name], few[name], name)
+
     def test_parts_and_memory(self):
         """Parts that are merged, tiles of sites and another seed: the same bits, or others."""
         a, b = layers(400, (9, 14, 9), 23), layers(400, (9, 12, 6), 24)

@@ -482,8 +482,7 @@ const csim_measure csim__measure_distcorr = {
     .doc = "distance correlation: double-centred Euclidean distances, root of their cosine",
     .cite = "Szekely et al. 2007, Measuring and Testing Dependence by Correlation of Distances",
     .needs = CSIM_NEEDS_KERNELS,
-    .props =
-        DISTANCE_PROPS | CSIM_INVARIANT_SCALING | CSIM_UNIT_RANGE | CSIM_BIASED,
+    .props = DISTANCE_PROPS | CSIM_INVARIANT_SCALING | CSIM_UNIT_RANGE | CSIM_BIASED,
     .finish = distcorr,
     .null = distcorr_null,
     .cosine = distcorr_cosine,

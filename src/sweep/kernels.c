@@ -110,6 +110,7 @@ csim__kernel_plan csim__sweep_kernel_plan(const csim_sweep_options *o, int64_t n
         if (k.compare != CSIM_BY_SUMS) { add_store(&plan, &k, n); }
     }
     if (csim__statistics_leaves(o, true)) { plan.blocks = csim__blocks_of(n, o->jackknife).count; }
+    if (plan.stores > 0 && o->null == CSIM_NULL_PERMUTATION) { plan.draws = o->permutations; }
     csim__sweep_shift_plan(o, n, &plan);
     for (int i = 0; i < plan.stores; i++) {
         plan.store[i].left_out = no_room > (plan.store[i].examples < n);
@@ -276,14 +277,16 @@ static csim_status tile_sums(csim__sweep *w, const csim__partners *p)
 
 /* ---- without blocks of examples ---- */
 
-/* The value of a measure of a pair whose sums are of @p n examples. */
-static double value_of(const csim__sweep *w, int64_t pair, int m, int64_t n,
-                       const csim__matrices *kernel)
+double csim__sweep_value(const csim__sweep *w, int64_t pair, int m, int64_t n, bool twin,
+                         const csim__matrices *kernel)
 {
     const csim__couple *c = &w->plan.pairs[pair].couple;
     csim__site left = w->site[c->left], right = w->site[c->right];
     csim_pair p = {.ctx = w->ctx, .site = {&left, &right}, .kernel = kernel};
     left.n = right.n = n;
+    if (twin) {
+        right.checksum = ~right.checksum;
+    } /* another site even to one of the same values */
     return csim__cells_evaluate(&p, &w->options->measures[m]).value;
 }
 
@@ -299,10 +302,11 @@ static void put_intervals(const sums *l, const csim__blocks *blocks, int64_t pai
         for (int b = 0; b < blocks->count; b++) {
             csim__matrices without = {.note = CSIM_NOTE_NONE};
             fill(l, b, pair, &k, &without);
-            value[b] = value_of(w, pair, m, blocks->n - csim__blocks_rows(blocks, b), &without);
+            value[b] = csim__sweep_value(w, pair, m, blocks->n - csim__blocks_rows(blocks, b),
+                                         false, &without);
         }
-        value[blocks->count] =
-            value_of(w, pair, m, blocks->n, &w->matrices[pair * w->options->measure_count + m]);
+        value[blocks->count] = csim__sweep_value(
+            w, pair, m, blocks->n, false, &w->matrices[pair * w->options->measure_count + m]);
         csim__statistics_put_interval(&w->cells, m, w->id[c->left], w->id[c->right], blocks, value);
     }
 }

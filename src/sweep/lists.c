@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "ingredients/order.h"
+#include "ingredients/rows.h"
 
 /* Do equal distances leave it to the order of the examples who is in the list of a row, or where? */
 static bool is_tied(const csim__near *near, const csim__wish *t, int64_t row)
@@ -91,6 +92,26 @@ static csim_status make_twins(csim__lists *l, const csim__order *order)
     return st;
 }
 
+/* How far neighbours in twins are in their sites, and the other way round. */
+static csim_status cross_twins(csim__lists *l, const csim__order *order)
+{
+    csim__sweep *w = l->w;
+    csim_status st = CSIM_OK;
+    for (int s = 0; st == CSIM_OK && s < w->count; s++) {
+        const csim__site *site = &w->site[s];
+        bool left = csim__lists_partners(l, s), right = csim__lists_partners(l, w->count + s);
+        if (site->unfit != CSIM_NOTE_NONE || (!left && !right)) { continue; }
+        st = csim__raw_rows(w->ctx, &w->shard, site, l->rows);
+        if (st == CSIM_OK && left) { st = csim__lists_cross(l, s, l->rows); }
+        if (st == CSIM_OK && right) {
+            st = csim__order_rows(w->ctx, &w->shard, order, l->rows,
+                                  site->d * (int64_t)sizeof *l->rows, l->turned);
+            if (st == CSIM_OK) { st = csim__lists_cross(l, w->count + s, l->turned); }
+        }
+    }
+    return st;
+}
+
 static void drop_twins(csim__lists *l)
 {
     csim__sweep *w = l->w;
@@ -106,6 +127,7 @@ static void finish_draw(csim__lists *l)
 {
     csim__sweep *w = l->w;
     w->cells.draw = l->draw;
+    w->cells.kind = CSIM__DRAWN_LISTS;
     for (int64_t i = 0; i < w->plan.count; i++) {
         const csim__planned *p = &w->plan.pairs[i];
         int a = p->couple.left, b = p->couple.right, x = w->id[a], y = w->id[b];
@@ -132,6 +154,7 @@ static csim_status permute(void *user, int64_t draw)
     csim_status st = csim__order_make(w->ctx, &w->shard, w->options->null_seed, draw, &order);
     st = csim__vote(w->ctx, st);
     if (st == CSIM_OK) { st = make_twins(l, &order); }
+    if (st == CSIM_OK && l->plan->across > 0) { st = cross_twins(l, &order); }
     if (st == CSIM_OK) { st = csim__lists_sum(l, l->values); }
     if (st == CSIM_OK) { finish_draw(l); }
     drop_twins(l);

@@ -3,6 +3,7 @@
  * sites together, the products and the decompositions are made anew for each relabelling. */
 #include <string.h>
 
+#include "ingredients/batches.h"
 #include "ingredients/order.h"
 #include "ingredients/rows.h"
 #include "sweep/state.h"
@@ -76,8 +77,7 @@ static csim_status make_plan(relabelled *r)
     plan->near.sums = 0; /* lists are relabelled where they are (neighbours.c) */
     plan->kernels.spread = false;
     plan->kernels.blocks = 0; /* intervals are those of the layers as they are */
-    plan->kernels.stores = 0;
-    plan->kernels.batch = 0;
+    plan->kernels.stores = 0; /* distances are relabelled where they are (triangles.c) */
     return st;
 }
 
@@ -90,6 +90,7 @@ static csim_status start(relabelled *r, int64_t draw)
     *t = *w;
     t->count = 2 * count;
     t->cells.draw = draw;
+    t->cells.kind = CSIM__DRAWN_ROWS;
     t->plan.pairs = NULL;
     t->site = NULL;
     t->id = NULL;
@@ -217,11 +218,18 @@ int64_t csim__permute_bytes(const csim__problem *p, const csim__plan *plan, cons
         tables += csim__projection_kept(e, sites);
     }
     passes = csim__max64(passes, encoded);
+    if (p->kernels.batch > 0) {
+        passes =
+            csim__max64(passes, 8 * sites * sites + csim__batch_bytes((int)sites, widest,
+                                                                      p->kernels.batch, p->size));
+    }
     for (int m = 0; m < CSIM_MATRICES; m++) { all += forms[m]; }
     int64_t kernels = csim__kernel_bytes(shard, (int)sites, 2 * widths, widest, forms, 0) +
                       all * sites * sites * (int64_t)sizeof(csim__kernel_pair) + 32 * sites;
     return shard->rows * numbers + csim__order_bytes(shard, 8 * widest) + tables +
            csim__max64(passes, all > 0 ? kernels : 0) +
            plan->count * (int64_t)(sizeof(csim__planned) + sizeof(csim__row_sums) + 8) +
-           (all > 0 ? plan->count * p->kernels.columns * (int64_t)sizeof(csim__matrices) : 0);
+           (p->kernels.measures > 0
+                ? plan->count * p->kernels.columns * (int64_t)sizeof(csim__matrices)
+                : 0);
 }

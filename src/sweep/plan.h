@@ -42,6 +42,7 @@ typedef struct csim__near_plan {
     csim__near_view view[CSIM__NEAR_VIEWS]; /* the first: rows as they are, perhaps without lists */
     int64_t longest;                        /* of all lists */
     bool twins;                             /* there are lists of relabelled examples, too */
+    int64_t draws;                          /* relabellings of them */
     int across; /* of the sums those that take distances in the other site */
 } csim__near_plan;
 
@@ -63,6 +64,7 @@ typedef struct csim__kernel_plan {
     bool spread;                          /* of rows around their mean */
     csim__store store[2 * CSIM_MATRICES]; /* one after the other */
     int stores;
+    int64_t draws;    /* relabellings of them */
     int64_t batch;    /* examples of a batch, 0: none */
     int shifted;      /* matrices whose examples are shifted */
     bool shift_ranks; /* of some, ranks */

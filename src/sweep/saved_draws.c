@@ -35,8 +35,7 @@ static void forget(csim__sweep *w, const csim__couple *c, int kind, int64_t firs
 {
     const csim_sweep_options *o = w->options;
     for (int m = 0; m < o->measure_count; m++) {
-        bool lists = (o->measures[m].measure->needs & CSIM_NEEDS_NEIGHBOURS) != 0;
-        if (lists != (kind == CSIM__DRAWN_LISTS)) { continue; }
+        if ((int)csim__statistics_kind(&o->measures[m]) != kind) { continue; }
         csim__cells_forget_draws(&w->cells, w->id[c->left], w->id[c->right], m, first, last);
     }
 }

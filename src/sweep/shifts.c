@@ -112,8 +112,7 @@ static csim_status shift_matrix(shifting *l, int m)
     }
     csim__shift_matrix kind = {l->kernel.matrix, l->kernel.compare == CSIM_BY_RANKS};
     csim__shifts shifts;
-    csim_status st =
-        csim__shifts_start(w->ctx, n, l->p.count, kind, o->null_seed, &shifts);
+    csim_status st = csim__shifts_start(w->ctx, n, l->p.count, kind, o->null_seed, &shifts);
     for (int s = 0; st == CSIM_OK && s < l->p.count; s++) {
         st = csim__shifts_fill(&shifts, s, l->p.site[s], width_of(l, m, s), &w->meter);
     }

@@ -220,6 +220,11 @@ csim_status csim__sweep_shifts(csim__sweep *w);
 /** Check that samples are large enough, and of use. Local. CSIM_OK, CSIM_E_USAGE. */
 csim_status csim__sweep_check_kernels(csim__sweep *w);
 
+/** The value of a measure with CSIM_NEEDS_KERNELS of a pair of the plan whose sums are of @p n examples,
+ *  with @p twin of relabelled ones on the right. Local. */
+double csim__sweep_value(const csim__sweep *w, int64_t pair, int m, int64_t n, bool twin,
+                         const csim__matrices *kernel);
+
 /** Sites that take part in the passes of a tile, and pairs whose cells are wanted, with every site of a
  *  pair itself. Local; csim__partners_clear(), also on error. CSIM_OK, CSIM_E_MEM. */
 typedef struct csim__partners {

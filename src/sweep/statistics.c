@@ -69,15 +69,17 @@ int64_t csim__statistics_draws(const csim_sweep_options *o, int64_t n)
     return o->null == CSIM_NULL_PERMUTATION ? o->permutations : 0;
 }
 
-/* Not of what a relabelling does not change, nor of distances that are stored, of batches, or of
- * distances to the neighbours of the other layer. */
-static bool permutes(const csim_sweep_measure *m)
+csim__drawn csim__statistics_kind(const csim_sweep_measure *m)
 {
     unsigned needs = m->measure->needs;
     csim_kernel k;
-    if (needs == 0 || (needs & (CSIM_NEEDS_SPREAD | CSIM_NEEDS_ACROSS))) { return false; }
-    if (!csim__sweep_takes(m, &k)) { return true; }
-    return k.compare == CSIM_BY_SUMS && k.matrix != CSIM_LINEAR && k.matrix != CSIM_UNIFORM;
+    /* what a relabelling does not change */
+    if (needs == 0 || (needs & CSIM_NEEDS_SPREAD)) { return CSIM__DRAWN_KINDS; }
+    if (needs & CSIM_NEEDS_NEIGHBOURS) { return CSIM__DRAWN_LISTS; }
+    if (!csim__sweep_takes(m, &k)) { return CSIM__DRAWN_ROWS; }
+    if (k.matrix == CSIM_UNIFORM) { return CSIM__DRAWN_KINDS; }
+    if (k.compare == CSIM_BY_SPECTRUM) { return CSIM__DRAWN_DISTANCES; }
+    return k.compare == CSIM_BY_SUMS ? CSIM__DRAWN_ROWS : CSIM__DRAWN_RANKS;
 }
 
 bool csim__statistics_drawn(const csim_sweep_options *o, int m, int64_t n)
@@ -85,15 +87,15 @@ bool csim__statistics_drawn(const csim_sweep_options *o, int m, int64_t n)
     if (o->null == CSIM_NULL_SHIFT) {
         return csim__sweep_cosine(&o->measures[m], n).aspect != CSIM_ASPECT_NONE;
     }
-    return o->null == CSIM_NULL_PERMUTATION && permutes(&o->measures[m]);
+    return o->null == CSIM_NULL_PERMUTATION &&
+           csim__statistics_kind(&o->measures[m]) != CSIM__DRAWN_KINDS;
 }
 
 bool csim__statistics_paired(const csim_sweep_options *o)
 {
     bool any = false;
     for (int m = 0; m < o->measure_count && o->null == CSIM_NULL_PERMUTATION; m++) {
-        any = any || (permutes(&o->measures[m]) &&
-                      !(o->measures[m].measure->needs & CSIM_NEEDS_NEIGHBOURS));
+        any = any || csim__statistics_kind(&o->measures[m]) == CSIM__DRAWN_ROWS;
     }
     return any;
 }

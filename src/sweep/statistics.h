@@ -16,6 +16,10 @@ bool csim__statistics_beside(const csim_sweep_options *options, int m, csim__bes
 int64_t csim__statistics_draws(const csim_sweep_options *options, int64_t n);
 bool csim__statistics_drawn(const csim_sweep_options *options, int m, int64_t n);
 
+/** What values of a measure under random relabellings come from; CSIM__DRAWN_KINDS: it has none. Local,
+ *  pure. */
+csim__drawn csim__statistics_kind(const csim_sweep_measure *measure);
+
 /** Are there measures whose relabelled pairs are made anew from rows? Local, pure. */
 bool csim__statistics_paired(const csim_sweep_options *options);
 
