@@ -6,9 +6,9 @@ set -eu
 
 build=(gcc libc6-dev cmake ninja-build pkg-config openmpi-bin libopenmpi-dev
   libopenblas-dev libscalapack-openmpi-dev libnetcdf-mpi-dev libhdf5-openmpi-dev libzip-dev
-  libjansson-dev libinih-dev libxxhash-dev libfftw3-dev)
+  libjansson-dev libinih-dev libxxhash-dev libfftw3-dev libsleef-dev)
 test=(libcmocka-dev clang valgrind netcdf-bin python3-numpy python3-netcdf4 python3-xarray
-  python3-faiss munge slurm-client slurm-wlm-basic-plugins slurmctld slurmd)
+  python3-faiss libsimgrid-dev munge slurm-client slurm-wlm-basic-plugins slurmctld slurmd)
 
 case ${1:-build} in
   build) packages=("${build[@]}") ;;

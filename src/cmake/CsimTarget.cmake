@@ -5,7 +5,9 @@ set(CSIM_WARNINGS -Wall -Wextra -Wshadow -Wstrict-prototypes -Wvla)
 function(csim_target target)
   # -ffp-contract=off: a fused multiply-add chosen by the compiler would change the last bits of a
   # result from one compiler or option to the next.
+  # -O3 also with debug information: what is tested and measured is what Release runs.
   target_compile_options(${target} PRIVATE ${CSIM_WARNINGS} -ffp-contract=off
+                                           $<$<CONFIG:RelWithDebInfo>:-O3>
                                            $<$<BOOL:${CONTRASIM_WERROR}>:-Werror>)
   set_target_properties(${target} PROPERTIES C_STANDARD 11 C_STANDARD_REQUIRED ON C_EXTENSIONS OFF
                                              POSITION_INDEPENDENT_CODE ON)

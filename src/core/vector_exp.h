@@ -1,4 +1,4 @@
-/* The exponential function in float and double, for loops that the compiler vectorises. */
+/* The exponential function in float, for loops that the compiler vectorises. */
 #ifndef CSIM_VECTOR_EXP_H
 #define CSIM_VECTOR_EXP_H
 
@@ -27,40 +27,6 @@ static inline float csim__exp_f(float x)
     field = field > 1 ? field : 0;                /* a selection of integers: no branch */
     bits = (uint32_t)field << 23;
     float scale;
-    memcpy(&scale, &bits, sizeof scale);
-    return p * scale;
-}
-
-/** exp(x) for x ≤ 709 to 2 units in the last place. Local.
- *  0 below −708, so that no result is subnormal; NaN stays NaN. Without branches and without fused
- *  operations: the same bits whatever the vector length. */
-static inline double csim__exp(double x)
-{
-    const double magic =
-        6755399441055744.0; /* 1.5·2⁵²: leaves the rounded integer in the low bits */
-    x = x < -800 ? -800 : x;
-    double shifted = x * 1.4426950408889634 + magic, n = shifted - magic;
-    double r = (x - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10; /* n·ln 2 */
-    double p = 1.0 / 6227020800; /* eʳ on |r| ≤ ln 2/2: its series to r¹³ */
-    p = p * r + 1.0 / 479001600;
-    p = p * r + 1.0 / 39916800;
-    p = p * r + 1.0 / 3628800;
-    p = p * r + 1.0 / 362880;
-    p = p * r + 1.0 / 40320;
-    p = p * r + 1.0 / 5040;
-    p = p * r + 1.0 / 720;
-    p = p * r + 1.0 / 120;
-    p = p * r + 1.0 / 24;
-    p = p * r + 1.0 / 6;
-    p = p * r + 0.5;
-    p = p * (r * r) + r + 1;
-    uint64_t bits, zero;
-    memcpy(&bits, &shifted, sizeof bits);
-    memcpy(&zero, &magic, sizeof zero);
-    int64_t field = (int64_t)(bits - zero + 1023); /* exponent field of 2ⁿ */
-    field = field > 1 ? field : 0;
-    bits = (uint64_t)field << 52;
-    double scale;
     memcpy(&scale, &bits, sizeof scale);
     return p * scale;
 }

@@ -166,6 +166,7 @@ static void make_tiles(void *user, const csim__tile *t)
             csim__phase_end(w->ctx, (diagonal ? 1.0 : 2.0) * d * m * n, 0);
             for (int64_t k = 0; diagonal && k < m; k++) { tile[k * (m + 1)] = 0; }
         }
+        csim__ring_nudge(t);
     }
     add_tile(w, m, n);
     double work = (diagonal ? 1.0 : 2.0) * w->widths * m * n;

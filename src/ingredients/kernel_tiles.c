@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "core/clones.h"
-#include "core/vector_exp.h"
 #include "ingredients/kernels.h"
 #include "linalg/dense.h"
+#include "linalg/exponential.h"
 
 /* Below this share of ‖x‖²+‖y‖² a square of a distance is taken from differences: the others keep 12
  * digits and more. */
@@ -94,12 +94,6 @@ void csim__rows_to_unit(double *rows, int64_t count, int64_t d, bool centred)
 }
 
 CSIM_CLONES
-static void exp_row(double *out, const double *in, int n, double scale, double shift)
-{
-    for (int j = 0; j < n; j++) { out[j] = csim__exp(in[j] * scale) - shift; }
-}
-
-CSIM_CLONES
 static void minus_row(double *out, const double *in, int n, double shift)
 {
     for (int j = 0; j < n; j++) { out[j] = in[j] - shift; }
@@ -115,13 +109,13 @@ void csim__form_of(const csim__kernel_form *form, int s, double shift, const csi
         switch (form->matrix) {
         case CSIM_RBF:
             if (sigma > 0) {
-                exp_row(out + from, in + from, left, -1 / (2 * sigma * sigma), shift);
+                csim__exponentials(out + from, in + from, left, -1 / (2 * sigma * sigma), shift);
             } else {
                 memset(out + from, 0, (size_t)left * sizeof *out);
             }
             break;
         case CSIM_UNIFORM:
-            exp_row(out + from, in + from, left, -2, shift);
+            csim__exponentials(out + from, in + from, left, -2, shift);
             break;
         case CSIM_FAR:
             for (int j = from; j < n; j++) { out[j] = sqrt(in[j]) - shift; }

@@ -4,11 +4,11 @@
 #include <string.h>
 
 #include "core/exact.h"
-#include "core/vector_exp.h"
 #include "ingredients/gram.h"
 #include "ingredients/ring.h"
 #include "ingredients/rows.h"
 #include "linalg/dense.h"
+#include "linalg/exponential.h"
 
 /* Kinds of rows that inner products are made of. */
 typedef enum view { CENTRED, UNIT, UNIT_CENTRED, VIEWS } view;
@@ -235,7 +235,7 @@ static void make_shifts(pass *w)
                 of->longest = 2 * sqrt(2 * n * v + n * n * far * far);
             } else if (form->matrix == CSIM_RBF) {
                 double ratio = form->sigma[s] > 0 ? typical / form->sigma[s] : 0;
-                of->shift = csim__exp(-ratio * ratio / 2);
+                csim__exponentials(&of->shift, &(double){ratio * ratio}, 1, -0.5, 0);
                 of->corner = 1;
                 of->sigma = form->sigma[s];
             } else if (form->matrix == CSIM_UNIFORM) {
@@ -323,6 +323,7 @@ static void take_tile(void *user, const csim__tile *t)
             t->diagonal ? csim__syrk_nt(t->m, (int)d, x, w->gram[s])
                         : csim__gemm_nt(t->m, t->n, (int)d, x, y, w->gram[s]);
             csim__phase_end(w->ctx, flops, 0);
+            csim__ring_nudge(t);
             work += flops;
             if (w->kind[v] == CENTRED) {
                 csim__squares_of(w->gram[s], t->m, t->n, d, x, y, t->left->extra + s * chunk + t->i,

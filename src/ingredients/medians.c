@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/clones.h"
 #include "ingredients/kernels.h"
 #include "ingredients/ring.h"
 #include "linalg/dense.h"
@@ -134,17 +135,42 @@ static csim_status guess(search *w, int s)
 
 /* ---- passes ---- */
 
+/* How many of a row's keys are below an interval of @p span keys, and how many are in it. */
+CSIM_CLONES
+static void survey(const double *square, int n, uint64_t low, uint64_t span, int64_t *under,
+                   int64_t *inside)
+{
+    int64_t below = 0, in = 0;
+    for (int j = 0; j < n; j++) {
+        uint64_t key = key_of(square[j]);
+        below += key < low;
+        in += key - low < span;
+    }
+    *under += below;
+    *inside += in;
+}
+
+/* Those in it, less its begin; no branch, as nothing foretells it. @p out has room for all. */
+static int keys_inside(const double *square, int n, uint64_t low, uint64_t span, uint64_t *out)
+{
+    int many = 0;
+    for (int j = 0; j < n; j++) {
+        out[many] = key_of(square[j]) - low;
+        many += out[many] < span;
+    }
+    return many;
+}
+
 static void count_row(target *t, const double *square, int n)
 {
-    for (int j = 0; j < n; j++) {
-        uint64_t key = key_of(square[j]), bin = (key - t->low) >> t->shift;
-        t->under += key < t->low;
-        if (key < t->low || bin >= t->bins) { continue; }
-        if (!t->collect) {
-            t->count[bin]++;
-        } else if (t->kept < BINS) {
-            t->count[t->kept++] = (int64_t)key;
-        }
+    uint64_t key[CSIM__TILE], span = t->bins << t->shift;
+    int64_t inside = 0;
+    survey(square, n, t->low, span, &t->under, &inside);
+    if (inside == 0) { return; }
+    int many = keys_inside(square, n, t->low, span, key);
+    for (int i = 0; i < many && !t->collect; i++) { t->count[key[i] >> t->shift]++; }
+    for (int i = 0; i < many && t->collect && t->kept < BINS; i++) {
+        t->count[t->kept++] = (int64_t)(t->low + key[i]);
     }
 }
 
@@ -170,6 +196,7 @@ static void take_tile(void *user, const csim__tile *t)
         t->diagonal ? csim__syrk_nt(t->m, (int)d, x, w->tile)
                     : csim__gemm_nt(t->m, t->n, (int)d, x, y, w->tile);
         csim__phase_end(w->ctx, flops, 0);
+        csim__ring_nudge(t);
         csim__squares_of(w->tile, t->m, t->n, d, x, y, t->left->extra + s * chunk + t->i,
                          t->right->extra + s * chunk + t->j, t->diagonal);
         for (int r = 0; r < RANKS; r++) {

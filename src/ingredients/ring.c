@@ -22,7 +22,7 @@ typedef struct deal {
     int64_t other;                          /* chunks of the other */
 } deal;
 
-typedef struct ring {
+typedef struct csim__ring_run {
     csim_context *ctx;
     const csim_shard *shard;
     const csim__ring_task *task;
@@ -186,9 +186,22 @@ static void own_side(const ring *w, int64_t c, csim__side *out)
     out->own = true;
 }
 
+static void nudge(messages *list)
+{
+    int done;
+    MPI_Testall(list->count, list->request, &done, MPI_STATUSES_IGNORE);
+}
+
+void csim__ring_nudge(const csim__tile *tile)
+{
+    ring *w = tile->run;
+    for (int k = 0; k < SLOTS; k++) { nudge(&w->slot[k].in); }
+    nudge(&w->out);
+}
+
 /* All tiles between two chunks. With @p same they are one chunk, of which the upper triangle is
  * enough. */
-static void chunk_pair(const ring *w, const csim__side *left, const csim__side *right, bool same)
+static void chunk_pair(ring *w, const csim__side *left, const csim__side *right, bool same)
 {
     int64_t side = w->task->side > 0 ? csim__min64(w->task->side, CSIM__TILE) : CSIM__TILE;
     for (int64_t i = 0; i < left->rows; i += side) {
@@ -199,8 +212,10 @@ static void chunk_pair(const ring *w, const csim__side *left, const csim__side *
                                .j = j,
                                .m = (int)csim__min64(side, left->rows - i),
                                .n = (int)csim__min64(side, right->rows - j),
-                               .diagonal = same && i == j};
+                               .diagonal = same && i == j,
+                               .run = w};
             w->task->tile(w->task->user, &tile);
+            csim__ring_nudge(&tile);
         }
     }
 }
@@ -278,13 +293,6 @@ static csim_status complete(ring *w, messages *list)
     return csim__mpi(w->ctx, code, "exchange of chunks");
 }
 
-/* Let messages move on. */
-static void nudge(messages *list)
-{
-    int done;
-    MPI_Testall(list->count, list->request, &done, MPI_STATUSES_IGNORE);
-}
-
 /* Use visiting chunk @p c against all chunks of this rank, or those that the deal gives it. */
 static csim_status receive(ring *w, int step, const csim_shard *theirs, int64_t c,
                            csim_status before)
@@ -292,7 +300,7 @@ static csim_status receive(ring *w, int step, const csim_shard *theirs, int64_t 
     const csim_shard *me = w->shard;
     const csim__ring_task *t = w->task;
     const deal *d = deal_of(w, step);
-    visitor *v = &w->slot[w->received++ % SLOTS], *next = &w->slot[w->received % SLOTS];
+    visitor *v = &w->slot[w->received++ % SLOTS];
     csim_status st = complete(w, &v->in);
     if (before != CSIM_OK || st != CSIM_OK) { return st; } /* only the messages are taken in */
     if (d != NULL && !d->wanted[c]) { return CSIM_OK; }
@@ -309,7 +317,6 @@ static csim_status receive(ring *w, int step, const csim_shard *theirs, int64_t 
         /* The earlier chunk is always on the left: K_ij and K_ji differ in bits. */
         bool mine_first = me->first + i < theirs->first + c;
         chunk_pair(w, mine_first ? &w->left : &w->right, mine_first ? &w->right : &w->left, false);
-        nudge(&next->in);
     }
     if (t->leave != NULL) { t->leave(t->user, &w->right); }
     return st;
@@ -323,7 +330,6 @@ static void own_tiles(ring *w)
             own_side(w, i, &w->left);
             own_side(w, j, &w->right);
             chunk_pair(w, &w->left, &w->right, i == j);
-            for (int k = 0; k < SLOTS; k++) { nudge(&w->slot[k].in); }
         }
     }
 }

@@ -21,7 +21,8 @@ typedef struct csim__tile {
     const csim__side *left, *right; /* the earlier chunk is on the left */
     int64_t i, j;
     int m, n;
-    bool diagonal; /* the rows are the same: what is above the diagonal is enough */
+    bool diagonal;              /* the rows are the same: what is above the diagonal is enough */
+    struct csim__ring_run *run; /* for csim__ring_nudge() */
 } csim__tile;
 
 /** What is brought together, and what is done with it. In which order, and on which rank, depends on
@@ -54,6 +55,10 @@ typedef struct csim__ring_task {
  *  @return CSIM_OK, CSIM_E_MEM, CSIM_E_LIMIT, CSIM_E_MPI or what met() returned
  *  @note   n²/(2P) pairs of rows a rank; it sends its rows P/2 times. Memory: csim__ring_bytes() */
 csim_status csim__ring(csim_context *ctx, const csim_shard *shard, const csim__ring_task *task);
+
+/** In the middle of a tile of many sites: let messages move on. Where the processor copies them, they
+ *  stand still from one call to the next. Local. */
+void csim__ring_nudge(const csim__tile *tile);
 
 /** Bytes of the visiting chunks of a rank among @p size: rows of @p widths neurons in all with
  *  @p numbers doubles each. Pure. */

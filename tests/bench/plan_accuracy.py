@@ -24,6 +24,8 @@ PROBLEMS = {  # name: examples, width, layers, measures, precision
     "bases": (8000, 384, 10, "cca_mean", "double"),
     "bases and vectors": (6000, 384, 8, "pwcca", "double"),
     "few examples": (512, 768, 8, "cca_mean", "double"),
+    "kernels and medians": (4000, 768, 8, "cka_rbf", "double"),
+    "neighbours": (10000, 256, 3, "mutual_knn", "double"),
 }
 TINY = (8, 2, 2, "cka", "double")
 

@@ -108,6 +108,11 @@ void csim__inner_products(const double *const *tile, int sites, int64_t length,
     }
 }
 
+void csim__exponentials(double *out, const double *in, int n, double scale, double shift)
+{
+    for (int i = 0; i < n; i++) { out[i] = exp(scale * in[i]) - shift; }
+}
+
 double csim__dot(int64_t n, const double *x, const double *y)
 {
     double sum = 0;
