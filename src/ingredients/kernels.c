@@ -5,18 +5,11 @@
 
 #include "core/exact.h"
 #include "ingredients/gram.h"
+#include "ingredients/kernel_views.h"
 #include "ingredients/ring.h"
 #include "ingredients/rows.h"
 #include "linalg/dense.h"
 #include "linalg/exponential.h"
-
-/* Kinds of rows that inner products are made of. */
-typedef enum view { CENTRED, UNIT, UNIT_CENTRED, VIEWS } view;
-
-static view view_of(csim_matrix matrix)
-{
-    return matrix == CSIM_FAR_COSINE ? UNIT : matrix == CSIM_FAR_CENTRED ? UNIT_CENTRED : CENTRED;
-}
 
 typedef struct pass {
     csim_context *ctx;
@@ -30,9 +23,9 @@ typedef struct pass {
     int states; /* sums of what touches each block, then those of all; without blocks only these */
     csim__kernel_site *of;
     csim__meter *meter;
-    int views, kind[VIEWS];
+    int views, kind[CSIM__VIEWS];
     int most_forms;    /* of one view */
-    double **unit;     /* [VIEWS, count] rows of length 1, NULL: not needed */
+    double **unit;     /* [CSIM__VIEWS, count] rows of length 1, NULL: not needed */
     const void **rows; /* [views, count] */
     int64_t *width;    /* [views, count] */
     double *extra;     /* [own chunks, count, chunk] squares of lengths of centred rows */
@@ -48,11 +41,6 @@ typedef struct pass {
     int step;
     double widths, flops;
 } pass;
-
-static int64_t most_rows(const csim_shard *shard)
-{
-    return csim__shard_fullest(shard->n, shard->size).rows;
-}
 
 /* ---- bounds ---- */
 
@@ -102,7 +90,8 @@ static csim_status make_lists(pass *w)
             const csim__site *site = w->site[s];
             int at = v * w->count + s;
             w->width[at] = site->d;
-            w->rows[at] = w->kind[v] == CENTRED ? site->x : w->unit[w->kind[v] * w->count + s];
+            w->rows[at] =
+                w->kind[v] == CSIM__VIEW_CENTRED ? site->x : w->unit[w->kind[v] * w->count + s];
             w->widths += (double)site->d;
         }
     }
@@ -124,7 +113,7 @@ static csim_status allocate(pass *w)
             tile = csim__ring_tile(w->shard->chunk);
     int64_t widest = 0;
     csim_status st = CSIM_OK;
-    CSIM_TRY(csim__calloc(ctx, VIEWS * w->count, sizeof *w->unit, "unit rows", &w->unit));
+    CSIM_TRY(csim__calloc(ctx, CSIM__VIEWS * w->count, sizeof *w->unit, "unit rows", &w->unit));
     CSIM_TRY(csim__calloc(ctx, w->count, sizeof *w->gram, "tiles", &w->gram));
     CSIM_TRY(csim__calloc(ctx, w->count, sizeof *w->tile, "tiles", &w->tile));
     for (int s = 0; s < w->count; s++) {
@@ -134,7 +123,7 @@ static csim_status allocate(pass *w)
             CSIM_TRY(csim__alloc(ctx, tile, sizeof(double), "a tile", &w->tile[s]));
         }
         for (int v = 0; v < w->views; v++) {
-            if (w->kind[v] == CENTRED) { continue; }
+            if (w->kind[v] == CSIM__VIEW_CENTRED) { continue; }
             CSIM_TRY(csim__alloc(ctx, w->shard->rows * w->site[s]->d, sizeof(double), "unit rows",
                                  &w->unit[w->kind[v] * w->count + s]));
         }
@@ -147,8 +136,8 @@ static csim_status allocate(pass *w)
     CSIM_TRY(csim__calloc(ctx, sums * w->shard->rows, sizeof *w->row_sum, "row sums", &w->row_sum));
     CSIM_TRY(csim__alloc(ctx, w->count * w->shard->chunk, sizeof *w->line, "row sums", &w->line));
     if (w->shard->size > 1) {
-        CSIM_TRY(
-            csim__calloc(ctx, sums * most_rows(w->shard), sizeof *w->guest, "row sums", &w->guest));
+        CSIM_TRY(csim__calloc(ctx, sums * csim__shard_fullest(w->shard->n, w->shard->size).rows,
+                              sizeof *w->guest, "row sums", &w->guest));
     }
 done:
     return st;
@@ -157,7 +146,9 @@ done:
 static void release(pass *w)
 {
     csim_context *ctx = w->ctx;
-    for (int i = 0; w->unit != NULL && i < VIEWS * w->count; i++) { csim__free(ctx, &w->unit[i]); }
+    for (int i = 0; w->unit != NULL && i < CSIM__VIEWS * w->count; i++) {
+        csim__free(ctx, &w->unit[i]);
+    }
     for (int s = 0; w->gram != NULL && s < w->count; s++) { csim__free(ctx, &w->gram[s]); }
     for (int s = 0; w->tile != NULL && s < w->count; s++) { csim__free(ctx, &w->tile[s]); }
     csim__free(ctx, &w->unit);
@@ -203,15 +194,15 @@ static csim_status mean_angle(pass *w, const double *rows, int64_t d, double *ou
 static csim_status make_view(pass *w, int v)
 {
     csim_status st = CSIM_OK;
-    for (int s = 0; st == CSIM_OK && s < w->count && w->kind[v] != CENTRED; s++) {
+    for (int s = 0; st == CSIM_OK && s < w->count && w->kind[v] != CSIM__VIEW_CENTRED; s++) {
         double *rows = w->unit[w->kind[v] * w->count + s], middle;
         int64_t d = w->site[s]->d;
         st = csim__raw_rows(w->ctx, w->shard, w->site[s], rows);
         if (st != CSIM_OK) { break; }
-        csim__rows_to_unit(rows, w->shard->rows, d, w->kind[v] == UNIT_CENTRED);
+        csim__rows_to_unit(rows, w->shard->rows, d, w->kind[v] == CSIM__VIEW_UNIT_CENTRED);
         st = mean_angle(w, rows, d, &middle);
         for (int f = 0; f < w->forms; f++) {
-            if ((int)view_of(w->form[f].matrix) == w->kind[v]) {
+            if ((int)csim__view_of(w->form[f].matrix) == w->kind[v]) {
                 w->of[f * w->count + s].shift = middle;
             }
         }
@@ -294,11 +285,11 @@ static void take_forms(pass *w, int v, const csim__tile *t)
     double rows[CSIM__TILE], cols[CSIM__TILE];
     int last = -1;
     for (int f = 0; f < w->forms; f++) {
-        if ((int)view_of(w->form[f].matrix) == w->kind[v]) { last = f; }
+        if ((int)csim__view_of(w->form[f].matrix) == w->kind[v]) { last = f; }
     }
     for (int f = 0; f <= last; f++) {
         double **to = f == last ? w->gram : w->tile;
-        if ((int)view_of(w->form[f].matrix) != w->kind[v]) { continue; }
+        if ((int)csim__view_of(w->form[f].matrix) != w->kind[v]) { continue; }
         for (int s = 0; s < w->count; s++) {
             csim__form_of(&w->form[f], s, w->of[f * w->count + s].shift, t, w->gram[s], to[s]);
             csim__tile_sums(to[s], t->m, t->n, rows, cols);
@@ -325,7 +316,7 @@ static void take_tile(void *user, const csim__tile *t)
             csim__phase_end(w->ctx, flops, 0);
             csim__ring_nudge(t);
             work += flops;
-            if (w->kind[v] == CENTRED) {
+            if (w->kind[v] == CSIM__VIEW_CENTRED) {
                 csim__squares_of(w->gram[s], t->m, t->n, d, x, y, t->left->extra + s * chunk + t->i,
                                  t->right->extra + s * chunk + t->j, t->diagonal);
             } else {
@@ -441,9 +432,11 @@ static void take_out(const pass *w, int state, csim__kernel_site *of, csim__kern
 
 static void list_views(pass *w)
 {
-    for (int kind = 0; kind < VIEWS; kind++) {
+    for (int kind = 0; kind < CSIM__VIEWS; kind++) {
         int many = 0;
-        for (int f = 0; f < w->forms; f++) { many += (int)view_of(w->form[f].matrix) == kind; }
+        for (int f = 0; f < w->forms; f++) {
+            many += (int)csim__view_of(w->form[f].matrix) == kind;
+        }
         if (many > 0) { w->kind[w->views++] = kind; }
         w->most_forms = many > w->most_forms ? many : w->most_forms;
     }
@@ -495,48 +488,4 @@ csim_status csim__kernel_pass(csim_context *ctx, const csim_shard *shard, csim__
     release(&w);
     csim__phase_end(ctx, flops, 0);
     return st;
-}
-
-/* Views of the forms, from one on. */
-static int count_views(const int forms[CSIM_MATRICES], view first)
-{
-    bool there[VIEWS] = {false};
-    int views = 0;
-    for (int m = 0; m < CSIM_MATRICES; m++) {
-        if (forms[m] > 0) { there[view_of((csim_matrix)m)] = true; }
-    }
-    for (int v = (int)first; v < VIEWS; v++) { views += there[v]; }
-    return views;
-}
-
-int csim__kernel_views(const int forms[CSIM_MATRICES])
-{
-    return count_views(forms, CENTRED);
-}
-
-int csim__kernel_angles(const int forms[CSIM_MATRICES])
-{
-    return count_views(forms, UNIT);
-}
-
-int64_t csim__kernel_bytes(const csim_shard *shard, int sites, int64_t widths, int64_t widest,
-                           const int forms[CSIM_MATRICES], int blocks)
-{
-    const int64_t word = sizeof(double), exact = sizeof(csim__exact), chunk = shard->chunk;
-    int of_view[VIEWS] = {0}, most = 0, all = 0, views = csim__kernel_views(forms);
-    int64_t bytes = 0, sums = sites * (blocks > 0 ? blocks + 1 : 1);
-    for (int m = 0; m < CSIM_MATRICES; m++) {
-        of_view[view_of((csim_matrix)m)] += forms[m];
-        all += forms[m];
-    }
-    for (int v = 0; v < VIEWS; v++) {
-        most = of_view[v] > most ? of_view[v] : most;
-        if (v != CENTRED && of_view[v] > 0) { bytes += word * shard->rows * widths; }
-    }
-    if (all == 0) { return 0; }
-    bytes += word * sites * csim__ring_tile(chunk) * (most > 1 ? 2 : 1);
-    bytes += csim__ring_bytes(chunk, shard->size, views * widths, sizeof(double), sites);
-    bytes += word * all * sums * (shard->rows + (shard->size > 1 ? most_rows(shard) : 0));
-    bytes += word * sites * ((shard->count + 1) * chunk + sites + 6);
-    return bytes + exact * all * sums * (2 * sites + 1) + exact * widest;
 }
