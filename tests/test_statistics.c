@@ -263,10 +263,11 @@ static void relabellings_are_saved(void **state)
     csim_context *ctx = harness_context();
     char folder[CASE_PATH];
     int asked = 0, stops = 0, empty = 0;
-    sweep_case c = {.measures = "cka,nngs,procrustes,second_cos,rsa,rsm_diff,cka_minibatch",
+    sweep_case c = {.measures =
+                        "cka,nngs,nbs,second_cos,rsa,rsm_diff,cka_minibatch,cka_rbf_debiased",
                     .null = CSIM_NULL_PERMUTATION,
                     .permutations = DRAWS,
-                    .jackknife = 0};
+                    .jackknife = 16};
     case_mix(&c, 150, width, WIDTH, SITES, 0);
     csim_results *whole = case_results(ctx, &c), *r = NULL;
     c.journal = "statistics.journal";
