@@ -109,7 +109,9 @@ csim__kernel_plan csim__sweep_kernel_plan(const csim_sweep_options *o, int64_t n
         if (k.matrix == CSIM_LINEAR && k.batch <= n) { plan.batch = k.batch; }
         if (k.compare != CSIM_BY_SUMS) { add_store(&plan, &k, n); }
     }
-    if (csim__statistics_leaves(o, true)) { plan.blocks = csim__blocks_of(n, o->jackknife).count; }
+    if (csim__statistics_leaves(o, true) > 0) {
+        plan.blocks = csim__blocks_of(n, o->jackknife).count;
+    }
     if (plan.stores > 0 && o->null == CSIM_NULL_PERMUTATION) { plan.draws = o->permutations; }
     csim__sweep_shift_plan(o, n, &plan);
     for (int i = 0; i < plan.stores; i++) {

@@ -36,14 +36,14 @@ bool csim__statistics_beside(const csim_sweep_options *o, int m, csim__beside be
     }
 }
 
-bool csim__statistics_leaves(const csim_sweep_options *o, bool matrices)
+int64_t csim__statistics_leaves(const csim_sweep_options *o, bool matrices)
 {
     bool any = false;
     for (int m = 0; m < o->measure_count; m++) {
         bool from_matrices = (o->measures[m].measure->needs & CSIM_NEEDS_KERNELS) != 0;
         any = any || (has_interval(o, m) && from_matrices == matrices);
     }
-    return any;
+    return any ? o->jackknife : 0;
 }
 
 void csim__statistics_put_interval(csim__cells *cells, int m, int x, int y,

@@ -32,8 +32,9 @@ static inline double csim__statistics_alpha(const csim_sweep_options *options)
 /** Blocks of examples that are left out, at most. */
 enum { CSIM__JACKKNIFE_MOST = 64 };
 
-/** Do intervals of some measure come from products of neurons; from sums of n×n matrices? Local, pure. */
-bool csim__statistics_leaves(const csim_sweep_options *options, bool matrices);
+/** Blocks that are left out at most for intervals from products of neurons, or from sums of n×n @p matrices;
+ *  0: no measure has any. Local, pure. */
+int64_t csim__statistics_leaves(const csim_sweep_options *options, bool matrices);
 
 /** Put the interval of a measure beside the values of a pair of sites, in both orders. Local.
  *  @param[in] value  [blocks + 1] without each block, and of all examples */

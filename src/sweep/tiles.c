@@ -44,30 +44,30 @@ csim_status csim__sweep_plan_tile(csim__sweep *w)
             wanted[s * w->count + t] = csim__cells_open(&w->cells, w->id[s], w->id[t]);
         }
     }
-    csim__problem p = {
-        .n = w->shard.n,
-        .sites = w->count,
-        .width = width,
-        .wanted = wanted,
-        .values = (int64_t)w->cells.rows * w->cells.cols * w->cells.planes,
-        .extras = w->cells.extras,
-        .permutations = csim__statistics_paired(w->options) ? w->options->permutations : 0,
-        .jackknife = csim__statistics_leaves(w->options, false) ? w->options->jackknife : 0,
-        .leverages = w->options->null == CSIM_NULL_ANALYTIC,
-        .needs = w->needs,
-        .heavy = heavy,
-        .untiled = w->untiled,
-        .item = item,
-        .streamed = w->streamed,
-        .single = w->options->precision == CSIM_SINGLE_PRECISION,
-        .near = csim__sweep_near(w->options, w->shard.n),
-        .kernels = csim__sweep_kernel_plan(w->options, w->shard.n, w->no_room),
-        .encoders = w->options->encoders,
-        .encoder_count = w->options->encoder_count,
-        .size = w->shard.size,
-        .teams = w->teams,
-        .saves = w->options->journal != NULL,
-        .memory = w->options->memory};
+    csim__problem p = {.n = w->shard.n,
+                       .sites = w->count,
+                       .width = width,
+                       .wanted = wanted,
+                       .values = (int64_t)w->cells.rows * w->cells.cols * w->cells.planes,
+                       .extras = w->cells.extras,
+                       .permutations =
+                           csim__statistics_paired(w->options) ? w->options->permutations : 0,
+                       .jackknife = csim__statistics_leaves(w->options, false),
+                       .leverages = w->options->null == CSIM_NULL_ANALYTIC,
+                       .needs = w->needs,
+                       .heavy = heavy,
+                       .untiled = w->untiled,
+                       .item = item,
+                       .streamed = w->streamed,
+                       .single = w->options->precision == CSIM_SINGLE_PRECISION,
+                       .near = csim__sweep_near(w->options, w->shard.n),
+                       .kernels = csim__sweep_kernel_plan(w->options, w->shard.n, w->no_room),
+                       .encoders = w->options->encoders,
+                       .encoder_count = w->options->encoder_count,
+                       .size = w->shard.size,
+                       .teams = w->teams,
+                       .saves = w->options->journal != NULL,
+                       .memory = w->options->memory};
     csim__plan_clear(w->ctx, &w->plan);
     st = csim__plan_make(w->ctx, &p, &w->plan);
     /* a plan above the limit is whole all the same */
@@ -412,7 +412,7 @@ static csim_status run_tile(csim__sweep *w, bool *smaller)
         keep_sites(w);
         CSIM_TRY(csim__saved_sites(w));
     }
-    if (csim__statistics_leaves(w->options, false)) { CSIM_TRY(csim__sweep_jackknife(w)); }
+    if (csim__statistics_leaves(w->options, false) > 0) { CSIM_TRY(csim__sweep_jackknife(w)); }
     CSIM_TRY(csim__sweep_ingredients(w));
     keep_sites(w);
     CSIM_TRY(csim__saved_sites(w));
