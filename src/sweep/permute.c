@@ -3,6 +3,7 @@
  * sites together, the products and the decompositions are made anew for each relabelling. */
 #include <string.h>
 
+#include "ingredients/batches.h"
 #include "ingredients/order.h"
 #include "ingredients/rows.h"
 #include "sweep/state.h"
@@ -77,8 +78,8 @@ static csim_status make_plan(relabelled *r)
     plan->part[1] = (csim__part){selves, plan->count, w->plan.part[1].step};
     plan->near.sums = 0; /* lists are relabelled where they are (neighbours.c) */
     plan->kernels.spread = false;
-    plan->kernels.stores = 0;
-    plan->kernels.batch = 0;
+    plan->kernels.blocks = 0; /* intervals are those of the layers as they are */
+    plan->kernels.stores = 0; /* distances are relabelled where they are (triangles.c) */
     return st;
 }
 
@@ -91,6 +92,7 @@ static csim_status start(relabelled *r, int64_t draw)
     *t = *w;
     t->count = 2 * count;
     t->cells.draw = draw;
+    t->cells.kind = CSIM__DRAWN_ROWS;
     t->plan.pairs = NULL;
     t->site = NULL;
     t->id = NULL;
@@ -143,8 +145,9 @@ static void release(relabelled *r)
 }
 
 /* One relabelling of the sites at hand, into the draw of all their pairs. */
-static csim_status permute(csim__sweep *w, int64_t draw)
+static csim_status permute(void *user, int64_t draw)
 {
+    csim__sweep *w = user;
     relabelled r = {.w = w};
     csim_status st = csim__vote(w->ctx, start(&r, draw));
     for (int s = 0; st == CSIM_OK && s < w->count; s++) { st = make_twin(&r, s); }
@@ -187,15 +190,8 @@ csim_status csim__sweep_permute(csim__sweep *w)
     if (!csim__statistics_paired(w->options)) { return CSIM_OK; }
     csim__phase_begin(w->ctx, "permutations");
     csim_status st = self_terms(w);
-    int64_t all = w->options->permutations, batch = csim__saved_batch(w), end;
-    for (int64_t first = csim__saved_drawn(w, CSIM__DRAWN_ROWS); st == CSIM_OK && first < all;
-         first = end) {
-        end = csim__min64(first + batch, all);
-        for (int64_t k = first; st == CSIM_OK && k < end; k++) { st = permute(w, k); }
-        if (st == CSIM_OK) { st = csim__saved_draws(w, CSIM__DRAWN_ROWS, first, end); }
-    }
     csim__phase_end(w->ctx, 0, 0);
-    return st;
+    return st == CSIM_OK ? csim__saved_permute(w, CSIM__DRAWN_ROWS, permute, w) : st;
 }
 
 /* Bytes of a row of a twin, of one array after the other: rows, their lengths, bases, unit rows. */
@@ -211,7 +207,7 @@ static void row_bytes(const csim__problem *p, const csim__plan *plan, int s, int
 
 int64_t csim__permute_bytes(const csim__problem *p, const csim__plan *plan, const csim_shard *shard)
 {
-    int64_t bytes = csim__order_bytes(shard, 0), each[ARRAYS], all = 0;
+    int64_t bytes = csim__order_bytes(shard, 0), each[ARRAYS];
     for (int s = 0; s < p->sites; s++) {
         row_bytes(p, plan, s, each);
         for (int k = 0; k < ARRAYS; k++) { bytes += shard->rows * each[k]; }
@@ -219,11 +215,10 @@ int64_t csim__permute_bytes(const csim__problem *p, const csim__plan *plan, cons
     for (int i = 0; i < p->encoder_count; i++) {
         bytes += csim__projection_kept(p->encoders[i], 2 * (int64_t)p->sites);
     }
-    for (int m = 0; m < CSIM_MATRICES; m++) { all += p->kernels.forms[m]; }
     bytes += plan->count * (int64_t)(sizeof(csim__planned) + sizeof(csim__row_sums) + 8);
     bytes += 2 * p->sites * (int64_t)sizeof(csim__site);
-    return bytes +
-           (all > 0 ? plan->count * p->kernels.columns * (int64_t)sizeof(csim__matrices) : 0);
+    int64_t columns = p->kernels.measures > 0 ? p->kernels.columns : 0;
+    return bytes + plan->count * columns * (int64_t)sizeof(csim__matrices);
 }
 
 /* While rows go to their new places, beyond those of all twins: of these there are only those so far. */
@@ -262,11 +257,15 @@ int64_t csim__permute_passes(const csim__problem *p, const csim__plan *plan,
         most = csim__max64(most, csim__projection_bytes(p->encoders[i], shard, sites,
                                                         plan->count + sites, widest));
     }
+    if (p->kernels.batch > 0) {
+        most = csim__max64(most, 8 * sites * sites + csim__batch_bytes((int)sites, widest,
+                                                                       p->kernels.batch, p->size));
+    }
     for (int m = 0; m < CSIM_MATRICES; m++) { all += p->kernels.forms[m]; }
     if (all > 0) {
         int64_t rows = 8 * shard->rows * widest; /* rows as read go to their new places, too */
         most = csim__max64(most, csim__kernel_bytes(shard, (int)sites, 2 * widths, widest,
-                                                    p->kernels.forms, reading + 3 * rows) +
+                                                    p->kernels.forms, 0, reading + 3 * rows) +
                                      all * sites * sites * (int64_t)sizeof(csim__kernel_pair) +
                                      32 * sites);
     }
