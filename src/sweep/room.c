@@ -227,44 +227,63 @@ static void put_tiles(const csim__problem *p, const csim__plan *plan, const csim
                    GRAM);
 }
 
-/* Lists turned round are as long as they are where no example is near to more than others. */
+/* Bytes of the lists of a layer by one view, turned round; and while they are turned round. Those are as
+ * long as they are where no example is near to more than others. */
+static int64_t turned_lists(const csim__near_view *view, int64_t rows, int64_t *under_way)
+{
+    int64_t bytes = 0, each = sizeof(csim__link);
+    for (int m = 0; m < CSIM_METRICS; m++) {
+        int64_t links = view->links[m] ? rows * view->k[m] : 0;
+        bytes += links * each + (links > 0 ? WORD * rows : 0);
+        /* on their way and as they came, with whom they are of */
+        *under_way = csim__max64(*under_way, links * 2 * (each + 4));
+    }
+    return bytes;
+}
+
+/* Bytes of one search after the other, beyond the lists of all layers, @p lists of each: of these there are
+ * only those so far, and of the layer at hand none are turned round yet. */
+static int64_t searching(const csim__problem *p, const csim__near_plan *near,
+                         const csim_shard *shard, int64_t lists)
+{
+    int64_t most = 0, under_way = 0;
+    for (int i = 0; i < p->sites; i++) {
+        int64_t so_far = (i + 1) * lists;
+        for (int v = 0; v < near->views; v++) {
+            const csim__near_view *view = &near->view[v];
+            most = csim__max64(most, so_far - turned_lists(view, shard->rows, &under_way) +
+                                         csim__neighbours_bytes(shard, p->width[i], view->k));
+        }
+    }
+    return csim__max64(0, csim__max64(most - p->sites * lists, under_way));
+}
+
 static void put_neighbours(const csim__problem *p, const csim__plan *plan,
                            const csim__room_survey *s, const csim_shard *shard, csim__room *room)
 {
     const csim__stage NEIGHBOURS = CSIM__STAGE_NEIGHBOURS;
     const csim__near_plan *near = &plan->near;
     int64_t rows = shard->rows, sums = (int64_t)near->sums * 2 * CSIM_NEAR_SUMS;
-    int64_t search = converting(s, shard->chunk), lists = 0;
+    int64_t lists = 0, under_way = 0, across = 0, chunk = 0, widest = 0;
     if (near->sums == 0) { return; }
     for (int v = 0; v < near->views; v++) {
-        const csim__near_view *view = &near->view[v];
-        int64_t turned = 0;
-        for (int m = 0; m < CSIM_METRICS; m++) {
-            int64_t links = view->links[m] ? rows * view->k[m] : 0, each = sizeof(csim__link);
-            /* on their way and as they came, with whom they are of */
-            search = csim__max64(search, links * 2 * (each + 4));
-            turned += links * each + (links > 0 ? WORD * rows : 0);
-        }
-        /* of the last layer none are turned round yet */
-        search = csim__max64(search, csim__neighbours_bytes(shard, s->widest, view->k) - turned);
-        lists += csim__near_bytes(shard, view->k) + turned;
+        lists += csim__near_bytes(shard, near->view[v].k) +
+                 turned_lists(&near->view[v], rows, &under_way);
     }
-    /* after all searches: sums, and a chunk that all ranks are shown; relabelled lists */
-    if (near->across > 0) {
-        int64_t numbers = 2 * near->across * (2 * plan->count - plan->selves) * rows;
-        search = csim__max64(search, WORD * (numbers + shard->chunk * (s->widest + 1) + rows));
+    int64_t most = csim__max64(converting(s, shard->chunk), searching(p, near, shard, lists));
+    if (near->across > 0) { /* after all searches: sums, and a chunk that all ranks are shown */
+        widest = s->widest;
+        across = WORD * 2 * near->across * (2 * plan->count - plan->selves) * rows;
+        chunk = WORD * (shard->chunk * (widest + 1) + rows);
+        most = csim__max64(most, across + chunk);
     }
-    if (near->twins) { /* rows in another order, too, and on their way */
-        int64_t row = near->across > 0 ? s->widest : 0, twins = near->across > 0 ? 2 : 1;
-        int64_t numbers = 2 * near->across * (2 * plan->count - plan->selves) * rows;
-        int64_t chunk = near->across > 0 ? WORD * (shard->chunk * (s->widest + 1) + rows) : 0;
-        search = csim__max64(search,
-                             p->sites * lists + twins * WORD * numbers + chunk +
-                                 csim__order_bytes(shard, WORD * csim__max64(row, near->longest)));
-        search += WORD * rows * row;
+    if (near->twins) { /* after these: theirs, rows in another order, and what is on its way */
+        most = csim__max64(most,
+                           p->sites * lists + 2 * across + chunk +
+                               csim__order_bytes(shard, WORD * csim__max64(widest, near->longest)));
+        most += WORD * rows * widest;
     }
-    csim__room_put(room, CSIM__ROOM_SEARCH, WORD * rows * s->widest + search, NEIGHBOURS,
-                   NEIGHBOURS);
+    csim__room_put(room, CSIM__ROOM_SEARCH, WORD * rows * s->widest + most, NEIGHBOURS, NEIGHBOURS);
     csim__room_put(room, CSIM__ROOM_LISTS,
                    p->sites * lists + 8 * p->n + 2 * WORD * sums * plan->count, NEIGHBOURS,
                    NEIGHBOURS);
