@@ -409,7 +409,8 @@ void csim__room_of(const csim__problem *p, const csim__plan *plan, const csim__r
                        csim__permute_passes(p, plan, &shard, converting(s, shard.chunk)), PERMUTE,
                        PERMUTE);
     }
-    csim__room_put(room, CSIM__ROOM_BLOCKS, WORD * own + under_way(plan), PRODUCTS, FINISH);
+    csim__room_put(room, CSIM__ROOM_ROUND, under_way(plan), PRODUCTS, FINISH);
+    csim__room_put(room, CSIM__ROOM_BLOCKS, WORD * own, PRODUCTS, FINISH);
     if (p->streamed) {
         put_pass(plan, rank, WORD * own, room);
     } else {

@@ -62,6 +62,7 @@ struct csim__products;
     X(FACTORS, "factors", "small factors of the bases")                                            \
     X(TWINS, "twins", "relabelled examples")                                                       \
     X(TURNING, "turning", "examples that change places, and passes over them")                     \
+    X(ROUND, "round", "list of the pairs of a round")                                              \
     X(BLOCKS, "blocks", "blocks of a round of pairs")                                              \
     X(SLOTS, "slots", "chunks of the layers of a round, read again")                               \
     X(PARTIALS, "partials", "partial products and sums under way")                                 \
