@@ -201,6 +201,27 @@ class Statistics(unittest.TestCase):
         self.assertFalse(np.array_equal(other["cka_null_mean"], whole["cka_null_mean"]))
         np.testing.assert_array_equal(other["cka"], whole["cka"])
 
+    def test_parts_and_memory_of_matrices(self):
+        """The same of distances that are stored, of batches, and of neighbours in other layers."""
+        a, b = layers(400, (9, 14, 9), 23), layers(400, (9, 12, 6), 24)
+        names = ["rsa", "rsm_diff", "second_cos", "cka_minibatch"]
+        how = ["--null", "permutation", "--permutations", "7",
+               "--cka_minibatch.batch", "50"]
+        stored = self.sweep(a, b, names, *how)
+        checksum = self.checksum
+        self.assertTrue(all(np.isfinite(stored[name + "_pvalue"]).all() for name in names))
+        self.sweep(a, b, names, *how, "--memory", "11M")
+        self.assertIn("tiles of pairs", self.log)
+        self.assertEqual(self.checksum, checksum)
+        for part in (1, 2):
+            self.sweep(a, b, names, *how, "--part", f"{part}/2", output=f"part{part}.nc", ranks=part)
+        done = run("merge", "part1.nc", "part2.nc", "-o", "merged.nc", "--overwrite")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        merged = self.read("merged.nc")
+        self.assertEqual(sorted(merged), sorted(stored))
+        for name in stored:
+            np.testing.assert_array_equal(stored[name], merged[name], name)
+
     # -- jackknife --------------------------------------------------------------------------------
 
     def test_parts_of_one_pair(self):
