@@ -237,6 +237,11 @@ class Plan(unittest.TestCase):
                              ("rsa,distcorr,rsm_diff", 3),
                              ("rsa --rsa.sample 130", 1.1),
                              (f"rsa --rsa.outer pearson {permute}", 6),
+                             (f"second_cos {permute}", 5),
+                             (f"rsa,rsm_diff {permute}", 3),
+                             (f"cka_minibatch --cka_minibatch.batch 400 {permute}", 1 + 1200 / 1300),
+                             ("cka_rbf_debiased --jackknife 16", 1),
+                             ("rsa --rsa.outer pearson --jackknife 16", 3),
                              ("cka,distcorr --null shift", 3)):
             with self.subTest(words=words):
                 files = self.readings("read.npz", "-m", *words.split())

@@ -81,6 +81,17 @@ class Shifts(unittest.TestCase):
             size = np.prod([np.linalg.norm(reference.FORMS["cka"](v)) for v in (x, y)]) / (n - 1) ** 2
         return reference.value_of_cosine(name, cosines, size)
 
+    def test_sample_of_all(self):
+        """A sample that is all examples is none; a smaller one has no shifts."""
+        a, b = layers(30, (4,), 1), layers(30, (5,), 2)
+        whole = self.sweep(a, b, ["rsa"])
+        for count in ("30", "31"):
+            self.same(whole, self.sweep(a, b, ["rsa"], "--rsa.sample", count), count)
+        done = run("sweep", "a.npz", "b.npz", "-m", "rsa", "--null", "shift", "--rsa.sample", "29",
+                   "--format", "csv")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("--null shift: not known for rsa", done.stderr)
+
     def compare(self, found, name, a, b, seed, **options):
         """With what the draws of the reference become; returns how many values the null reaches."""
         draws = np.array([[self.draws(name, x, y, seed, **options) for y in b] for x in a])

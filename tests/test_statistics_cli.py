@@ -8,6 +8,7 @@ import unittest
 import netCDF4
 import numpy as np
 
+import reference_kernels as kernels
 import reference_statistics as reference
 
 BIN = os.environ["CONTRASIM_BIN"]
@@ -126,12 +127,12 @@ class Statistics(unittest.TestCase):
         for name in held:
             np.testing.assert_array_equal(held[name], tight[name], name)
 
-    def values_without(self, a, b, measures, blocks):
+    def values_without(self, a, b, measures, blocks, *options):
         """The values of a sweep without each block."""
         left = []
         for first, last in blocks:
             x, y = ([np.delete(v, np.s_[first:last], 0) for v in side] for side in (a, b))
-            left.append(self.sweep(x, y, measures))
+            left.append(self.sweep(x, y, measures, *options))
         return left
 
     # -- relabellings -----------------------------------------------------------------------------
@@ -161,6 +162,19 @@ class Statistics(unittest.TestCase):
         self.assertEqual(found["cka_pvalue"][0, 0], 0.01)
         self.assertEqual(found["cka_pvalue_max"][0, 0], 0.01)
         self.assertGreater(found["cka_calibrated"][0, 0], 0.9)
+
+    def test_sample(self):
+        """The examples of a sample are relabelled among themselves."""
+        a, b = layers(60, (5, 7), 41), layers(60, (6,), 42)
+        options = ["--null", "permutation", "--permutations", "19"]
+        for outer in ("spearman", "kendall"):
+            how = [*options, "--rsa.outer", outer]
+            found = self.sweep(a, b, ["rsa"], *how, "--rsa.sample", "20")
+            few = self.sweep([x[::3] for x in a], [x[::3] for x in b], ["rsa"], *how)
+            self.assertGreater(found["rsa_null_sd"].min(), 0)
+            for name in few:
+                if few[name].dtype == float: # the notes differ
+                    np.testing.assert_array_equal(found[name], few[name], name)
 
     def test_parts_and_memory(self):
         """Parts that are merged, tiles of sites and another seed: the same bits, or others."""
@@ -266,6 +280,66 @@ class Statistics(unittest.TestCase):
                      *(v["nbs"][0, 0] for v in self.values_without(a[:1], b[:1], ["nbs"], blocks))])
         _, error, _, _ = reference.jackknife(lambda u, v: next(left), a[0], b[0], blocks)
         self.assertAlmostEqual(held["nbs_se"][0, 0] / error, 1, delta=1e-7)
+
+    def compare_intervals(self, found, name, a, b, blocks, measure):
+        """With values of explicit matrices of the examples that are left."""
+        for i, j in np.ndindex(len(a), len(b)):
+            value, error, low, high = reference.jackknife(measure(a[i], b[j]), a[i], b[j], blocks)
+            at = (name, i, j)
+            self.assertAlmostEqual(found[name][i, j], value, delta=1e-11, msg=at)
+            self.assertAlmostEqual(found[name + "_se"][i, j] / error, 1, delta=1e-7, msg=at)
+            self.assertAlmostEqual(found[name + "_ci_low"][i, j], low, delta=1e-9, msg=at)
+            self.assertAlmostEqual(found[name + "_ci_high"][i, j], high, delta=1e-9, msg=at)
+
+    def test_intervals_of_matrices(self):
+        """Kernels keep their widths; blocks shorter than tiles, and of a length with a short last one."""
+        def fixed(x, y):
+            width = [kernels.rbf_sigma(v) for v in (x, y)]
+            return lambda u, v: kernels.unbiased_cka(kernels.rbf_kernel(u, sigma=width[0]),
+                                                     kernels.rbf_kernel(v, sigma=width[1]))
+
+        names = ["cka_rbf_debiased", "cka_rbf", "distcorr", "rsa", "cka_debiased"]
+        for n, many, length in ((150, 20, 8), (1100, 16, 128)):
+            a, b = layers(n, (7, 12), 7), layers(n, (12, 5), 8, heavy=True)
+            a[0] = a[0] + b[1] @ np.ones((5, 7)) + 40
+            blocks = reference.blocks_of(n, length)
+            for inner, outer in (("euclidean", "pearson"), ("correlation", "cosine")):
+                options = ["--jackknife", str(many), "--rsa.inner", inner, "--rsa.outer", outer]
+                found = self.sweep(a, b, names, *options)
+                self.assertIn("--jackknife: not known for cka_rbf, distcorr", self.log)
+                self.assertNotIn("cka_rbf_se", found)
+                self.compare_intervals(found, "rsa", a, b, blocks, lambda x, y, i=inner, o=outer:
+                                       lambda u, v: kernels.rsa(u, v, i, o))
+            self.compare_intervals(found, "cka_rbf_debiased", a, b, blocks, fixed)
+            one = self.checksum
+            for ranks in (2, 3, 4):
+                self.sweep(a, b, names, *options, ranks=ranks)
+                self.assertEqual(self.checksum, one, ranks)
+            plain = self.sweep(a, b, names, *options[2:])
+            for name in names:
+                np.testing.assert_array_equal(plain[name], found[name], name)
+        # ranks of dissimilarities have none
+        done = run("sweep", "a.npz", "b.npz", "-m", "rsa", "--jackknife", "16", "--format", "csv")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("--jackknife: not known for rsa", done.stderr)
+
+    def test_intervals_of_matrices_by_chunks(self):
+        """Blocks of several tiles; rows that are read again, and tiles of sites."""
+        a, b = layers(9000, (14, 10), 9), layers(9000, (6,), 10)
+        how = ["--rsa.inner", "euclidean", "--rsa.outer", "pearson"]
+        options = [*how, "--jackknife", "16"]
+        held = self.sweep(a, b, ["rsa"], *options)
+        checksum = self.checksum
+        self.sweep(a, b, ["rsa"], *options, ranks=3)
+        self.assertEqual(self.checksum, checksum)
+        self.sweep(a, b, ["rsa"], *options, "--memory", "9M")
+        self.assertRegex(self.log, "read again by chunks|tiles of pairs")
+        self.assertEqual(self.checksum, checksum)
+        blocks = reference.blocks_of(9000, 1024)
+        left = iter([held["rsa"][0, 0], *(v["rsa"][0, 0] for v in
+                     self.values_without(a[:1], b, ["rsa"], blocks, *how))])
+        _, error, _, _ = reference.jackknife(lambda u, v: next(left), a[0], b[0], blocks)
+        self.assertAlmostEqual(held["rsa_se"][0, 0] / error, 1, delta=1e-7)
 
     def test_wrong_intervals(self):
         np.save("few.npy", np.random.default_rng(1).standard_normal((7, 3)))

@@ -93,7 +93,8 @@ static void faults_in_statistics(void **state)
     case_write(ctx, &c, folder);
     c.permutations = 2;
     for (uint64_t seed = 1; seed <= 24; seed++) {
-        c.measures = seed % 2 ? "cka_debiased,nngs,procrustes,cka_rbf" : "cca_r2,eos,cycle_knn,nbs";
+        c.measures = seed % 2 ? "cka_debiased,nngs,procrustes,cka_rbf_debiased,cka_minibatch"
+                              : "cca_r2,eos,cycle_knn,nbs,second_cos,rsa,rsm_diff";
         c.null = seed % 4 < 2 ? CSIM_NULL_PERMUTATION : CSIM_NULL_ANALYTIC;
         c.jackknife = seed % 3 == 0 ? 16 : 0;
         struck += strike(ctx, &c, folder, 120, seed) != CSIM_OK;

@@ -46,8 +46,9 @@ enum csim_props {
     CSIM_SINGLE = 1 << 9,                /**< may be computed with --precision single */
     CSIM_BIASED = 1 << 10,               /**< close to 1 for independent data unless n ≫ d */
     CSIM_ORDERED = 1 << 11,              /**< depends on the order of the examples */
-    CSIM_INTERVALS = 1 << 12, /**< a symmetric function of products of neurons, about as large for
-                                  any number of examples and not biased for want of them more than
+    CSIM_INTERVALS = 1 << 12, /**< a symmetric function of products of neurons, or of sums of
+                                  n×n matrices, about as large for any number of examples and not
+                                  biased for want of them more than
                                   another measure: has intervals by leaving out blocks */
     CSIM_PLACES = 1 << 13     /**< with NEIGHBOURS: depends on their order in the lists */
 };

@@ -1,6 +1,5 @@
 #include "ingredients/diagonals.h"
 
-#include <limits.h>
 #include <string.h>
 
 int64_t csim__diagonal_block(int64_t n)
@@ -92,39 +91,6 @@ static void unpack(const csim__diagonals *d, int rank, const double *from, doubl
     }
 }
 
-/* The tiles of all ranks. */
-static csim_status share_patches(const csim__triangles *t, csim__diagonals *d)
-{
-    csim_context *ctx = d->ctx;
-    MPI_Comm comm = csim_context_comm(ctx);
-    int size = t->shard.size, mine = 0;
-    csim_status st =
-        csim__int(ctx, t->patches * (int64_t)sizeof *d->patch, "tiles of a rank", &mine);
-    st = csim__vote(ctx, st);
-    if (st == CSIM_OK) {
-        st = csim__mpi(ctx, MPI_Allgather(&mine, 1, MPI_INT, d->in, 1, MPI_INT, comm), "tiles");
-    }
-    for (int r = 0; st == CSIM_OK && r < size; r++) {
-        d->start[r + 1] = d->start[r] + d->in[r] / (int64_t)sizeof *d->patch;
-        if (d->start[r] * (int64_t)sizeof *d->patch > INT_MAX) {
-            st = csim__fail(ctx, CSIM_E_LIMIT, "too many tiles for one message");
-        } else {
-            d->in_at[r] = (int)(d->start[r] * (int64_t)sizeof *d->patch);
-        }
-    }
-    if (st == CSIM_OK) {
-        st = csim__alloc(ctx, d->start[size], sizeof *d->patch, "tiles of all ranks", &d->patch);
-    }
-    st = csim__vote(ctx, st);
-    if (st == CSIM_OK) {
-        st = csim__mpi(
-            ctx,
-            MPI_Allgatherv(t->patch, mine, MPI_BYTE, d->patch, d->in, d->in_at, MPI_BYTE, comm),
-            "tiles");
-    }
-    return st;
-}
-
 /* Who sends how many entries to this rank, and gets how many from it. */
 static csim_status count_messages(const csim__triangles *t, csim__diagonals *d)
 {
@@ -160,7 +126,7 @@ csim_status csim__diagonals_start(const csim__triangles *t, csim__diagonals *d)
     CSIM_TRY(csim__calloc(ctx, size, sizeof *d->in_at, "counts", &d->in_at));
 done:
     st = csim__vote(ctx, st);
-    if (st == CSIM_OK) { st = csim__vote(ctx, share_patches(t, d)); }
+    if (st == CSIM_OK) { st = csim__triangles_share(t, &d->patch, d->start); }
     if (st == CSIM_OK) { st = csim__vote(ctx, count_messages(t, d)); }
     return st;
 }

@@ -5,18 +5,11 @@
 
 #include "core/exact.h"
 #include "ingredients/gram.h"
+#include "ingredients/kernel_views.h"
 #include "ingredients/ring.h"
 #include "ingredients/rows.h"
 #include "linalg/dense.h"
 #include "linalg/exponential.h"
-
-/* Kinds of rows that inner products are made of. */
-typedef enum view { CENTRED, UNIT, UNIT_CENTRED, VIEWS } view;
-
-static view view_of(csim_matrix matrix)
-{
-    return matrix == CSIM_FAR_COSINE ? UNIT : matrix == CSIM_FAR_CENTRED ? UNIT_CENTRED : CENTRED;
-}
 
 typedef struct pass {
     csim_context *ctx;
@@ -26,30 +19,28 @@ typedef struct pass {
     const csim__kernel_form *form;
     int forms;
     const unsigned char *wanted;
+    const csim__blocks *blocks; /* NULL: none is left out */
+    int states; /* sums of what touches each block, then those of all; without blocks only these */
     csim__kernel_site *of;
     csim__meter *meter;
-    int views, kind[VIEWS];
+    int views, kind[CSIM__VIEWS];
     int most_forms;    /* of one view */
-    double **unit;     /* [VIEWS, count] rows of length 1, NULL: not needed */
+    double **unit;     /* [CSIM__VIEWS, count] rows of length 1, NULL: not needed */
     const void **rows; /* [views, count] */
     int64_t *width;    /* [views, count] */
     double *extra;     /* [own chunks, count, chunk] squares of lengths of centred rows */
     double **gram;     /* [count] tiles: inner products, then distances */
     double **tile;     /* [count] of a form, where another one is still to be made */
     double *partial;   /* [count, count] */
-    csim__exact *sum;  /* [forms, count, count + count + 1]: products, through, totals */
+    csim__exact *sum;  /* [states, forms, count, count + count + 1]: products, through, totals */
     csim__exact *column;
-    int64_t *row_sum;   /* [forms, count, rows] scaled; doubles in the end */
-    int64_t *guest;     /* the same of the rank whose chunks visit */
+    int64_t *row_sum; /* [states, forms, count, rows] scaled; over the columns of a block, of all */
+    double *line;     /* [count, chunk] some of them as doubles */
+    int64_t *guest;   /* the same of the rank whose chunks visit */
     csim_shard visited; /* that rank */
     int step;
     double widths, flops;
 } pass;
-
-static int64_t most_rows(const csim_shard *shard)
-{
-    return csim__shard_fullest(shard->n, shard->size).rows;
-}
 
 /* ---- bounds ---- */
 
@@ -77,9 +68,9 @@ static int total_exponent(const pass *w, int f, int s)
     return csim__exact_exponent(2 * (double)w->shard->n * w->of[f * w->count + s].longest);
 }
 
-static csim__exact *sums_of(const pass *w, int f, int a)
+static csim__exact *sums_of(const pass *w, int state, int f, int a)
 {
-    return w->sum + ((int64_t)f * w->count + a) * (2 * w->count + 1);
+    return w->sum + (((int64_t)state * w->forms + f) * w->count + a) * (2 * w->count + 1);
 }
 
 /* ---- before the tiles ---- */
@@ -99,7 +90,8 @@ static csim_status make_lists(pass *w)
             const csim__site *site = w->site[s];
             int at = v * w->count + s;
             w->width[at] = site->d;
-            w->rows[at] = w->kind[v] == CENTRED ? site->x : w->unit[w->kind[v] * w->count + s];
+            w->rows[at] =
+                w->kind[v] == CSIM__VIEW_CENTRED ? site->x : w->unit[w->kind[v] * w->count + s];
             w->widths += (double)site->d;
         }
     }
@@ -117,10 +109,11 @@ done:
 static csim_status allocate(pass *w)
 {
     csim_context *ctx = w->ctx;
-    int64_t sums = (int64_t)w->forms * w->count, tile = csim__ring_tile(w->shard->chunk);
+    int64_t sums = (int64_t)w->states * w->forms * w->count,
+            tile = csim__ring_tile(w->shard->chunk);
     int64_t widest = 0;
     csim_status st = CSIM_OK;
-    CSIM_TRY(csim__calloc(ctx, VIEWS * w->count, sizeof *w->unit, "unit rows", &w->unit));
+    CSIM_TRY(csim__calloc(ctx, CSIM__VIEWS * w->count, sizeof *w->unit, "unit rows", &w->unit));
     CSIM_TRY(csim__calloc(ctx, w->count, sizeof *w->gram, "tiles", &w->gram));
     CSIM_TRY(csim__calloc(ctx, w->count, sizeof *w->tile, "tiles", &w->tile));
     for (int s = 0; s < w->count; s++) {
@@ -130,7 +123,7 @@ static csim_status allocate(pass *w)
             CSIM_TRY(csim__alloc(ctx, tile, sizeof(double), "a tile", &w->tile[s]));
         }
         for (int v = 0; v < w->views; v++) {
-            if (w->kind[v] == CENTRED) { continue; }
+            if (w->kind[v] == CSIM__VIEW_CENTRED) { continue; }
             CSIM_TRY(csim__alloc(ctx, w->shard->rows * w->site[s]->d, sizeof(double), "unit rows",
                                  &w->unit[w->kind[v] * w->count + s]));
         }
@@ -141,9 +134,10 @@ static csim_status allocate(pass *w)
     CSIM_TRY(csim__calloc(ctx, sums * (2 * w->count + 1), sizeof *w->sum, "sums", &w->sum));
     CSIM_TRY(csim__alloc(ctx, widest, sizeof *w->column, "sums", &w->column));
     CSIM_TRY(csim__calloc(ctx, sums * w->shard->rows, sizeof *w->row_sum, "row sums", &w->row_sum));
+    CSIM_TRY(csim__alloc(ctx, w->count * w->shard->chunk, sizeof *w->line, "row sums", &w->line));
     if (w->shard->size > 1) {
-        CSIM_TRY(
-            csim__calloc(ctx, sums * most_rows(w->shard), sizeof *w->guest, "row sums", &w->guest));
+        CSIM_TRY(csim__calloc(ctx, sums * csim__shard_fullest(w->shard->n, w->shard->size).rows,
+                              sizeof *w->guest, "row sums", &w->guest));
     }
 done:
     return st;
@@ -152,7 +146,9 @@ done:
 static void release(pass *w)
 {
     csim_context *ctx = w->ctx;
-    for (int i = 0; w->unit != NULL && i < VIEWS * w->count; i++) { csim__free(ctx, &w->unit[i]); }
+    for (int i = 0; w->unit != NULL && i < CSIM__VIEWS * w->count; i++) {
+        csim__free(ctx, &w->unit[i]);
+    }
     for (int s = 0; w->gram != NULL && s < w->count; s++) { csim__free(ctx, &w->gram[s]); }
     for (int s = 0; w->tile != NULL && s < w->count; s++) { csim__free(ctx, &w->tile[s]); }
     csim__free(ctx, &w->unit);
@@ -165,6 +161,7 @@ static void release(pass *w)
     csim__free(ctx, &w->sum);
     csim__free(ctx, &w->column);
     csim__free(ctx, &w->row_sum);
+    csim__free(ctx, &w->line);
     csim__free(ctx, &w->guest);
 }
 
@@ -197,15 +194,15 @@ static csim_status mean_angle(pass *w, const double *rows, int64_t d, double *ou
 static csim_status make_view(pass *w, int v)
 {
     csim_status st = CSIM_OK;
-    for (int s = 0; st == CSIM_OK && s < w->count && w->kind[v] != CENTRED; s++) {
+    for (int s = 0; st == CSIM_OK && s < w->count && w->kind[v] != CSIM__VIEW_CENTRED; s++) {
         double *rows = w->unit[w->kind[v] * w->count + s], middle;
         int64_t d = w->site[s]->d;
         st = csim__raw_rows(w->ctx, w->shard, w->site[s], rows);
         if (st != CSIM_OK) { break; }
-        csim__rows_to_unit(rows, w->shard->rows, d, w->kind[v] == UNIT_CENTRED);
+        csim__rows_to_unit(rows, w->shard->rows, d, w->kind[v] == CSIM__VIEW_UNIT_CENTRED);
         st = mean_angle(w, rows, d, &middle);
         for (int f = 0; f < w->forms; f++) {
-            if ((int)view_of(w->form[f].matrix) == w->kind[v]) {
+            if ((int)csim__view_of(w->form[f].matrix) == w->kind[v]) {
                 w->of[f * w->count + s].shift = middle;
             }
         }
@@ -241,28 +238,43 @@ static void make_shifts(pass *w)
 
 /* ---- tiles ---- */
 
-/* Row sums of a side, own or of a visitor. */
+/* The block that a row lies in; what it adds to is of that block, and of all. */
+static int block_of(const pass *w, const csim__side *side, int64_t at)
+{
+    return w->blocks != NULL ? (int)((side->first + at) / w->blocks->length) : 0;
+}
+
+/* Row sums of a side, own or of a visitor, over columns of one block. */
 static void keep_rows(pass *w, int f, int s, const csim__side *side, int64_t at, int count,
-                      const double *sum)
+                      const double *sum, int block)
 {
     const double *square = side->extra + s * w->shard->chunk + at;
     int64_t stride = side->own ? w->shard->rows : w->visited.rows;
     int64_t first = side->first - (side->own ? w->shard->row0 : w->visited.row0) + at;
+    int64_t state = (int64_t)w->forms * w->count * stride;
     int64_t *to =
         (side->own ? w->row_sum : w->guest) + ((int64_t)f * w->count + s) * stride + first;
+    int64_t *all = to + (w->states - 1) * state, *part = to + block * state;
     for (int i = 0; i < count; i++) {
-        to[i] += (int64_t)nearbyint(sum[i] * row_scale(w, f, s, square[i]));
+        int64_t whole = (int64_t)nearbyint(sum[i] * row_scale(w, f, s, square[i]));
+        all[i] += whole;
+        if (part != all) { part[i] += whole; }
     }
 }
 
-static void add_products(pass *w, int f, double *const *tiles, int64_t length)
+static void add_products(pass *w, int f, double *const *tiles, const csim__tile *t)
 {
-    csim__inner_products((const double *const *)tiles, w->count, length, w->wanted, w->partial);
+    int all = w->states - 1, left = block_of(w, t->left, t->i), right = block_of(w, t->right, t->j);
+    csim__inner_products((const double *const *)tiles, w->count, (int64_t)t->m * t->n, w->wanted,
+                         w->partial);
     for (int a = 0; a < w->count; a++) {
         for (int b = a; b < w->count; b++) {
             if (!w->wanted[a * w->count + b]) { continue; }
-            csim__exact_add(&sums_of(w, f, a)[b], 2 * w->partial[a * w->count + b],
-                            exponent_of(w, f, a, b, false));
+            double value = 2 * w->partial[a * w->count + b];
+            int e = exponent_of(w, f, a, b, false);
+            csim__exact_add(&sums_of(w, all, f, a)[b], value, e);
+            if (left != all) { csim__exact_add(&sums_of(w, left, f, a)[b], value, e); }
+            if (right != left) { csim__exact_add(&sums_of(w, right, f, a)[b], value, e); }
         }
     }
 }
@@ -273,18 +285,18 @@ static void take_forms(pass *w, int v, const csim__tile *t)
     double rows[CSIM__TILE], cols[CSIM__TILE];
     int last = -1;
     for (int f = 0; f < w->forms; f++) {
-        if ((int)view_of(w->form[f].matrix) == w->kind[v]) { last = f; }
+        if ((int)csim__view_of(w->form[f].matrix) == w->kind[v]) { last = f; }
     }
     for (int f = 0; f <= last; f++) {
         double **to = f == last ? w->gram : w->tile;
-        if ((int)view_of(w->form[f].matrix) != w->kind[v]) { continue; }
+        if ((int)csim__view_of(w->form[f].matrix) != w->kind[v]) { continue; }
         for (int s = 0; s < w->count; s++) {
             csim__form_of(&w->form[f], s, w->of[f * w->count + s].shift, t, w->gram[s], to[s]);
             csim__tile_sums(to[s], t->m, t->n, rows, cols);
-            keep_rows(w, f, s, t->left, t->i, t->m, rows);
-            keep_rows(w, f, s, t->right, t->j, t->n, cols);
+            keep_rows(w, f, s, t->left, t->i, t->m, rows, block_of(w, t->right, t->j));
+            keep_rows(w, f, s, t->right, t->j, t->n, cols, block_of(w, t->left, t->i));
         }
-        if (w->form[f].products) { add_products(w, f, to, (int64_t)t->m * t->n); }
+        if (w->form[f].products) { add_products(w, f, to, t); }
     }
 }
 
@@ -304,7 +316,7 @@ static void take_tile(void *user, const csim__tile *t)
             csim__phase_end(w->ctx, flops, 0);
             csim__ring_nudge(t);
             work += flops;
-            if (w->kind[v] == CENTRED) {
+            if (w->kind[v] == CSIM__VIEW_CENTRED) {
                 csim__squares_of(w->gram[s], t->m, t->n, d, x, y, t->left->extra + s * chunk + t->i,
                                  t->right->extra + s * chunk + t->j, t->diagonal);
             } else {
@@ -330,7 +342,7 @@ static csim_status bring_back(void *user, int from, int to, csim_status before)
 {
     enum { PIECE = 4096, TAG = 1 << 14 }; /* a tag beyond those of the ring */
     pass *w = user;
-    int64_t in[PIECE], lanes = (int64_t)w->forms * w->count;
+    int64_t in[PIECE], lanes = (int64_t)w->states * w->forms * w->count;
     int64_t out_count = lanes * w->visited.rows, in_count = lanes * w->shard->rows;
     int code = MPI_SUCCESS;
     (void)before;
@@ -350,28 +362,41 @@ static csim_status bring_back(void *user, int from, int to, csim_status before)
 
 /* ---- after the tiles ---- */
 
-/* Row sums as doubles, their totals and inner products. */
-static void sum_rows(pass *w, int f)
+/* The row sums of chunk @p c of this rank as doubles: over all columns, or over all but those of a block,
+ * whose own rows have none. */
+static void make_line(pass *w, int state, int f, int64_t c)
 {
     const csim_shard *me = w->shard;
-    double *sum = (double *)(void *)(w->row_sum + (int64_t)f * w->count * me->rows);
+    int64_t at = c * me->chunk, many = csim__chunk_rows(me, me->first + c);
+    int64_t lanes = (int64_t)w->forms * w->count * me->rows;
+    const csim__blocks *blocks = state < w->states - 1 ? w->blocks : NULL;
     for (int s = 0; s < w->count; s++) {
-        for (int64_t i = 0; i < me->rows; i++) {
-            int64_t whole;
-            memcpy(&whole, sum + s * me->rows + i, sizeof whole);
-            sum[s * me->rows + i] = (double)whole / row_scale(w, f, s, w->site[s]->row_square[i]);
+        const int64_t *from = w->row_sum + ((int64_t)f * w->count + s) * me->rows + at;
+        for (int64_t i = 0; i < many; i++) {
+            int64_t whole = from[(w->states - 1) * lanes + i];
+            if (blocks != NULL) { whole -= from[state * lanes + i]; }
+            if (blocks != NULL && (me->row0 + at + i) / blocks->length == state) { whole = 0; }
+            w->line[s * me->chunk + i] =
+                (double)whole / row_scale(w, f, s, w->site[s]->row_square[at + i]);
         }
     }
+}
+
+/* Totals and inner products of row sums. */
+static void sum_rows(pass *w, int state, int f)
+{
+    const csim_shard *me = w->shard;
     for (int64_t c = 0; c < me->count; c++) {
         int64_t many = csim__chunk_rows(me, me->first + c);
+        make_line(w, state, f, c);
         for (int a = 0; a < w->count; a++) {
-            const double *x = sum + a * me->rows + c * me->chunk;
-            csim__exact *to = sums_of(w, f, a);
+            const double *x = w->line + a * me->chunk;
+            csim__exact *to = sums_of(w, state, f, a);
             double total = 0;
             for (int64_t i = 0; i < many; i++) { total += x[i]; }
             csim__exact_add(&to[2 * w->count], total, total_exponent(w, f, a));
             for (int b = a; b < w->count; b++) {
-                const double *y = sum + b * me->rows + c * me->chunk;
+                const double *y = w->line + b * me->chunk;
                 if (!w->form[f].products || !w->wanted[a * w->count + b]) { continue; }
                 csim__exact_add(&to[w->count + b], csim__dot(many, x, y),
                                 exponent_of(w, f, a, b, true));
@@ -380,17 +405,25 @@ static void sum_rows(pass *w, int f)
     }
 }
 
-static void take_out(const pass *w, csim__kernel_pair *pairs)
+/* What is left of products without what touches a block; whole numbers, of which nothing is lost. */
+static csim__exact rest_of(const pass *w, int state, int f, int a, int b)
+{
+    csim__exact sum = sums_of(w, state, f, a)[b], all = sums_of(w, w->states - 1, f, a)[b];
+    return state == w->states - 1 ? all : (csim__exact){all.hi - sum.hi, all.lo - sum.lo};
+}
+
+static void take_out(const pass *w, int state, csim__kernel_site *of, csim__kernel_pair *pairs)
 {
     for (int f = 0; f < w->forms; f++) {
         for (int a = 0; a < w->count; a++) {
-            const csim__exact *from = sums_of(w, f, a);
-            w->of[f * w->count + a].total =
+            const csim__exact *from = sums_of(w, state, f, a);
+            of[f * w->count + a] = w->of[f * w->count + a];
+            of[f * w->count + a].total =
                 csim__exact_value(from[2 * w->count], total_exponent(w, f, a));
             for (int b = a; b < w->count; b++) {
                 if (!w->wanted[a * w->count + b]) { continue; }
                 pairs[((int64_t)f * w->count + a) * w->count + b] = (csim__kernel_pair){
-                    csim__exact_value(from[b], exponent_of(w, f, a, b, false)),
+                    csim__exact_value(rest_of(w, state, f, a, b), exponent_of(w, f, a, b, false)),
                     csim__exact_value(from[w->count + b], exponent_of(w, f, a, b, true))};
             }
         }
@@ -399,9 +432,11 @@ static void take_out(const pass *w, csim__kernel_pair *pairs)
 
 static void list_views(pass *w)
 {
-    for (int kind = 0; kind < VIEWS; kind++) {
+    for (int kind = 0; kind < CSIM__VIEWS; kind++) {
         int many = 0;
-        for (int f = 0; f < w->forms; f++) { many += (int)view_of(w->form[f].matrix) == kind; }
+        for (int f = 0; f < w->forms; f++) {
+            many += (int)csim__view_of(w->form[f].matrix) == kind;
+        }
         if (many > 0) { w->kind[w->views++] = kind; }
         w->most_forms = many > w->most_forms ? many : w->most_forms;
     }
@@ -409,9 +444,10 @@ static void list_views(pass *w)
 
 csim_status csim__kernel_pass(csim_context *ctx, const csim_shard *shard, csim__site *const *sites,
                               int count, const csim__kernel_form *forms, int form_count,
-                              const unsigned char *wanted, csim__kernel_site *of,
-                              csim__kernel_pair *pairs, csim__meter *meter)
+                              const unsigned char *wanted, const csim__blocks *blocks,
+                              csim__kernel_site *of, csim__kernel_pair *pairs, csim__meter *meter)
 {
+    int64_t lanes = (int64_t)form_count * count, results = blocks != NULL ? blocks->count : 1;
     pass w = {.ctx = ctx,
               .shard = shard,
               .site = sites,
@@ -419,6 +455,8 @@ csim_status csim__kernel_pass(csim_context *ctx, const csim_shard *shard, csim__
               .form = forms,
               .forms = form_count,
               .wanted = wanted,
+              .blocks = blocks,
+              .states = blocks != NULL ? blocks->count + 1 : 1,
               .of = of,
               .meter = meter};
     csim__phase_begin(ctx, "kernels");
@@ -432,63 +470,22 @@ csim_status csim__kernel_pass(csim_context *ctx, const csim_shard *shard, csim__
                                 .rows = w.rows,
                                 .numbers = count,
                                 .extra = w.extra,
+                                .side = blocks != NULL ? blocks->length : 0,
                                 .user = &w,
                                 .tile = take_tile,
                                 .met = bring_back};
         next_visited(&w);
         st = csim__vote(ctx, csim__ring(ctx, shard, &task));
     }
-    for (int f = 0; st == CSIM_OK && f < form_count; f++) { sum_rows(&w, f); }
-    if (st == CSIM_OK) {
-        st = csim__exact_reduce(ctx, w.sum, (int64_t)form_count * count * (2 * count + 1));
+    for (int i = 0; st == CSIM_OK && i < results * form_count; i++) {
+        sum_rows(&w, i / form_count, i % form_count);
     }
-    if (st == CSIM_OK) { take_out(&w, pairs); }
+    if (st == CSIM_OK) { st = csim__exact_reduce(ctx, w.sum, w.states * lanes * (2 * count + 1)); }
+    for (int b = 0; st == CSIM_OK && b < results; b++) {
+        take_out(&w, b, of + b * lanes, pairs + b * lanes * count);
+    }
     double flops = w.flops;
     release(&w);
     csim__phase_end(ctx, flops, 0);
     return st;
-}
-
-/* Views of the forms, from one on. */
-static int count_views(const int forms[CSIM_MATRICES], view first)
-{
-    bool there[VIEWS] = {false};
-    int views = 0;
-    for (int m = 0; m < CSIM_MATRICES; m++) {
-        if (forms[m] > 0) { there[view_of((csim_matrix)m)] = true; }
-    }
-    for (int v = (int)first; v < VIEWS; v++) { views += there[v]; }
-    return views;
-}
-
-int csim__kernel_views(const int forms[CSIM_MATRICES])
-{
-    return count_views(forms, CENTRED);
-}
-
-int csim__kernel_angles(const int forms[CSIM_MATRICES])
-{
-    return count_views(forms, UNIT);
-}
-
-int64_t csim__kernel_bytes(const csim_shard *shard, int sites, int64_t widths, int64_t widest,
-                           const int forms[CSIM_MATRICES])
-{
-    const int64_t word = sizeof(double), exact = sizeof(csim__exact), chunk = shard->chunk;
-    int of_view[VIEWS] = {0}, most = 0, all = 0, views = csim__kernel_views(forms);
-    int64_t bytes = 0;
-    for (int m = 0; m < CSIM_MATRICES; m++) {
-        of_view[view_of((csim_matrix)m)] += forms[m];
-        all += forms[m];
-    }
-    for (int v = 0; v < VIEWS; v++) {
-        most = of_view[v] > most ? of_view[v] : most;
-        if (v != CENTRED && of_view[v] > 0) { bytes += word * shard->rows * widths; }
-    }
-    if (all == 0) { return 0; }
-    bytes += word * sites * csim__ring_tile(chunk) * (most > 1 ? 2 : 1);
-    bytes += csim__ring_bytes(chunk, shard->size, views * widths, sizeof(double), sites);
-    bytes += word * all * sites * (shard->rows + (shard->size > 1 ? most_rows(shard) : 0));
-    bytes += word * sites * (shard->count * chunk + sites + 6);
-    return bytes + exact * all * sites * (2 * sites + 1) + exact * widest;
 }

@@ -4,6 +4,7 @@
 #define CSIM_KERNELS_H
 
 #include "contrasim/measure.h"
+#include "ingredients/blocks.h"
 #include "ingredients/meter.h"
 #include "ingredients/ring.h"
 #include "ingredients/site.h"
@@ -41,6 +42,8 @@ typedef struct csim__kernel_pair {
  *                      where cosines are asked for
  *  @param[in]  wanted  [count, count] pairs a ≤ b whose products are made, with every site of a pair
  *                      itself
+ *  @param[in]  blocks  of examples, each of which is left out: `of` and `pairs` are as many times as
+ *                      long, of all examples but those of a block; NULL: of all
  *  @param[out] of      [forms, count]
  *  @param[out] pairs   [forms, count, count], entries a ≤ b that are wanted
  *  @return CSIM_OK, CSIM_E_IO, CSIM_E_MEM, CSIM_E_MPI; the same on every rank
@@ -48,17 +51,18 @@ typedef struct csim__kernel_pair {
  *          n²·(pairs)/P for the products of a form; memory: csim__kernel_bytes() */
 csim_status csim__kernel_pass(csim_context *ctx, const csim_shard *shard, csim__site *const *sites,
                               int count, const csim__kernel_form *forms, int form_count,
-                              const unsigned char *wanted, csim__kernel_site *of,
-                              csim__kernel_pair *pairs, csim__meter *meter);
+                              const unsigned char *wanted, const csim__blocks *blocks,
+                              csim__kernel_site *of, csim__kernel_pair *pairs, csim__meter *meter);
 
 /** Kinds of rows that forms are made of, each with a GEMM of its own; those of angles, for which the rows
  *  are read as they are; bytes of a pass beside the centred rows. Pure.
  *  @param[in] forms    [CSIM_MATRICES] how many of each
- *  @param[in] widths   neurons of all sites */
+ *  @param[in] widths   neurons of all sites
+ *  @param[in] blocks   that are left out, 0: none */
 int csim__kernel_views(const int forms[CSIM_MATRICES]);
 int csim__kernel_angles(const int forms[CSIM_MATRICES]);
 int64_t csim__kernel_bytes(const csim_shard *shard, int sites, int64_t widths, int64_t widest,
-                           const int forms[CSIM_MATRICES]);
+                           const int forms[CSIM_MATRICES], int blocks);
 
 /** Medians of the distances of different examples, exact: the mean of the two middle ones where
  *  their number is even. Collective. A sample tells where they must be, one pass counts there, another

@@ -3,19 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-csim__blocks csim__blocks_of(int64_t n, int64_t most)
-{
-    csim__blocks b = {.n = n, .length = 1};
-    while ((n + b.length - 1) / b.length > most) { b.length *= 2; }
-    b.count = (int)((n + b.length - 1) / b.length);
-    return b;
-}
-
-int64_t csim__blocks_rows(const csim__blocks *blocks, int b)
-{
-    return csim__min64(blocks->length, blocks->n - b * blocks->length);
-}
-
 /* Examples of a block that a rank has at most, itself a run of whole pieces: a block is a run of chunks,
  * or a part of one, as both lengths are powers of two. */
 static int64_t most_rows(const csim_shard *shard, const csim__blocks *blocks)

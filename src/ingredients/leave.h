@@ -3,21 +3,10 @@
 #ifndef CSIM_LEAVE_H
 #define CSIM_LEAVE_H
 
+#include "ingredients/blocks.h"
 #include "ingredients/cross.h"
 #include "ingredients/pair.h"
 #include "ingredients/rows.h"
-
-/** Blocks of examples; the last one may be shorter. */
-typedef struct csim__blocks {
-    int64_t n, length; /* examples in all and of a block, a power of two */
-    int count;
-} csim__blocks;
-
-/** As many blocks as there can be, at most @p most. Local, pure. */
-csim__blocks csim__blocks_of(int64_t n, int64_t most);
-
-/** Examples of a block. Local, pure. */
-int64_t csim__blocks_rows(const csim__blocks *blocks, int b);
 
 /** What is beside the neurons of a row x̃: its squared length, and 1. A product of such rows has all that
  *  is needed to leave some of them out. */

@@ -203,14 +203,15 @@ void csim__ring_nudge(const csim__tile *tile)
  * enough. */
 static void chunk_pair(ring *w, const csim__side *left, const csim__side *right, bool same)
 {
-    for (int64_t i = 0; i < left->rows; i += CSIM__TILE) {
-        for (int64_t j = same ? i : 0; j < right->rows; j += CSIM__TILE) {
+    int64_t side = w->task->side > 0 ? csim__min64(w->task->side, CSIM__TILE) : CSIM__TILE;
+    for (int64_t i = 0; i < left->rows; i += side) {
+        for (int64_t j = same ? i : 0; j < right->rows; j += side) {
             csim__tile tile = {.left = left,
                                .right = right,
                                .i = i,
                                .j = j,
-                               .m = (int)csim__min64(CSIM__TILE, left->rows - i),
-                               .n = (int)csim__min64(CSIM__TILE, right->rows - j),
+                               .m = (int)csim__min64(side, left->rows - i),
+                               .n = (int)csim__min64(side, right->rows - j),
                                .diagonal = same && i == j,
                                .run = w};
             w->task->tile(w->task->user, &tile);

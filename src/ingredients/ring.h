@@ -34,6 +34,7 @@ typedef struct csim__ring_task {
     bool single;             /* they are floats */
     int numbers;             /* doubles that go with each row */
     const double *extra;     /* [own chunks, numbers, chunk], NULL without any */
+    int64_t side;            /* rows of a tile at most, a power of two; 0: CSIM__TILE */
     bool own_first;          /* tiles inside the rank come before anything is sent */
     void *user;
     /** Use a tile. */

@@ -48,6 +48,53 @@ void csim__triangles_clear(csim__triangles *t)
     if (t->ctx != NULL) { csim__free(t->ctx, &t->patch); }
 }
 
+/* Bytes of the tiles of each rank, and before them. */
+static csim_status count_patches(const csim__triangles *t, int *bytes, int *before, int64_t *start)
+{
+    int size = t->shard.size, mine = 0;
+    const int64_t each = sizeof *t->patch;
+    csim_status st =
+        csim__vote(t->ctx, csim__int(t->ctx, t->patches * each, "tiles of a rank", &mine));
+    if (st == CSIM_OK) {
+        st = csim__mpi(
+            t->ctx, MPI_Allgather(&mine, 1, MPI_INT, bytes, 1, MPI_INT, csim_context_comm(t->ctx)),
+            "tiles");
+    }
+    start[0] = 0;
+    for (int r = 0; st == CSIM_OK && r < size; r++) {
+        start[r + 1] = start[r] + bytes[r] / each;
+        st = csim__int(t->ctx, start[r] * each, "tiles of all ranks", &before[r]);
+    }
+    return st;
+}
+
+csim_status csim__triangles_share(const csim__triangles *t, csim__patch **patch, int64_t *start)
+{
+    csim_context *ctx = t->ctx;
+    int size = t->shard.size, *bytes = NULL, *before = NULL;
+    csim_status st = CSIM_OK;
+    *patch = NULL;
+    CSIM_TRY(csim__alloc(ctx, size, sizeof *bytes, "counts", &bytes));
+    CSIM_TRY(csim__alloc(ctx, size, sizeof *before, "counts", &before));
+done:
+    st = csim__vote(ctx, st);
+    if (st == CSIM_OK) { st = csim__vote(ctx, count_patches(t, bytes, before, start)); }
+    if (st == CSIM_OK) {
+        st = csim__alloc(ctx, start[size], sizeof **patch, "tiles of all ranks", patch);
+        st = csim__vote(ctx, st);
+    }
+    if (st == CSIM_OK) {
+        st = csim__vote(ctx,
+                        csim__mpi(ctx,
+                                  MPI_Allgatherv(t->patch, bytes[t->shard.rank], MPI_BYTE, *patch,
+                                                 bytes, before, MPI_BYTE, csim_context_comm(ctx)),
+                                  "tiles"));
+    }
+    csim__free(ctx, &before);
+    csim__free(ctx, &bytes);
+    return st;
+}
+
 /* ---- entries ---- */
 
 typedef struct filling {

@@ -32,6 +32,12 @@ typedef struct csim__triangles {
 csim_status csim__triangles_start(csim_context *ctx, int64_t examples, csim__triangles *t);
 void csim__triangles_clear(csim__triangles *t);
 
+/** The tiles of all ranks, in their order. Collective; free @p patch also on error.
+ *  @param[out] patch  new; csim__free()
+ *  @param[out] start  [ranks + 1] the first of each rank
+ *  @return CSIM_OK, CSIM_E_LIMIT, CSIM_E_MEM, CSIM_E_MPI; the same on every rank */
+csim_status csim__triangles_share(const csim__triangles *t, csim__patch **patch, int64_t *start);
+
 /** The dissimilarities of a site, of rows as they are read, at even steps where fewer than all: CSIM_FAR, CSIM_FAR_COSINE or
  *  CSIM_FAR_CENTRED. One depends on its two rows alone, so pairs of equal rows tie exactly.
  *  Collective.

@@ -43,6 +43,23 @@ typedef struct null {
     double *best, *sorted;        /* [draws], [draws + 1] */
 } null;
 
+csim_status csim__results_add_beside(csim_results *r, int parent, const char *end, const char *text,
+                                     int *v)
+{
+    const csim_result_variable *about = &r->variable[parent].about;
+    char name[NAME_MOST];
+    snprintf(name, sizeof name, "%.70s_%s", about->name, end);
+    csim_result_variable variable = {.name = name,
+                                     .long_name = text,
+                                     .parent = about->name,
+                                     .list_name = about->list_name,
+                                     .list = about->list,
+                                     .n_list = about->n_list};
+    csim_status st = csim_results_add(r, &variable);
+    *v = r->count - 1;
+    return st;
+}
+
 csim_status csim__results_add_null(csim_results *r, const char *measure, int64_t draws,
                                    double alpha, double **values)
 {
@@ -201,21 +218,11 @@ static csim_status add_outcomes(null *n)
     csim_results *r = n->r;
     csim_status st = CSIM_OK;
     for (int i = 0; i < OUTCOME_COUNT; i++) {
-        const csim_result_variable *parent = &r->variable[n->parent].about;
-        char name[NAME_MOST];
+        int v;
         if (i >= CALIBRATED && !n->unit) { break; }
-        snprintf(name, sizeof name, "%.70s_%s", parent->name, about[i][0]);
-        csim_result_variable variable = {.name = name,
-                                         .long_name = about[i][1],
-                                         .parent = parent->name,
-                                         .list_name = parent->list_name,
-                                         .list = parent->list,
-                                         .n_list = parent->n_list};
-        CSIM_TRY(csim_results_add(r, &variable));
-        if (i >= CALIBRATED) {
-            CSIM_TRY(csim_results_set_reals(r, r->count - 1, ALPHA, &n->alpha, 1));
-        }
-        n->out[i] = r->variable[r->count - 1].values;
+        CSIM_TRY(csim__results_add_beside(r, n->parent, about[i][0], about[i][1], &v));
+        if (i >= CALIBRATED) { CSIM_TRY(csim_results_set_reals(r, v, ALPHA, &n->alpha, 1)); }
+        n->out[i] = r->variable[v].values;
     }
 done:
     return st;

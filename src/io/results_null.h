@@ -4,6 +4,12 @@
 
 #include "contrasim/results.h"
 
+/** Add numbers beside the values of variable @p parent, a companion called <its name>_@p end with its list.
+ *  Local. CSIM_OK, CSIM_E_ARG, CSIM_E_MEM.
+ *  @param[out] v  its place */
+csim_status csim__results_add_beside(csim_results *results, int parent, const char *end,
+                                     const char *text, int *v);
+
 /** Add the values of @p measure under relabellings, a companion called <measure>_null with a dimension
  *  <measure>_draw: those of one plane of the measure's list after the other. Local.
  *  @param[in] draws  of each plane

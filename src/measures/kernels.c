@@ -438,7 +438,7 @@ const csim_measure csim__measure_cka_rbf_debiased = {
     .cite =
         "Song et al. 2012, Feature Selection via Dependence Maximization; Kornblith et al. 2019",
     .needs = CSIM_NEEDS_KERNELS,
-    .props = DISTANCE_PROPS | CSIM_INVARIANT_SCALING,
+    .props = CSIM_INTERVALS | DISTANCE_PROPS | CSIM_INVARIANT_SCALING,
     .range = {-1, 1},
     .options = rbf_table,
     .options_size = sizeof(rbf_options),
@@ -467,7 +467,7 @@ const csim_measure csim__measure_rsa = {
         "representational similarity analysis: dissimilarities of all pairs of examples, compared",
     .cite = "Kriegeskorte et al. 2008, Representational Similarity Analysis",
     .needs = CSIM_NEEDS_KERNELS,
-    .props = CSIM_SYMMETRIC | CSIM_INVARIANT_SCALING | CSIM_INVARIANT_PERMUTATION,
+    .props = CSIM_INTERVALS | CSIM_SYMMETRIC | CSIM_INVARIANT_SCALING | CSIM_INVARIANT_PERMUTATION,
     .range = {-1, 1},
     .options = rsa_table,
     .options_size = sizeof(rsa_options),

@@ -444,9 +444,7 @@ void csim__cells_finish(csim__cells *cells, csim_pair *pair, int left, int right
         const csim_sweep_measure *measure = &options->measures[m];
         const csim_neighbour_options *o = measure->options;
         bool near = (measure->measure->needs & CSIM_NEEDS_NEIGHBOURS) != 0;
-        /* relabelled pairs of lists and of rows come from elsewhere */
-        bool here =
-            cells->draw < 0 || (csim__statistics_drawn(options, m) && near == (pair->near != NULL));
+        bool here = cells->draw < 0 || csim__statistics_kind(measure) == cells->kind;
         if (!here) {
             lists += near ? cells->plane[m + 1] - cells->plane[m] : 0;
             continue;

@@ -19,8 +19,15 @@
 typedef enum csim__beside { CSIM__BESIDE_LIST(CSIM__BESIDE_ENUM) CSIM__BESIDE_COUNT } csim__beside;
 #undef CSIM__BESIDE_ENUM
 
-/** Values under relabellings come from lists of neighbours, or from pairs of rows. */
-enum { CSIM__DRAWN_LISTS, CSIM__DRAWN_ROWS, CSIM__DRAWN_KINDS };
+/** What values under random relabellings come from: lists of neighbours, pairs of rows, distances that are
+ *  stored, their ranks. */
+typedef enum csim__drawn {
+    CSIM__DRAWN_LISTS,
+    CSIM__DRAWN_ROWS,
+    CSIM__DRAWN_DISTANCES,
+    CSIM__DRAWN_RANKS,
+    CSIM__DRAWN_KINDS /* none */
+} csim__drawn;
 
 /** All sites of all sets, which of them are rows and columns, and what is known of each cell. */
 typedef struct csim__cells {
@@ -41,8 +48,9 @@ typedef struct csim__cells {
     int64_t draws;            /* values under relabellings of the examples, behind those */
     int64_t extras;           /* all of these */
     int64_t *extra;           /* [extras, planes, rows, cols] bit patterns as above; NULL: none */
-    int64_t draw;   /* which one csim__cells_finish() fills, −1: the values themselves */
-    int64_t *drawn; /* [rows, cols, CSIM__DRAWN_KINDS] draws that are there; NULL: none */
+    int64_t draw;     /* which one csim__cells_finish() fills, −1: the values themselves */
+    csim__drawn kind; /* of what it is, of measures that have it from there */
+    int64_t *drawn;   /* [rows, cols, CSIM__DRAWN_KINDS] draws that are there; NULL: none */
 } csim__cells;
 
 /** Lay out the cells for `pairs` (design §6). CSIM_OK, CSIM_E_ARG, CSIM_E_MEM. Local. */

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "ingredients/leave.h"
+#include "ingredients/blocks.h"
 #include "io/results_null.h"
 #include "linalg/dense.h"
 #include "sweep/cells.h"
@@ -68,9 +68,9 @@ static void take_extra(const csim__cells *cells, int64_t extra, int plane, doubl
     }
 }
 
-/* The numbers beside the values of a measure, whose variable is @p parent. */
+/* The numbers beside the values of a measure. */
 static csim_status add_beside(csim_results *results, const csim__cells *cells, int m, int64_t n,
-                              const csim_sweep_options *options, const csim_result_variable *parent)
+                              const csim_sweep_options *options)
 {
 #define BESIDE_NAME(name, end, text) {end, text},
     static const char *const about[][2] = {CSIM__BESIDE_LIST(BESIDE_NAME)};
@@ -78,37 +78,29 @@ static csim_status add_beside(csim_results *results, const csim__cells *cells, i
     int64_t count = (int64_t)cells->rows * cells->cols;
     int64_t blocks = options->jackknife > 0 ? csim__blocks_of(n, options->jackknife).count : 0;
     csim_status st = CSIM_OK;
-    for (int b = 0; st == CSIM_OK && b < CSIM__BESIDE_COUNT; b++) {
-        char name[96];
+    int parent = csim_results_find(results, options->measures[m].measure->name), v;
+    for (int b = 0; b < CSIM__BESIDE_COUNT; b++) {
         if (!csim__statistics_beside(options, m, (csim__beside)b)) { continue; }
-        snprintf(name, sizeof name, "%.70s_%s", parent->name, about[b][0]);
-        csim_result_variable variable = {.name = name,
-                                         .long_name = about[b][1],
-                                         .parent = parent->name,
-                                         .list_name = parent->list_name,
-                                         .list = parent->list,
-                                         .n_list = parent->n_list};
-        st = csim_results_add(results, &variable);
-        double *to =
-            st == CSIM_OK ? csim_results_values(results, csim_results_find(results, name)) : NULL;
-        if (st == CSIM_OK && b >= CSIM__BESIDE_SE) {
-            st = csim_results_set_ints(results, csim_results_find(results, name), "blocks", &blocks,
-                                       1);
+        CSIM_TRY(csim__results_add_beside(results, parent, about[b][0], about[b][1], &v));
+        if (b >= CSIM__BESIDE_SE) {
+            CSIM_TRY(csim_results_set_ints(results, v, "blocks", &blocks, 1));
         }
-        for (int p = cells->plane[m]; st == CSIM_OK && p < cells->plane[m + 1]; p++) {
+        double *to = csim_results_values(results, v);
+        for (int p = cells->plane[m]; p < cells->plane[m + 1]; p++) {
             take_extra(cells, cells->beside[b], p, to + (p - cells->plane[m]) * count);
         }
     }
+done:
     return st;
 }
 
 /* The values of a measure under relabellings. */
-static csim_status add_draws(csim_results *results, const csim__cells *cells, int m,
+static csim_status add_draws(csim_results *results, const csim__cells *cells, int m, int64_t n,
                              const csim_sweep_options *options)
 {
     int64_t count = (int64_t)cells->rows * cells->cols;
     double *to = NULL;
-    if (!csim__statistics_drawn(options, m)) { return CSIM_OK; }
+    if (!csim__statistics_drawn(options, m, n)) { return CSIM_OK; }
     csim_status st = csim__results_add_null(results, options->measures[m].measure->name,
                                             cells->draws, csim__statistics_alpha(options), &to);
     for (int plane = cells->plane[m]; st == CSIM_OK && plane < cells->plane[m + 1]; plane++) {
@@ -197,8 +189,8 @@ static csim_status add_variable(csim_results *results, const csim__cells *cells,
         st = add_neighbours(results, v, &options->measures[m], n);
     }
     if (st == CSIM_OK) { st = add_encoder(results, v, measure, options); }
-    if (st == CSIM_OK) { st = add_beside(results, cells, m, n, options, &variable); }
-    return st == CSIM_OK ? add_draws(results, cells, m, options) : st;
+    if (st == CSIM_OK) { st = add_beside(results, cells, m, n, options); }
+    return st == CSIM_OK ? add_draws(results, cells, m, n, options) : st;
 }
 
 /* One warning for all measures with values that few examples bias. */

@@ -36,6 +36,9 @@ void csim__cost_share_sum(const csim__cost_model *model, csim__term term, double
  *  kernels, bases. @param bytes_per_number  in files */
 void csim__cost_rows(const csim__cost_model *model, double bytes_per_number);
 
+/** Of these the kernels and distances, stored ones, and those of batches and shifts. */
+void csim__cost_kernels(const csim__cost_model *model);
+
 /** Products and decompositions of all pairs, round by round. @return CSIM_OK, CSIM_E_MEM */
 csim_status csim__cost_pairs(csim_context *ctx, const csim__cost_model *model);
 

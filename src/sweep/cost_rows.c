@@ -109,6 +109,24 @@ static void search(const csim__cost_model *w, const csim__near_view *view, doubl
     ring(w, 8 * (d + metrics), 2, 16 * any, busy);
 }
 
+/* Lists of all sites that change places and names; distances in the other layers are found again. */
+static double renaming(const csim__cost_model *w)
+{
+    const csim__near_plan *near = &w->plan->near;
+    double numbers = 0, widths = 0, others = (double)w->plan->count / w->p->sites;
+    for (int v = 0; v < near->views; v++) {
+        for (int m = 0; m < CSIM_METRICS; m++) { numbers += (double)near->view[v].k[m]; }
+    }
+    for (int i = 0; i < w->p->sites; i++) { widths += (double)w->p->width[i]; }
+    double seconds =
+        w->p->sites * w->rows * numbers * 12 * (6 / w->machine->memory + 1 / w->bandwidth);
+    if (near->across > 0) {
+        seconds += 2 * others * w->rows * (double)near->longest * widths * 3 / w->machine->inner[0];
+        seconds += (double)w->p->n * widths * 8 / w->bandwidth;
+    }
+    return seconds;
+}
+
 /* Searches in all sites, and what is made of their lists. */
 static void neighbours(const csim__cost_model *w)
 {
@@ -119,13 +137,15 @@ static void neighbours(const csim__cost_model *w)
         for (int v = 0; v < near->views; v++) { search(w, &near->view[v], d); }
         if (near->across > 0) { csim__cost_spread(w, CSIM__TERM_EXCHANGE, n * d * 8, 1); }
     }
-    w->effort->seconds[CSIM__TERM_NEIGHBOURS] += w->rows * (double)(near->longest * near->sums) *
-                                                 (double)w->plan->count * 32 / w->machine->memory;
+    double sums = w->rows * (double)(near->longest * near->sums) * (double)w->plan->count * 32 /
+                  w->machine->memory;
+    w->effort->seconds[CSIM__TERM_NEIGHBOURS] += sums;
+    w->effort->seconds[CSIM__TERM_PERMUTE] += (double)near->draws * (sums + renaming(w));
 }
 
 /* Kernels and distances of all sites in one pass, medians before; then stored distances, site by site,
  * batches, and matrices whose examples are shifted. */
-static void kernels(const csim__cost_model *w)
+void csim__cost_kernels(const csim__cost_model *w)
 {
     const csim__kernel_plan *k = &w->p->kernels;
     const csim__machine *m = w->machine;
@@ -164,12 +184,42 @@ static void kernels(const csim__cost_model *w)
         }
         scatter(w, 8 * (d + n / 2) * shifted); /* to their new places, and to their diagonals */
     }
-    busy += pairs * half * (2 * (forms + ranked) + 4 * shifted) / m->inner[0];
-    busy += pairs * half * ordered * log2(n * n / 2) * 32 / m->memory;
-    busy += ceil(csim__plan_spectra(w->p, w->plan) / w->p->size) * 4.0 / 3 * cube / m->eigen_values;
+    busy += pairs * half * (2 * forms + 4 * shifted) / m->inner[0];
+    double compared = pairs * half * 2 * ranked / m->inner[0];
+    compared += pairs * half * ordered * log2(n * n / 2) * 32 / m->memory;
+    compared +=
+        ceil(csim__plan_spectra(w->p, w->plan) / w->p->size) * 4.0 / 3 * cube / m->eigen_values;
+    busy += compared;
+    /* a relabelled site after the other, whose entries change places, against all others */
+    double turned = half * stored * (w->p->sites + 2) * (64 / m->memory + 8 / w->bandwidth);
+    w->effort->seconds[CSIM__TERM_PERMUTE] += (double)k->draws * (turned + compared);
     csim__cost_share_sum(w, CSIM__TERM_REDUCE, 8 * n * pairs, shifted);
     w->effort->seconds[CSIM__TERM_KERNELS] += busy;
     ring(w, bytes, (w->p->sites + 1) * (passes + stored + shifted), 8 * forms * w->p->sites, busy);
+}
+
+/* Sums without blocks of examples: the pass of kernels once more, in tiles that lie in one block each
+ * way, and row sums of every block. */
+static void leave_out(const csim__cost_model *w)
+{
+    const csim__kernel_plan *k = &w->p->kernels;
+    const csim__machine *m = w->machine;
+    double n = (double)w->p->n, half = w->rows * n / 2, pairs = (double)w->plan->count;
+    double forms = 0, passes = csim__kernel_views(k->left), busy = 0, bytes = 0;
+    if (k->blocks == 0) { return; }
+    int64_t length = csim__blocks_of(w->p->n, k->blocks).length;
+    double side = (double)csim__min64(csim__min64(w->shard.chunk, 512), length);
+    for (int i = 0; i < CSIM_MATRICES; i++) { forms += k->left[i]; }
+    for (int i = 0; i < w->p->sites; i++) {
+        double d = (double)w->p->width[i];
+        busy += csim__cost_gemm(w, false, passes * w->rows * n * d, side, side, d);
+        busy += half * (passes * 16 + forms * 48) / m->memory;
+        busy += w->rows * forms * k->blocks * 24 / m->memory;
+        bytes += 8 * (d + 1) * passes;
+    }
+    busy += pairs * forms * (half + w->rows * k->blocks) * 2 / m->inner[0];
+    w->effort->seconds[CSIM__TERM_LEAVE] += busy;
+    ring(w, bytes, (w->p->sites + 1) * passes, 8 * forms * w->p->sites * (k->blocks + 1), busy);
 }
 
 /* Rows of one site: XᵀX, X R⁻¹, QᵀQ, Q F; chunks of it added as integers; factors sent round. */
@@ -237,7 +287,8 @@ void csim__cost_rows(const csim__cost_model *w, double bytes_per_number)
     encoding(w);
     tiles(w);
     neighbours(w);
-    kernels(w);
+    csim__cost_kernels(w);
+    leave_out(w);
     if (w->plan->any_basis) { bases(w, w->plan->basis, w->plan->loading); }
     if (w->plan->raw_basis) { bases(w, NULL, false); }
     for (int i = 0; i < w->p->sites; i++) { /* rows of bases that are made anew for each round */

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "ingredients/leave.h"
-#include "sweep/interval.h"
 #include "sweep/state.h"
 #include "sweep/statistics.h"
 
@@ -23,7 +22,6 @@ typedef struct jackknife {
     double **norm;              /* [sites] of [blocks + 1, d] */
     double *all, *block, *rest; /* [widest + 2, widest + 2] of the pair that this rank has */
     double *value;              /* [measures, blocks + 1] of it */
-    double *share;              /* [blocks] of the examples */
     int *owner;                 /* [ranks] */
     double **out;               /* [ranks] */
     csim__couple *couple;       /* [ranks] those of a round */
@@ -50,13 +48,9 @@ static csim_status allocate(jackknife *j)
     CSIM_TRY(csim__alloc(ctx, square, sizeof *j->rest, "a block", &j->rest));
     CSIM_TRY(csim__alloc(ctx, states * j->w->options->measure_count, sizeof *j->value,
                          "values without blocks", &j->value));
-    CSIM_TRY(csim__alloc(ctx, j->blocks.count, sizeof *j->share, "shares", &j->share));
     CSIM_TRY(csim__alloc(ctx, size, sizeof *j->owner, "owners", &j->owner));
     CSIM_TRY(csim__calloc(ctx, size, sizeof *j->out, "blocks", &j->out));
     CSIM_TRY(csim__alloc(ctx, size, sizeof *j->couple, "pairs", &j->couple));
-    for (int b = 0; b < j->blocks.count; b++) {
-        j->share[b] = (double)csim__blocks_rows(&j->blocks, b) / (double)j->blocks.n;
-    }
     for (int r = 0; r < size; r++) { j->owner[r] = r; }
     st = csim__leave_open(ctx, &j->w->shard, j->p.site, j->p.count, &j->blocks, &j->leave);
 done:
@@ -77,7 +71,6 @@ static void release(jackknife *j)
     csim__free(ctx, &j->block);
     csim__free(ctx, &j->rest);
     csim__free(ctx, &j->value);
-    csim__free(ctx, &j->share);
     csim__free(ctx, &j->owner);
     csim__free(ctx, &j->out);
     csim__free(ctx, &j->couple);
@@ -118,6 +111,14 @@ static csim__site site_without(const jackknife *j, int s, int b)
     return site;
 }
 
+/* Does the value of a measure without a block come from products? */
+static bool is_wanted(const jackknife *j, int m)
+{
+    const csim_sweep_options *o = j->w->options;
+    bool matrices = (o->measures[m].measure->needs & CSIM_NEEDS_KERNELS) != 0;
+    return !matrices && csim__statistics_beside(o, m, CSIM__BESIDE_SE);
+}
+
 static double *values_of(const jackknife *j, int measure)
 {
     return j->value + (int64_t)measure * (j->blocks.count + 1);
@@ -134,7 +135,7 @@ static void take_pair(jackknife *j, const csim__couple *c, int b, const double *
                       .block = j->rest};
     pair.rows.diagonal = csim__leave_rest(j->all, block, left.d, right.d, j->rest);
     for (int m = 0; m < o->measure_count; m++) {
-        if (csim__statistics_beside(o, m, CSIM__BESIDE_SE)) {
+        if (is_wanted(j, m)) {
             values_of(j, m)[b] = csim__cells_evaluate(&pair, &o->measures[m]).value;
         }
     }
@@ -147,16 +148,8 @@ static void finish_pair(jackknife *j, const csim__couple *c)
     csim__sweep *w = j->w;
     int x = w->id[j->p.site[c->left] - w->site], y = w->id[j->p.site[c->right] - w->site];
     for (int m = 0; m < w->options->measure_count; m++) {
-        if (!csim__statistics_beside(w->options, m, CSIM__BESIDE_SE)) { continue; }
-        const double *value = values_of(j, m);
-        int plane = w->cells.plane[m], count = j->blocks.count;
-        csim__interval i = csim__interval_of(value[count], value, j->share, count);
-        const double number[] = {i.error, i.low, i.high};
-        for (int k = 0; k < 3; k++) {
-            csim__beside beside = (csim__beside)(CSIM__BESIDE_SE + k);
-            csim__cells_put_beside(&w->cells, plane, x, y, beside, number[k]);
-            csim__cells_put_beside(&w->cells, plane, y, x, beside, number[k]);
-        }
+        if (!is_wanted(j, m)) { continue; }
+        csim__statistics_put_interval(&w->cells, m, x, y, &j->blocks, values_of(j, m));
     }
 }
 

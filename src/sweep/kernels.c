@@ -6,17 +6,20 @@
 
 #include "ingredients/spread.h"
 #include "sweep/state.h"
+#include "sweep/statistics.h"
 
 /* The sums of tiles: distinct forms, and which measure takes which. */
 typedef struct sums {
     csim__sweep *w;
     const csim__partners *p;
+    bool left;               /* of measures that have intervals */
+    int64_t results;         /* of all examples, or without each block */
     csim__kernel_form *form; /* [forms] */
     csim_kernel *kernel;     /* [forms] */
     int forms;
     double *sigma, *median;  /* [forms, count], [2, count] */
-    csim__kernel_site *of;   /* [forms, count] */
-    csim__kernel_pair *pair; /* [forms, count, count] */
+    csim__kernel_site *of;   /* [results, forms, count] */
+    csim__kernel_pair *pair; /* [results, forms, count, count] */
 } sums;
 
 bool csim__sweep_takes(const csim_sweep_measure *m, csim_kernel *kernel)
@@ -39,17 +42,22 @@ bool csim__sweep_same_form(const csim_kernel *a, const csim_kernel *b)
     return a->sigma == b->sigma && a->bandwidth == b->bandwidth && a->diagonal == b->diagonal;
 }
 
-/* The first measure with the form of measure @p m. */
-static int first_with(const csim_sweep_options *o, int m, const csim_kernel *kernel)
+/* Does measure @p m take sums of tiles; with @p left, without blocks of examples, too? */
+static bool takes_tiles(const csim_sweep_options *o, int m, bool left, csim_kernel *kernel)
+{
+    return csim__sweep_takes(&o->measures[m], kernel) && by_tiles(kernel) &&
+           (!left || csim__statistics_beside(o, m, CSIM__BESIDE_SE));
+}
+
+/* Is measure @p m the first of these with its form? */
+static bool is_first(const csim_sweep_options *o, int m, bool left, csim_kernel *kernel)
 {
     csim_kernel other;
-    for (int i = 0; i < m; i++) {
-        if (csim__sweep_takes(&o->measures[i], &other) && by_tiles(&other) &&
-            csim__sweep_same_form(&other, kernel)) {
-            return i;
-        }
+    bool first = takes_tiles(o, m, left, kernel);
+    for (int i = 0; first && i < m; i++) {
+        first = !takes_tiles(o, i, left, &other) || !csim__sweep_same_form(&other, kernel);
     }
-    return m;
+    return first;
 }
 
 /* Distances of a measure that stores them, with others of the same examples. */
@@ -95,12 +103,17 @@ csim__kernel_plan csim__sweep_kernel_plan(const csim_sweep_options *o, int64_t n
         plan.spread = plan.spread || (o->measures[m].measure->needs & CSIM_NEEDS_SPREAD);
         if (!csim__sweep_takes(&o->measures[m], &k)) { continue; }
         plan.measures++;
-        if (by_tiles(&k) && first_with(o, m, &k) == m) { plan.forms[k.matrix]++; }
+        if (is_first(o, m, false, &k)) { plan.forms[k.matrix]++; }
+        if (is_first(o, m, true, &k)) { plan.left[k.matrix]++; }
         if (k.matrix == CSIM_RBF && !(k.sigma > 0)) { plan.median[k.diagonal] = true; }
         if (k.matrix == CSIM_LINEAR && k.batch <= n) { plan.batch = k.batch; }
         if (k.compare != CSIM_BY_SUMS) { add_store(&plan, &k, n); }
     }
-    csim__sweep_shift_plan(o, &plan);
+    if (csim__statistics_leaves(o, true) > 0) {
+        plan.blocks = csim__blocks_of(n, o->jackknife).count;
+    }
+    if (plan.stores > 0 && o->null == CSIM_NULL_PERMUTATION) { plan.draws = o->permutations; }
+    csim__sweep_shift_plan(o, n, &plan);
     for (int i = 0; i < plan.stores; i++) {
         plan.store[i].left_out = no_room > (plan.store[i].examples < n);
     }
@@ -150,9 +163,7 @@ static csim_status list_forms(sums *l)
     CSIM_TRY(csim__calloc(w->ctx, 2 * most, sizeof *l->median, "medians", &l->median));
     for (int m = 0; m < o->measure_count; m++) {
         csim_kernel k;
-        if (!csim__sweep_takes(&o->measures[m], &k) || !by_tiles(&k) || first_with(o, m, &k) != m) {
-            continue;
-        }
+        if (!is_first(o, m, l->left, &k)) { continue; }
         bool own = k.matrix == CSIM_RBF && !(k.sigma > 0);
         l->kernel[l->forms] = k;
         l->form[l->forms] = (csim__kernel_form){
@@ -162,7 +173,7 @@ static csim_status list_forms(sums *l)
             .typical = own ? l->median + (int64_t)k.diagonal * l->p->count : NULL};
         l->forms++;
     }
-    int64_t cells = (int64_t)l->forms * l->p->count;
+    int64_t cells = l->results * l->forms * l->p->count;
     CSIM_TRY(csim__calloc(w->ctx, cells, sizeof *l->of, "sums of kernels", &l->of));
     CSIM_TRY(
         csim__calloc(w->ctx, cells * l->p->count, sizeof *l->pair, "sums of kernels", &l->pair));
@@ -227,39 +238,100 @@ static csim_status find_widths(sums *l)
     return st;
 }
 
-/* The sums of one pair for one measure. */
-static void fill(const sums *l, int64_t pair, const csim_kernel *kernel, csim__matrices *out)
+/* The sums of one pair for one measure, of all examples or without block @p b. */
+static void fill(const sums *l, int64_t b, int64_t pair, const csim_kernel *kernel,
+                 csim__matrices *out)
 {
     const csim__couple *c = &l->w->plan.pairs[pair].couple;
     int f = 0, side[2] = {l->p->place[c->left], l->p->place[c->right]};
     while (!csim__sweep_same_form(&l->kernel[f], kernel)) { f++; }
     for (int i = 0; i < 2; i++) {
         if (side[i] < 0) { return; } /* the cell says why */
-        int64_t at = (int64_t)f * l->p->count + side[i];
+        int64_t at = (b * l->forms + f) * l->p->count + side[i];
         out->of[i] = l->of[at];
         out->self[i] = l->pair[at * l->p->count + side[i]];
-        if (kernel->matrix == CSIM_RBF && !(l->sigma[at] > 0)) { out->note = CSIM_NOTE_BANDWIDTH; }
+        if (kernel->matrix == CSIM_RBF && !(out->of[i].sigma > 0)) {
+            out->note = CSIM_NOTE_BANDWIDTH;
+        }
     }
-    out->both = l->pair[((int64_t)f * l->p->count + side[0]) * l->p->count + side[1]];
+    out->both = l->pair[((b * l->forms + f) * l->p->count + side[0]) * l->p->count + side[1]];
 }
 
 static csim_status tile_sums(csim__sweep *w, const csim__partners *p)
 {
-    sums l = {.w = w, .p = p};
+    sums l = {.w = w, .p = p, .results = 1};
     csim_status st = csim__vote(w->ctx, list_forms(&l));
     if (st == CSIM_OK) { st = find_widths(&l); }
     if (st == CSIM_OK) {
         st = csim__kernel_pass(w->ctx, &w->shard, p->site, p->count, l.form, l.forms, p->wanted,
-                               l.of, l.pair, &w->meter);
+                               NULL, l.of, l.pair, &w->meter);
     }
     for (int64_t i = 0; st == CSIM_OK && i < w->plan.count; i++) {
         for (int m = 0; m < w->options->measure_count; m++) {
             csim_kernel k;
-            if (!csim__sweep_takes(&w->options->measures[m], &k) || !by_tiles(&k)) { continue; }
-            fill(&l, i, &k, &w->matrices[i * w->options->measure_count + m]);
+            if (!takes_tiles(w->options, m, false, &k)) { continue; }
+            fill(&l, 0, i, &k, &w->matrices[i * w->options->measure_count + m]);
         }
     }
     release(&l);
+    return st;
+}
+
+/* ---- without blocks of examples ---- */
+
+double csim__sweep_value(const csim__sweep *w, int64_t pair, int m, int64_t n, bool twin,
+                         const csim__matrices *kernel)
+{
+    const csim__couple *c = &w->plan.pairs[pair].couple;
+    csim__site left = w->site[c->left], right = w->site[c->right];
+    csim_pair p = {.ctx = w->ctx, .site = {&left, &right}, .kernel = kernel};
+    left.n = right.n = n;
+    if (twin) {
+        right.checksum = ~right.checksum;
+    } /* another site even to one of the same values */
+    return csim__cells_evaluate(&p, &w->options->measures[m]).value;
+}
+
+/* The intervals of a pair. */
+static void put_intervals(const sums *l, const csim__blocks *blocks, int64_t pair)
+{
+    csim__sweep *w = l->w;
+    const csim__couple *c = &w->plan.pairs[pair].couple;
+    for (int m = 0; m < w->options->measure_count; m++) {
+        double value[CSIM__JACKKNIFE_MOST + 1];
+        csim_kernel k;
+        if (!takes_tiles(w->options, m, true, &k)) { continue; }
+        for (int b = 0; b < blocks->count; b++) {
+            csim__matrices without = {.note = CSIM_NOTE_NONE};
+            fill(l, b, pair, &k, &without);
+            value[b] = csim__sweep_value(w, pair, m, blocks->n - csim__blocks_rows(blocks, b),
+                                         false, &without);
+        }
+        value[blocks->count] = csim__sweep_value(
+            w, pair, m, blocks->n, false, &w->matrices[pair * w->options->measure_count + m]);
+        csim__statistics_put_interval(&w->cells, m, w->id[c->left], w->id[c->right], blocks, value);
+    }
+}
+
+/* Kernels keep the widths that they have with all examples. */
+static csim_status leave_out(csim__sweep *w, const csim__partners *p)
+{
+    csim__blocks blocks = csim__blocks_of(w->shard.n, w->options->jackknife);
+    sums l = {.w = w, .p = p, .left = true, .results = blocks.count};
+    csim_status st = csim__vote(w->ctx, list_forms(&l));
+    csim__phase_begin(w->ctx, "jackknife");
+    if (st == CSIM_OK) { st = find_widths(&l); }
+    if (st == CSIM_OK) {
+        st = csim__kernel_pass(w->ctx, &w->shard, p->site, p->count, l.form, l.forms, p->wanted,
+                               &blocks, l.of, l.pair, &w->meter);
+    }
+    for (int64_t i = w->shard.rank; st == CSIM_OK && i < w->plan.count; i += w->shard.size) {
+        const csim__planned *q = &w->plan.pairs[i];
+        bool fit = p->place[q->couple.left] >= 0 && p->place[q->couple.right] >= 0;
+        if (q->cell && fit) { put_intervals(&l, &blocks, i); }
+    }
+    release(&l);
+    csim__phase_end(w->ctx, 0, 0);
     return st;
 }
 
@@ -293,6 +365,7 @@ csim_status csim__sweep_kernels(csim__sweep *w)
             st = csim__vote(w->ctx, csim__sweep_hold(w, p.site[i]));
         }
         if (st == CSIM_OK && forms > 0) { st = tile_sums(w, &p); }
+        if (st == CSIM_OK && plan->blocks > 0) { st = leave_out(w, &p); }
         for (int i = 0; forms > 0 && i < p.count; i++) { csim__sweep_let_go(w, p.site[i]); }
         if (st == CSIM_OK) { st = csim__sweep_triangles(w, &p); }
         if (st == CSIM_OK) { st = csim__sweep_batches(w, &p); }

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "ingredients/order.h"
+#include "ingredients/rows.h"
 
 /* Do equal distances leave it to the order of the examples who is in the list of a row, or where? */
 static bool is_tied(const csim__near *near, const csim__wish *t, int64_t row)
@@ -91,6 +92,26 @@ static csim_status make_twins(csim__lists *l, const csim__order *order)
     return st;
 }
 
+/* How far neighbours in twins are in their sites, and the other way round. */
+static csim_status cross_twins(csim__lists *l, const csim__order *order)
+{
+    csim__sweep *w = l->w;
+    csim_status st = CSIM_OK;
+    for (int s = 0; st == CSIM_OK && s < w->count; s++) {
+        const csim__site *site = &w->site[s];
+        bool left = csim__lists_partners(l, s), right = csim__lists_partners(l, w->count + s);
+        if (site->unfit != CSIM_NOTE_NONE || (!left && !right)) { continue; }
+        st = csim__raw_rows(w->ctx, &w->shard, site, l->rows);
+        if (st == CSIM_OK && left) { st = csim__lists_cross(l, s, l->rows); }
+        if (st == CSIM_OK && right) {
+            st = csim__order_rows(w->ctx, &w->shard, order, l->rows,
+                                  site->d * (int64_t)sizeof *l->rows, l->turned);
+            if (st == CSIM_OK) { st = csim__lists_cross(l, w->count + s, l->turned); }
+        }
+    }
+    return st;
+}
+
 static void drop_twins(csim__lists *l)
 {
     csim__sweep *w = l->w;
@@ -106,6 +127,7 @@ static void finish_draw(csim__lists *l)
 {
     csim__sweep *w = l->w;
     w->cells.draw = l->draw;
+    w->cells.kind = CSIM__DRAWN_LISTS;
     for (int64_t i = 0; i < w->plan.count; i++) {
         const csim__planned *p = &w->plan.pairs[i];
         int a = p->couple.left, b = p->couple.right, x = w->id[a], y = w->id[b];
@@ -123,14 +145,16 @@ static void finish_draw(csim__lists *l)
     w->cells.draw = -1;
 }
 
-static csim_status permute(csim__lists *l, int64_t draw)
+static csim_status permute(void *user, int64_t draw)
 {
+    csim__lists *l = user;
     csim__sweep *w = l->w;
     csim__order order;
     l->draw = draw;
     csim_status st = csim__order_make(w->ctx, &w->shard, w->options->null_seed, draw, &order);
     st = csim__vote(w->ctx, st);
     if (st == CSIM_OK) { st = make_twins(l, &order); }
+    if (st == CSIM_OK && l->plan->across > 0) { st = cross_twins(l, &order); }
     if (st == CSIM_OK) { st = csim__lists_sum(l, l->values); }
     if (st == CSIM_OK) { finish_draw(l); }
     drop_twins(l);
@@ -141,16 +165,6 @@ static csim_status permute(csim__lists *l, int64_t draw)
 
 csim_status csim__lists_permute(csim__lists *l)
 {
-    csim__sweep *w = l->w;
-    int64_t all = w->options->permutations, batch = csim__saved_batch(w), end;
     csim_status st = find_ties(l);
-    csim__phase_begin(w->ctx, "permutations");
-    for (int64_t first = csim__saved_drawn(w, CSIM__DRAWN_LISTS); st == CSIM_OK && first < all;
-         first = end) {
-        end = csim__min64(first + batch, all);
-        for (int64_t k = first; st == CSIM_OK && k < end; k++) { st = permute(l, k); }
-        if (st == CSIM_OK) { st = csim__saved_draws(w, CSIM__DRAWN_LISTS, first, end); }
-    }
-    csim__phase_end(w->ctx, 0, 0);
-    return st;
+    return st == CSIM_OK ? csim__saved_permute(l->w, CSIM__DRAWN_LISTS, permute, l) : st;
 }

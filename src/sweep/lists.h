@@ -24,6 +24,8 @@ typedef struct csim__lists {
     int wishes;
     const csim__near_plan *plan;
     double *rows;                           /* [rows, widest] of one site, as read */
+    double *turned;                         /* [rows, widest] in the order of a relabelling */
+    int sites;                              /* with twins */
     csim__near *near;                       /* [sites, views, CSIM_METRICS] */
     csim__links *links;                     /* [sites, views, CSIM_METRICS] */
     int64_t across_k[CSIM_NEIGHBOURS_MOST]; /* [plan->across] of the measures that take it */
@@ -45,6 +47,17 @@ static inline int64_t csim__lane(const csim__lists *l, int site, int view, int m
 {
     return ((int64_t)site * l->plan->views + view) * CSIM_METRICS + metric;
 }
+
+/** How far the neighbours in site @p b are in site @p a. Local. */
+static inline double **csim__lists_across(const csim__lists *l, int a, int b)
+{
+    return &l->across[(int64_t)a * l->sites + b];
+}
+
+/** Has a site, or a twin when there is a relabelling at hand, pairs? Find how far the neighbours in these
+ *  are in it, of rows as read. The second is collective: CSIM_OK, CSIM_E_MEM, CSIM_E_LIMIT, CSIM_E_MPI. */
+bool csim__lists_partners(const csim__lists *lists, int s);
+csim_status csim__lists_cross(csim__lists *lists, int s, const double *rows);
 
 /** The sums over the examples of all pairs, of the relabelling at hand. Collective.
  *  @param[out] out  [pairs, wishes, 2, CSIM_NEAR_SUMS] the same on every rank

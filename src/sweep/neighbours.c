@@ -48,15 +48,16 @@ csim__near_plan csim__sweep_near(const csim_sweep_options *options, int64_t n)
         if (count == 0 || (v = view_of(&plan, o)) == CSIM__NEAR_VIEWS) { continue; }
         csim__near_view *view = &plan.view[v];
         /* the next one behind the list tells whether it is who it is by the order of the examples */
-        bool next = csim__statistics_drawn(options, i) && list[count - 1] < n - 1;
+        bool next = csim__statistics_drawn(options, i, n) && list[count - 1] < n - 1;
         int64_t longest = list[count - 1] + next;
         plan.sums += count;
-        plan.twins = plan.twins || csim__statistics_drawn(options, i);
+        plan.twins = plan.twins || csim__statistics_drawn(options, i, n);
         view->k[o->metric] = csim__max64(view->k[o->metric], longest);
         plan.longest = csim__max64(plan.longest, longest);
         if (m->measure->needs & CSIM_NEEDS_LINKS) { view->links[o->metric] = true; }
         if (m->measure->needs & CSIM_NEEDS_ACROSS) { plan.across += count; }
     }
+    if (plan.twins) { plan.draws = options->permutations; }
     for (int v = 0; v < plan.views; v++) { plan.searches += has_lists(&plan.view[v]); }
     return plan;
 }
@@ -113,8 +114,27 @@ static csim_status search_site(csim__lists *l, int s)
     return st;
 }
 
-/* One site over the lists of all that it is paired with. */
-static csim_status cross(csim__lists *l, int s)
+/* The other one of a pair of the plan that site @p s is in: twins, where there are, are on the right;
+ * −1: it is not, or it has no lists. */
+static int partner(const csim__lists *l, const csim__planned *p, int s)
+{
+    const csim__sweep *w = l->w;
+    int left = p->couple.left, right = p->couple.right + (l->draw < 0 ? 0 : w->count);
+    int other = left == s ? right : right == s ? left : -1;
+    bool fit = other >= 0 && w->site[other % w->count].unfit == CSIM_NOTE_NONE;
+    return p->cell && fit ? other : -1;
+}
+
+bool csim__lists_partners(const csim__lists *l, int s)
+{
+    bool any = false;
+    for (int64_t i = 0; i < l->w->plan.count; i++) {
+        any = any || partner(l, &l->w->plan.pairs[i], s) >= 0;
+    }
+    return any;
+}
+
+csim_status csim__lists_cross(csim__lists *l, int s, const double *rows)
 {
     csim__sweep *w = l->w;
     const csim__near **others = NULL;
@@ -124,24 +144,19 @@ static csim_status cross(csim__lists *l, int s)
     CSIM_TRY(csim__alloc(w->ctx, w->count, sizeof *others, "lists", &others));
     CSIM_TRY(csim__alloc(w->ctx, w->count, sizeof *sums, "sums", &sums));
     for (int64_t i = 0; i < w->plan.count; i++) {
-        const csim__couple *c = &w->plan.pairs[i].couple;
-        if (!w->plan.pairs[i].cell || (c->left != s && c->right != s)) { continue; }
-        int other = c->left == s ? c->right : c->left;
-        double **to = &l->across[(int64_t)s * w->count + other];
-        if (w->site[other].unfit != CSIM_NOTE_NONE) { continue; }
-        CSIM_TRY(
-            csim__alloc(w->ctx, 2 * l->plan->across * w->shard.rows, sizeof **to, "distances", to));
+        int other = partner(l, &w->plan.pairs[i], s);
+        if (other < 0) { continue; }
+        double **to = csim__lists_across(l, s, other);
+        int64_t numbers = 2 * l->plan->across * w->shard.rows;
+        if (*to == NULL) { CSIM_TRY(csim__alloc(w->ctx, numbers, sizeof **to, "distances", to)); }
         others[count] = &l->near[csim__lane(l, other, 0, CSIM_COSINE)];
         sums[count++] = *to;
     }
 done:
     st = csim__vote(w->ctx, st);
-    if (st == CSIM_OK && count > 0) {
-        st = csim__raw_rows(w->ctx, &w->shard, &w->site[s], l->rows);
-    }
-    if (st == CSIM_OK && count > 0) {
-        st = csim__across(w->ctx, &w->shard, w->site[s].d, l->rows, l->across_k, l->plan->across,
-                          others, count, sums);
+    if (st == CSIM_OK) {
+        st = csim__across(w->ctx, &w->shard, w->site[s % w->count].d, rows, l->across_k,
+                          l->plan->across, others, count, sums);
     }
     csim__free(w->ctx, &sums);
     csim__free(w->ctx, &others);
@@ -194,8 +209,8 @@ static void take_example(csim__lists *l, const csim__couple *c, int v, int metri
     csim_near near = {.n = w->shard.n, .scratch = l->scratch};
     take_side(l, 0, csim__lane(l, c->left, v, metric), row, &near);
     take_side(l, 1, csim__lane(l, right, v, metric), row, &near);
-    const double *over[2] = {l->across[(int64_t)c->left * w->count + c->right],
-                             l->across[(int64_t)c->right * w->count + c->left]};
+    const double *over[2] = {*csim__lists_across(l, c->left, right),
+                             *csim__lists_across(l, right, c->left)};
     for (int side = 0; side < 2; side++) { stamp(l->place[side], near.index[side], k, true); }
     for (int i = 0; i < l->wishes; i++) {
         const csim__wish *t = &l->wish[i];
@@ -269,9 +284,14 @@ static void list_wishes(csim__lists *l)
         int count = list_of(m, l->w->shard.n, list);
         for (int k = 0; k < count; k++) {
             csim__wish *t = &l->wish[l->wishes++];
-            *t = (csim__wish){
-                m->measure, options, view_of(&plan, options),  options->metric,
-                list[k],    -1,      l->w->cells.plane[i] + k, csim__statistics_drawn(o, i)};
+            *t = (csim__wish){m->measure,
+                              options,
+                              view_of(&plan, options),
+                              options->metric,
+                              list[k],
+                              -1,
+                              l->w->cells.plane[i] + k,
+                              csim__statistics_drawn(o, i, l->w->shard.n)};
             l->drawn = l->drawn || t->drawn;
             if (!(m->measure->needs & CSIM_NEEDS_ACROSS)) { continue; }
             l->across_k[across] = list[k];
@@ -296,8 +316,13 @@ static csim_status start(csim__lists *l)
     CSIM_TRY(csim__alloc(ctx, w->shard.rows * widest, sizeof(double), "rows of a site", &l->rows));
     CSIM_TRY(csim__calloc(ctx, lanes, sizeof *l->near, "lists", &l->near));
     CSIM_TRY(csim__calloc(ctx, lanes, sizeof *l->links, "lists", &l->links));
+    l->sites = l->drawn ? 2 * w->count : w->count;
     CSIM_TRY(
-        csim__calloc(ctx, (int64_t)w->count * w->count, sizeof *l->across, "lists", &l->across));
+        csim__calloc(ctx, (int64_t)l->sites * l->sites, sizeof *l->across, "lists", &l->across));
+    if (l->drawn && l->plan->across > 0) {
+        CSIM_TRY(csim__alloc(ctx, w->shard.rows * widest, sizeof *l->turned, "rows of a site",
+                             &l->turned));
+    }
     for (int side = 0; side < 2; side++) {
         CSIM_TRY(csim__calloc(ctx, w->shard.n, sizeof *l->place[side], "places", &l->place[side]));
     }
@@ -323,7 +348,7 @@ static void release(csim__lists *l)
         if (l->near != NULL) { csim__near_clear(w->ctx, &l->near[i]); }
         if (l->links != NULL) { csim__links_clear(w->ctx, &l->links[i]); }
     }
-    for (int64_t i = 0; l->across != NULL && i < (int64_t)w->count * w->count; i++) {
+    for (int64_t i = 0; l->across != NULL && i < (int64_t)l->sites * l->sites; i++) {
         csim__free(w->ctx, &l->across[i]);
     }
     csim__free(w->ctx, &l->values);
@@ -337,6 +362,7 @@ static void release(csim__lists *l)
     csim__free(w->ctx, &l->links);
     csim__free(w->ctx, &l->near);
     csim__free(w->ctx, &l->rows);
+    csim__free(w->ctx, &l->turned);
     csim__free(w->ctx, &l->wish);
 }
 
@@ -348,7 +374,9 @@ csim_status csim__sweep_neighbours(csim__sweep *w)
         if (w->site[s].unfit == CSIM_NOTE_NONE) { st = search_site(&l, s); }
     }
     for (int s = 0; st == CSIM_OK && l.plan->across > 0 && s < w->count; s++) {
-        if (w->site[s].unfit == CSIM_NOTE_NONE) { st = cross(&l, s); }
+        if (w->site[s].unfit != CSIM_NOTE_NONE || !csim__lists_partners(&l, s)) { continue; }
+        st = csim__raw_rows(w->ctx, &w->shard, &w->site[s], l.rows);
+        if (st == CSIM_OK) { st = csim__lists_cross(&l, s, l.rows); }
     }
     if (st == CSIM_OK) { st = csim__lists_sum(&l, w->near_sums); }
     if (st == CSIM_OK && l.drawn) { st = csim__lists_permute(&l); }

@@ -3,6 +3,7 @@
  * sites together, the products and the decompositions are made anew for each relabelling. */
 #include <string.h>
 
+#include "ingredients/batches.h"
 #include "ingredients/order.h"
 #include "ingredients/rows.h"
 #include "sweep/state.h"
@@ -75,8 +76,8 @@ static csim_status make_plan(relabelled *r)
     plan->part[1] = (csim__part){0, plan->count, csim__max64(step, 1)};
     plan->near.sums = 0; /* lists are relabelled where they are (neighbours.c) */
     plan->kernels.spread = false;
-    plan->kernels.stores = 0;
-    plan->kernels.batch = 0;
+    plan->kernels.blocks = 0; /* intervals are those of the layers as they are */
+    plan->kernels.stores = 0; /* distances are relabelled where they are (triangles.c) */
     return st;
 }
 
@@ -89,6 +90,7 @@ static csim_status start(relabelled *r, int64_t draw)
     *t = *w;
     t->count = 2 * count;
     t->cells.draw = draw;
+    t->cells.kind = CSIM__DRAWN_ROWS;
     t->plan.pairs = NULL;
     t->site = NULL;
     t->id = NULL;
@@ -141,8 +143,9 @@ static void release(relabelled *r)
 }
 
 /* One relabelling of the sites at hand, into the draw of all their pairs. */
-static csim_status permute(csim__sweep *w, int64_t draw)
+static csim_status permute(void *user, int64_t draw)
 {
+    csim__sweep *w = user;
     relabelled r = {.w = w};
     csim_status st = csim__vote(w->ctx, start(&r, draw));
     for (int s = 0; st == CSIM_OK && s < w->count; s++) { st = make_twin(&r, s); }
@@ -185,15 +188,8 @@ csim_status csim__sweep_permute(csim__sweep *w)
     if (!csim__statistics_paired(w->options)) { return CSIM_OK; }
     csim__phase_begin(w->ctx, "permutations");
     csim_status st = self_terms(w);
-    int64_t all = w->options->permutations, batch = csim__saved_batch(w), end;
-    for (int64_t first = csim__saved_drawn(w, CSIM__DRAWN_ROWS); st == CSIM_OK && first < all;
-         first = end) {
-        end = csim__min64(first + batch, all);
-        for (int64_t k = first; st == CSIM_OK && k < end; k++) { st = permute(w, k); }
-        if (st == CSIM_OK) { st = csim__saved_draws(w, CSIM__DRAWN_ROWS, first, end); }
-    }
     csim__phase_end(w->ctx, 0, 0);
-    return st;
+    return st == CSIM_OK ? csim__saved_permute(w, CSIM__DRAWN_ROWS, permute, w) : st;
 }
 
 int64_t csim__permute_bytes(const csim__problem *p, const csim__plan *plan, const csim_shard *shard)
@@ -222,11 +218,18 @@ int64_t csim__permute_bytes(const csim__problem *p, const csim__plan *plan, cons
         tables += csim__projection_kept(e, sites);
     }
     passes = csim__max64(passes, encoded);
+    if (p->kernels.batch > 0) {
+        passes =
+            csim__max64(passes, 8 * sites * sites + csim__batch_bytes((int)sites, widest,
+                                                                      p->kernels.batch, p->size));
+    }
     for (int m = 0; m < CSIM_MATRICES; m++) { all += forms[m]; }
-    int64_t kernels = csim__kernel_bytes(shard, (int)sites, 2 * widths, widest, forms) +
+    int64_t kernels = csim__kernel_bytes(shard, (int)sites, 2 * widths, widest, forms, 0) +
                       all * sites * sites * (int64_t)sizeof(csim__kernel_pair) + 32 * sites;
     return shard->rows * numbers + csim__order_bytes(shard, 8 * widest) + tables +
            csim__max64(passes, all > 0 ? kernels : 0) +
            plan->count * (int64_t)(sizeof(csim__planned) + sizeof(csim__row_sums) + 8) +
-           (all > 0 ? plan->count * p->kernels.columns * (int64_t)sizeof(csim__matrices) : 0);
+           (p->kernels.measures > 0
+                ? plan->count * p->kernels.columns * (int64_t)sizeof(csim__matrices)
+                : 0);
 }

@@ -104,7 +104,7 @@ csim__products csim__plan_products(const csim__problem *p, const csim__plan *pla
 double csim__plan_kernel_flops(const csim__problem *p, double d)
 {
     const csim__kernel_plan *k = &p->kernels;
-    double n = (double)p->n, passes = csim__kernel_views(k->forms);
+    double n = (double)p->n, passes = csim__kernel_views(k->forms) + csim__kernel_views(k->left);
     if (k->median[0] || k->median[1]) { passes += 2; }
     double flops = n * d * (n * passes + (double)k->batch);
     for (int i = 0; i < k->stores; i++) {
@@ -153,9 +153,11 @@ static void count_flops(const csim__problem *p, csim__plan *plan)
         if (p->near.sums > 0) { plan->flops += n * n * d * p->near.searches; }
         plan->flops += csim__plan_kernel_flops(p, d);
         if (plan->tiled[i]) { plan->flops += draws * 2 * n * n * d; } /* with its twin */
-        plan->flops += draws * 2 * n * n * d * csim__kernel_views(p->kernels.forms);
+        plan->flops += draws * 2 * n * d *
+                       (n * csim__kernel_views(p->kernels.forms) + (double)p->kernels.batch);
     }
-    plan->flops += csim__plan_spectra(p, plan) * 4.0 / 3 * pow((double)p->n, 3);
+    plan->flops += csim__plan_spectra(p, plan) * 4.0 / 3 * pow((double)p->n, 3) *
+                   (1 + (double)p->kernels.draws);
     for (int i = 0; i < p->encoder_count; i++) {
         const csim_encoder *e = p->encoders[i];
         double once = csim__projection_flops(e, p->n, p->sites, plan->count - plan->selves);
@@ -218,8 +220,10 @@ static csim_status make_passes(csim_context *ctx, const csim__problem *p, csim__
 static double count_raw_reads(const csim__problem *p)
 {
     const csim__kernel_plan *k = &p->kernels;
-    double n = (double)p->n, reads = p->near.searches + (p->near.across > 0) + k->shifted;
+    double n = (double)p->n, reads = p->near.searches + k->shifted;
+    if (p->near.across > 0) { reads += 1 + (double)p->near.draws; }
     reads += csim__kernel_angles(k->forms) * (1 + 2 * (double)p->permutations);
+    reads += csim__kernel_angles(k->left);
     for (int i = 0; i < k->stores; i++) {
         reads += k->store[i].left_out ? 0 : (double)k->store[i].examples / n;
     }

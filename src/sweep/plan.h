@@ -42,6 +42,7 @@ typedef struct csim__near_plan {
     csim__near_view view[CSIM__NEAR_VIEWS]; /* the first: rows as they are, perhaps without lists */
     int64_t longest;                        /* of all lists */
     bool twins;                             /* there are lists of relabelled examples, too */
+    int64_t draws;                          /* relabellings of them */
     int across; /* of the sums those that take distances in the other site */
 } csim__near_plan;
 
@@ -57,10 +58,13 @@ typedef struct csim__store {
 typedef struct csim__kernel_plan {
     int measures, columns;                /* that take some; all measures of the sweep */
     int forms[CSIM_MATRICES];             /* of each, those whose sums are made tile by tile */
+    int blocks;                           /* of examples that are left out of sums, 0: none */
+    int left[CSIM_MATRICES];              /* of the forms, those of which they are */
     bool median[2];                       /* of distances, by bandwidth-diagonal */
     bool spread;                          /* of rows around their mean */
     csim__store store[2 * CSIM_MATRICES]; /* one after the other */
     int stores;
+    int64_t draws;    /* relabellings of them */
     int64_t batch;    /* examples of a batch, 0: none */
     int shifted;      /* matrices whose examples are shifted */
     bool shift_ranks; /* of some, ranks */
@@ -76,7 +80,7 @@ typedef struct csim__problem {
     int64_t extras;              /* numbers beside each of them */
     bool leverages;              /* of bases */
     int64_t permutations;        /* relabellings for which pairs are made anew */
-    int64_t jackknife;           /* blocks that are left out, at most; 0: none */
+    int64_t jackknife;           /* blocks left out of products of neurons, at most; 0: none */
     unsigned needs;              /* union over the measures */
     const unsigned char *heavy;  /* [sites] few examples outweigh all others; NULL: not known */
     bool untiled;                /* for them there is no room for Gram tiles */

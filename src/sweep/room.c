@@ -9,7 +9,7 @@
 #include "ingredients/neighbours.h"
 #include "ingredients/ring.h"
 #include "ingredients/shifts.h"
-#include "ingredients/triangles.h"
+#include "ingredients/turn.h"
 #include "sweep/deal.h"
 #include "sweep/statistics.h"
 
@@ -198,7 +198,8 @@ static void put_rows(const csim__problem *p, const csim__plan *plan, const csim_
 {
     const csim__stage READ = CSIM__STAGE_READ, ROWS = CSIM__STAGE_ROWS, END = CSIM__STAGE_RESULTS;
     int64_t sites = p->sites, rows = shard->rows;
-    bool copied = p->saves && (p->permutations > 0 || plan->near.twins); /* on their way */
+    bool copied = p->saves && (p->permutations > 0 || plan->near.twins ||
+                               plan->kernels.draws > 0); /* on their way */
     int64_t values = p->values * (WORD * (1 + p->extras * (1 + copied)) + 2);
     int64_t under_way = 0;
     for (int k = 0; k < 2; k++) {
@@ -286,7 +287,12 @@ static void put_neighbours(const csim__problem *p, const csim__plan *plan,
     if (near->across > 0) { /* a chunk that all ranks are shown */
         search = csim__max64(search, WORD * (shard->chunk * (s->widest + 1) + rows));
     }
-    int64_t pairs = 2 * (int64_t)near->across * plan->count;
+    int64_t pairs = 2 * (int64_t)near->across * plan->count * (near->twins ? 2 : 1);
+    if (near->across > 0 && near->twins) { /* rows in another order, and on their way */
+        search = csim__max64(search, WORD * (shard->chunk * (s->widest + 1) + rows) +
+                                         csim__order_bytes(shard, WORD * s->widest));
+        search += WORD * rows * s->widest;
+    }
     put(room, CSIM__ROOM_SEARCH, WORD * rows * s->widest + search, NEIGHBOURS, NEIGHBOURS);
     put(room, CSIM__ROOM_LISTS,
         p->sites * (near->twins ? 2 : 1) * lists + pairs * 2 * WORD * rows + 8 * p->n +
@@ -301,15 +307,23 @@ static void put_kernels(const csim__problem *p, const csim__plan *plan, const cs
     const csim__stage KERNELS = CSIM__STAGE_KERNELS, DISTANCES = CSIM__STAGE_DISTANCES;
     const csim__kernel_plan *k = &plan->kernels;
     int64_t sites = p->sites, cells = sites * sites, sums = 0, stored = 0;
-    int64_t pass = csim__kernel_bytes(shard, p->sites, s->widths, s->widest, k->forms), forms = 0;
-    for (int m = 0; m < CSIM_MATRICES; m++) { forms += k->forms[m]; }
+    int64_t forms = 0, left = 0;
+    for (int m = 0; m < CSIM_MATRICES; m++) {
+        forms += k->forms[m];
+        left += k->left[m];
+    }
     if (forms > 0) {
         int64_t most = csim__median_bytes(shard, p->sites, s->widths, s->widest, k->median);
-        int64_t lists =
-            3 * WORD * k->columns * (sites + 16) +
-            forms * sites *
-                (int64_t)(sizeof(csim__kernel_site) + sites * (int64_t)sizeof(csim__kernel_pair));
-        sums = csim__max64(holding(p, s), csim__max64(most, pass) + lists) + 13 * sites + cells;
+        int64_t lists = 3 * WORD * k->columns * (sites + 16),
+                each = sites * (int64_t)sizeof(csim__kernel_site) +
+                       cells * (int64_t)sizeof(csim__kernel_pair);
+        int64_t pass = csim__kernel_bytes(shard, p->sites, s->widths, s->widest, k->forms, 0);
+        most = csim__max64(most, pass) + forms * each;
+        if (left > 0) { /* once more, and blocks are left out */
+            pass = csim__kernel_bytes(shard, p->sites, s->widths, s->widest, k->left, k->blocks);
+            most = csim__max64(most, pass + left * k->blocks * each);
+        }
+        sums = csim__max64(holding(p, s), most + lists) + 13 * sites + cells;
         if (p->streamed) { sums += WORD * shard->rows * s->widths; } /* held for the pass */
     }
     if (k->spread && p->streamed) {
@@ -324,13 +338,18 @@ static void put_kernels(const csim__problem *p, const csim__plan *plan, const cs
         int64_t most = csim__max64(t.fill, one->spectrum ? t.spectra : 0);
         most = csim__max64(most, one->ranked ? t.rank : 0);
         most = csim__max64(most, one->ordered ? t.orders : 0);
+        if (k->draws > 0) { /* a relabelled one beside all, and what compares them */
+            int64_t turned = t.each + csim__turn_bytes(&part) + csim__order_bytes(&part, 0);
+            turned += csim__max64(one->spectrum ? t.spectra : 0, one->ordered ? t.orders : 0);
+            most = csim__max64(most, turned) + 9 * (cells + 2 * sites + 1) + WORD * (sites + 1);
+        }
         stored = csim__max64(stored, sites * t.each + WORD * part.rows * s->widest + t.patches +
                                          most + 49 * cells + WORD * sites);
     }
     put(room, CSIM__ROOM_DISTANCES, stored, DISTANCES, DISTANCES);
     if (k->batch > 0) {
         put(room, CSIM__ROOM_BATCHES,
-            csim__batch_bytes(p->sites, s->widest, k->batch) + (WORD + 1) * cells,
+            csim__batch_bytes(p->sites, s->widest, k->batch, p->size) + (WORD + 1) * cells,
             CSIM__STAGE_BATCHES, CSIM__STAGE_BATCHES);
     }
     if (k->shifted > 0) {

@@ -35,13 +35,13 @@ static void forget(csim__sweep *w, const csim__couple *c, int kind, int64_t firs
 {
     const csim_sweep_options *o = w->options;
     for (int m = 0; m < o->measure_count; m++) {
-        bool lists = (o->measures[m].measure->needs & CSIM_NEEDS_NEIGHBOURS) != 0;
-        if (lists != (kind == CSIM__DRAWN_LISTS)) { continue; }
+        if ((int)csim__statistics_kind(&o->measures[m]) != kind) { continue; }
         csim__cells_forget_draws(&w->cells, w->id[c->left], w->id[c->right], m, first, last);
     }
 }
 
-int64_t csim__saved_drawn(csim__sweep *w, int kind)
+/* Draws that all pairs of the tile have; those that only some have are dropped. */
+static int64_t drawn_before(csim__sweep *w, int kind)
 {
     int64_t least = w->cells.draws;
     for (int turn = 0; turn < 2; turn++) {
@@ -60,7 +60,8 @@ int64_t csim__saved_drawn(csim__sweep *w, int kind)
     return least;
 }
 
-int64_t csim__saved_batch(const csim__sweep *w)
+/* How many are made between two savings. */
+static int64_t batch_of(const csim__sweep *w)
 {
     const double seldom = 1e12; /* flops, some ten seconds of a core */
     double draws = (double)w->cells.draws, each = w->plan.flops / (1 + draws);
@@ -102,7 +103,7 @@ done:
     return st;
 }
 
-csim_status csim__saved_draws(csim__sweep *w, int kind, int64_t first, int64_t last)
+static csim_status save(csim__sweep *w, int kind, int64_t first, int64_t last)
 {
     int64_t *words = NULL, count = 0;
     csim_status st = CSIM_OK;
@@ -115,4 +116,18 @@ csim_status csim__saved_draws(csim__sweep *w, int kind, int64_t first, int64_t l
     w->saved_draws += st == CSIM_OK;
     csim__free(w->ctx, &words);
     return st == CSIM_OK ? csim__saved_stop(w) : st;
+}
+
+csim_status csim__saved_permute(csim__sweep *w, int kind, csim__draw_fn draw, void *user)
+{
+    int64_t all = w->options->permutations, batch = batch_of(w), end;
+    csim_status st = CSIM_OK;
+    csim__phase_begin(w->ctx, "permutations");
+    for (int64_t first = drawn_before(w, kind); st == CSIM_OK && first < all; first = end) {
+        end = csim__min64(first + batch, all);
+        for (int64_t k = first; st == CSIM_OK && k < end; k++) { st = draw(user, k); }
+        if (st == CSIM_OK) { st = save(w, kind, first, end); }
+    }
+    csim__phase_end(w->ctx, 0, 0);
+    return st;
 }

@@ -14,10 +14,10 @@ typedef struct shifting {
     csim_kernel kernel;
 } shifting;
 
-csim_cosine csim__sweep_cosine(const csim_sweep_measure *m)
+csim_cosine csim__sweep_cosine(const csim_sweep_measure *m, int64_t n)
 {
     csim_kernel kernel;
-    bool sampled = csim__sweep_takes(m, &kernel) && kernel.sample > 0;
+    bool sampled = csim__sweep_takes(m, &kernel) && kernel.sample > 0 && kernel.sample < n;
     if (m->measure->cosine == NULL || sampled) { return (csim_cosine){.root = 0}; }
     return m->measure->cosine(m->options);
 }
@@ -30,27 +30,27 @@ static csim_kernel kernel_of(const csim_sweep_measure *m)
 }
 
 /* Is measure @p m a cosine of this matrix? */
-static bool takes(const csim_sweep_options *o, int m, const csim_kernel *kernel)
+static bool takes(const csim_sweep_options *o, int64_t n, int m, const csim_kernel *kernel)
 {
     csim_kernel own = kernel_of(&o->measures[m]);
-    return csim__sweep_cosine(&o->measures[m]).aspect != CSIM_ASPECT_NONE &&
+    return csim__sweep_cosine(&o->measures[m], n).aspect != CSIM_ASPECT_NONE &&
            own.compare == kernel->compare && csim__sweep_same_form(&own, kernel);
 }
 
 /* The first measure that takes the matrix of measure @p m; −1: that is a cosine of none. */
-static int first_with(const csim_sweep_options *o, int m)
+static int first_with(const csim_sweep_options *o, int64_t n, int m)
 {
     csim_kernel kernel = kernel_of(&o->measures[m]);
     for (int i = 0; i <= m; i++) {
-        if (takes(o, m, &kernel) && takes(o, i, &kernel)) { return i; }
+        if (takes(o, n, m, &kernel) && takes(o, n, i, &kernel)) { return i; }
     }
     return -1;
 }
 
-void csim__sweep_shift_plan(const csim_sweep_options *o, csim__kernel_plan *plan)
+void csim__sweep_shift_plan(const csim_sweep_options *o, int64_t n, csim__kernel_plan *plan)
 {
     for (int m = 0; o->null == CSIM_NULL_SHIFT && m < o->measure_count; m++) {
-        if (first_with(o, m) != m) { continue; }
+        if (first_with(o, n, m) != m) { continue; }
         plan->shifted++;
         plan->shift_ranks |= kernel_of(&o->measures[m]).compare == CSIM_BY_RANKS;
     }
@@ -85,8 +85,8 @@ static void take(void *user, int64_t pair, csim_aspect aspect, const double *cos
     int a = w->id[l->p.site[l->pair[pair].a] - w->site],
         b = w->id[l->p.site[l->pair[pair].b] - w->site];
     for (int m = 0; m < o->measure_count; m++) {
-        csim_cosine how = csim__sweep_cosine(&o->measures[m]);
-        if (how.aspect != aspect || !takes(o, m, &l->kernel)) { continue; }
+        csim_cosine how = csim__sweep_cosine(&o->measures[m], n);
+        if (how.aspect != aspect || !takes(o, n, m, &l->kernel)) { continue; }
         for (int64_t s = 1; s < n; s++) {
             double value = value_of(&how, cosine[s], size, (double)n);
             csim__cells_put_draw(&w->cells, w->cells.plane[m], a, b, s - 1, value);
@@ -102,17 +102,17 @@ static csim_status shift_matrix(shifting *l, int m)
 {
     csim__sweep *w = l->w;
     const csim_sweep_options *o = w->options;
+    int64_t n = w->shard.n;
     unsigned aspects = 0;
     l->kernel = kernel_of(&o->measures[m]);
     for (int i = m; i < o->measure_count; i++) {
-        if (takes(o, i, &l->kernel)) {
-            aspects |= 1u << csim__sweep_cosine(&o->measures[i]).aspect;
+        if (takes(o, n, i, &l->kernel)) {
+            aspects |= 1u << csim__sweep_cosine(&o->measures[i], n).aspect;
         }
     }
     csim__shift_matrix kind = {l->kernel.matrix, l->kernel.compare == CSIM_BY_RANKS};
     csim__shifts shifts;
-    csim_status st =
-        csim__shifts_start(w->ctx, w->shard.n, l->p.count, kind, o->null_seed, &shifts);
+    csim_status st = csim__shifts_start(w->ctx, n, l->p.count, kind, o->null_seed, &shifts);
     for (int s = 0; st == CSIM_OK && s < l->p.count; s++) {
         st = csim__shifts_fill(&shifts, s, l->p.site[s], width_of(l, m, s), &w->meter);
     }
@@ -145,7 +145,7 @@ csim_status csim__sweep_shifts(csim__sweep *w)
     shifting l = {.w = w};
     csim_status st = csim__vote(w->ctx, list_pairs(&l));
     for (int m = 0; st == CSIM_OK && l.pairs > 0 && m < w->options->measure_count; m++) {
-        if (first_with(w->options, m) == m) { st = shift_matrix(&l, m); }
+        if (first_with(w->options, w->shard.n, m) == m) { st = shift_matrix(&l, m); }
     }
     csim__free(w->ctx, &l.pair);
     csim__partners_clear(w, &l.p);

@@ -127,14 +127,14 @@ csim_status csim__saved_sites(csim__sweep *w);
  *  Collective. */
 csim_status csim__saved_pairs(csim__sweep *w, int64_t first, int64_t last);
 
-/** Draws of relabellings that all pairs of the tile have from an earlier run, those that only some have
- *  being dropped; how many are made between two savings. Local; the same on every rank. */
-int64_t csim__saved_drawn(csim__sweep *w, int kind);
-int64_t csim__saved_batch(const csim__sweep *w);
+/** Make one relabelling of all pairs of the tile. Collective. */
+typedef csim_status (*csim__draw_fn)(void *user, int64_t draw);
 
-/** Save draws [first, last) of all pairs of the tile, and end when some rank is asked to stop.
- *  Collective. CSIM_OK, CSIM_E_STOPPED, CSIM_E_IO, CSIM_E_LIMIT, CSIM_E_MEM, CSIM_E_MPI. */
-csim_status csim__saved_draws(csim__sweep *w, int kind, int64_t first, int64_t last);
+/** Make all relabellings of a kind that pairs of the tile do not have from an earlier run, saving some at
+ *  a time; end when some rank is asked to stop. Collective.
+ *  @return CSIM_OK, CSIM_E_STOPPED, CSIM_E_IO, CSIM_E_LIMIT, CSIM_E_MEM, CSIM_E_MPI, what @p draw gives;
+ *          the same on every rank */
+csim_status csim__saved_permute(csim__sweep *w, int kind, csim__draw_fn draw, void *user);
 
 /** Take in a record of draws. Local. CSIM_OK, CSIM_E_FORMAT. */
 csim_status csim__saved_take_draws(csim__sweep *w, const int64_t *words, int64_t bytes);
@@ -207,10 +207,10 @@ csim__kernel_plan csim__sweep_kernel_plan(const csim_sweep_options *options, int
 bool csim__sweep_takes(const csim_sweep_measure *measure, csim_kernel *kernel);
 bool csim__sweep_same_form(const csim_kernel *a, const csim_kernel *b);
 
-/** The cosine of matrices that a measure is of, where all examples are compared; add to a plan what null
- *  shifts take. Local, pure. */
-csim_cosine csim__sweep_cosine(const csim_sweep_measure *measure);
-void csim__sweep_shift_plan(const csim_sweep_options *options, csim__kernel_plan *plan);
+/** The cosine of matrices that a measure is of, where all of @p n examples are compared; add to a plan
+ *  what null shifts take. Local, pure. */
+csim_cosine csim__sweep_cosine(const csim_sweep_measure *measure, int64_t n);
+void csim__sweep_shift_plan(const csim_sweep_options *options, int64_t n, csim__kernel_plan *plan);
 
 /** Values of all pairs of the tile under all cyclic shifts of the examples: draws of the cells.
  *  Collective.
@@ -219,6 +219,11 @@ csim_status csim__sweep_shifts(csim__sweep *w);
 
 /** Check that samples are large enough, and of use. Local. CSIM_OK, CSIM_E_USAGE. */
 csim_status csim__sweep_check_kernels(csim__sweep *w);
+
+/** The value of a measure with CSIM_NEEDS_KERNELS of a pair of the plan whose sums are of @p n examples,
+ *  with @p twin of relabelled ones on the right. Local. */
+double csim__sweep_value(const csim__sweep *w, int64_t pair, int m, int64_t n, bool twin,
+                         const csim__matrices *kernel);
 
 /** Sites that take part in the passes of a tile, and pairs whose cells are wanted, with every site of a
  *  pair itself. Local; csim__partners_clear(), also on error. CSIM_OK, CSIM_E_MEM. */

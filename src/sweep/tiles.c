@@ -52,7 +52,7 @@ csim_status csim__sweep_plan_tile(csim__sweep *w)
                        .extras = w->cells.extras,
                        .permutations =
                            csim__statistics_paired(w->options) ? w->options->permutations : 0,
-                       .jackknife = w->options->jackknife,
+                       .jackknife = csim__statistics_leaves(w->options, false),
                        .leverages = w->options->null == CSIM_NULL_ANALYTIC,
                        .needs = w->needs,
                        .heavy = heavy,
@@ -412,7 +412,7 @@ static csim_status run_tile(csim__sweep *w, bool *smaller)
         keep_sites(w);
         CSIM_TRY(csim__saved_sites(w));
     }
-    if (w->options->jackknife > 0) { CSIM_TRY(csim__sweep_jackknife(w)); }
+    if (csim__statistics_leaves(w->options, false) > 0) { CSIM_TRY(csim__sweep_jackknife(w)); }
     CSIM_TRY(csim__sweep_ingredients(w));
     keep_sites(w);
     CSIM_TRY(csim__saved_sites(w));

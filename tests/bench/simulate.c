@@ -220,7 +220,7 @@ static bool run_pass(csim_context *ctx, int64_t n, int count, int64_t width, dou
     if (st == CSIM_OK) { st = make_sites(ctx, &me, count, width, site, list, sigma, wanted); }
     check(ctx, csim__vote(ctx, st));
     *seconds = MPI_Wtime();
-    check(ctx, csim__kernel_pass(ctx, &me, list, count, &form, 1, wanted, of, pair, &meter));
+    check(ctx, csim__kernel_pass(ctx, &me, list, count, &form, 1, wanted, NULL, of, pair, &meter));
     *seconds = MPI_Wtime() - *seconds;
     for (int s = 0; s < count; s++) {
         csim__free(ctx, &site[s].x);
