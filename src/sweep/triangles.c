@@ -245,7 +245,7 @@ static csim_status one_kind(stored *l)
         CSIM_TRY(permute_all(l, CSIM_BY_SPECTRUM, CSIM__DRAWN_DISTANCES));
     }
     for (int s = 0; l->store->ranked && s < l->p->count; s++) {
-        CSIM_TRY(csim__triangles_rank(&l->t, l->value[s]));
+        CSIM_TRY(csim__triangles_rank(&l->t, l->store->matrix, l->value[s]));
     }
     if (l->store->ranked) {
         CSIM_TRY(csim__triangles_products(&l->t, value, l->p->count, l->p->wanted, l->product));
