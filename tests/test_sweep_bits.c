@@ -126,7 +126,7 @@ static void ranks_do_not_matter_to_options(void **state)
     for (size_t k = 0; k < sizeof pairs / sizeof *pairs; k++) {
         sweep_case c = make(&l, true);
         c.pairs = pairs[k];
-        c.site[1].f32 = true;
+        c.site[1].bytes = 4;
         c.drop_rows = 1;
         double *x = case_values(&c, 2);
         x[0] = x[9 * 300] = x[9 * 301 + 2] = x[9 * 699] = 0.0 / 0.0;

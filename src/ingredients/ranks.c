@@ -115,7 +115,8 @@ static csim_status split_keys(ranking *w)
 done:
     st = csim__vote(w->t->ctx, st);
     for (int i = 0; i < SAMPLES; i++) { /* a rank without entries has none that count */
-        sample[i] = w->runs > 0 ? w->own[w->runs * i / SAMPLES].key : 0;
+        int64_t place = (int64_t)i * size + w->t->shard.rank; /* between those of other ranks */
+        sample[i] = w->runs > 0 ? w->own[w->runs * place / many].key : 0;
     }
     if (st == CSIM_OK) {
         st = csim__mpi(w->t->ctx,

@@ -36,6 +36,7 @@ typedef struct lane {
     double load;         /* work of this round */
     int64_t taken, held; /* pairs so far; of them in this round */
     int64_t blocks;      /* words of their blocks */
+    int64_t identities;  /* of these, overlaps of bases with themselves, which are no sums */
 } lane;
 
 /* Ranks, the one with least to do at rank[0]. */
@@ -153,6 +154,10 @@ static void note(const csim__problem *p, csim__plan *plan, queue *w, const csim_
         lane *l = &w->rank[q->owner + k];
         int64_t *most = &plan->blocks[q->owner + k];
         if (k == 0 || q->dealt) { l->blocks += csim__room_pair(p, plan, q, k); }
+        if (q->couple.left == q->couple.right) {
+            csim__products sizes = csim__plan_products(p, plan, q);
+            l->identities += sizes.basis + sizes.raw;
+        }
         *most = csim__max64(*most, l->blocks);
         plan->busy[q->owner + k] = 1;
     }
@@ -179,6 +184,27 @@ static void take_panel(const csim__problem *p, const csim__plan *plan, const csi
     }
 }
 
+/* In a streamed round of one pass every rank has the sums of all its products, those of its own pairs among
+ * them; in one of several passes its blocks may all be of another pass. */
+static void note_passes(const csim__problem *p, csim__plan *plan, queue *w, int64_t first,
+                        csim__planned *const *list, int64_t count)
+{
+    const csim__planned_round *round = csim__plan_find_round(plan, first);
+    bool alone = round[1].pass - round[0].pass == 1;
+    int64_t bytes = 0;
+    for (int64_t i = round[0].pass; i < round[1].pass; i++) {
+        bytes = csim__max64(bytes, plan->pass[i].slots + plan->pass[i].blocks);
+    }
+    for (int64_t i = 0; i < count; i++) {
+        int team = list[i]->large ? csim__teams_size(&p->teams) : 1;
+        for (int r = list[i]->owner; r < list[i]->owner + team; r++) {
+            int64_t own = alone ? w->rank[r].identities : w->rank[r].blocks;
+            plan->products[r] = csim__max64(plan->products[r], (bytes + 7) / 8 + own);
+        }
+    }
+    for (int64_t i = 0; i < count; i++) { w->rank[list[i]->owner].identities = 0; }
+}
+
 /* A pair is decomposed beside the blocks that are left, and its own is gone then. */
 static void finish(const csim__problem *p, csim__plan *plan, queue *w, const csim__planned *q)
 {
@@ -202,6 +228,7 @@ static void note_round(const csim__problem *p, csim__plan *plan, queue *w, int64
         note(p, plan, w, list[i]);
         take_panel(p, plan, list[i], &most);
     }
+    if (p->streamed) { note_passes(p, plan, w, first, list, count); }
     for (int r = 0; !p->streamed && r < p->size; r++) {
         int64_t foreign = p->size == 1 ? 0 : r == most.owner ? most.second : most.largest;
         int64_t products = w->rank[r].blocks + most.largest + 2 * foreign;

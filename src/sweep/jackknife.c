@@ -230,16 +230,31 @@ static csim_status all_rounds(jackknife *j, bool sites)
     return st;
 }
 
+/* Words beside the block of what is left of a pair, while measures take it: of singular values by squares
+ * a copy and a square, of matched neurons a copy. */
+static int64_t taking(const csim__problem *p, int a, int b)
+{
+    int64_t d = p->width[a], e = p->width[b], k = csim__min64(d, e), words = 0;
+    if (!p->wanted[a * p->sites + b]) { return 0; }
+    if (p->apart & CSIM_NEEDS_BLOCK) { words = d * e; }
+    if ((p->apart & CSIM_NEEDS_NUCLEAR) && a != b) {
+        words = d * e + k * k + CSIM__ROOM_STRIP * (d + e) / 2 + CSIM__ROOM_CORNER;
+    }
+    return words;
+}
+
 int64_t csim__jackknife_bytes(const csim__problem *p, const csim_shard *shard, int64_t widths,
                               int64_t widest)
 {
     csim__blocks blocks = csim__blocks_of(p->n, p->jackknife);
     int64_t states = blocks.count + 1, wide = widest + CSIM__LEAVE_MORE;
-    int64_t squares = p->needs & (CSIM_NEEDS_NUCLEAR | CSIM_NEEDS_BLOCK) ? 6 : 3;
+    int64_t most = (shard->size > 1 ? 3 : 1) * csim__cross_panel(wide, wide) + 2 * wide;
+    for (int a = 0; a < p->sites; a++) {
+        for (int b = a; b < p->sites; b++) { most = csim__max64(most, taking(p, a, b)); }
+    }
     int64_t bytes = csim__leave_bytes(shard, &blocks, p->sites, widths);
-    bytes += 8 * states * (widths + 3 * p->sites) + 8 * squares * wide * wide;
-    bytes += 8 * 3 * csim__cross_panel(wide, wide) + 8 * 150 * wide + 64 * (int64_t)p->sites;
-    return bytes + (p->streamed ? 8 * shard->rows * widths : 0);
+    bytes += 8 * states * (widths + 3 * p->sites) + 8 * (3 * wide * wide + most);
+    return bytes + 64 * (int64_t)p->sites + (p->streamed ? 8 * shard->rows * widths : 0);
 }
 
 csim_status csim__sweep_jackknife(csim__sweep *w)

@@ -25,6 +25,7 @@ typedef struct cutting {
     /* the pass at hand */
     unsigned *forms;                                         /* [sites] */
     unsigned all;                                            /* forms of all its sites */
+    int lacking;                                             /* sites without centred rows */
     int64_t pairs, slots, blocks, identities, largest, most; /* bytes, but for the pairs */
     int64_t widest, fetched, alike;                          /* numbers of a row; bytes; numbers */
     double work;                                             /* of a rank */
@@ -64,6 +65,7 @@ static void begin_pass(cutting *w)
 {
     memset(w->forms, 0, (size_t)w->p->sites * sizeof *w->forms);
     w->all = 0;
+    w->lacking = 0;
     w->pairs = w->slots = w->blocks = w->identities = w->largest = w->most = 0;
     w->widest = w->fetched = w->alike = 0;
     w->work = 0;
@@ -75,9 +77,8 @@ static int64_t beside(const cutting *w)
 {
     int64_t rows = w->plan->raw_rows ? 2 * WORD * w->chunk * (w->alike + 1) : 0;
     return w->slots + rows + w->largest +
-           csim__feed_bytes(w->chunk, w->widest, w->fetched, w->all,
-                            (w->all & ~(unsigned)CSIM__FORM_CENTRED) != 0) +
-           w->pairs * (int64_t)(sizeof(csim_pair) + 4 * sizeof(csim__product));
+           csim__feed_bytes(w->chunk, w->widest, w->fetched, w->all, w->lacking > 0) +
+           w->pairs * CSIM__PLAN_LISTED;
 }
 
 static void add_guest(cutting *w, int s, unsigned forms)
@@ -87,6 +88,8 @@ static void add_guest(cutting *w, int s, unsigned forms)
     if (forms == 0) { return; }
     w->slots +=
         csim__guest_bytes(w->chunk, d, q, had | forms) - csim__guest_bytes(w->chunk, d, q, had);
+    w->lacking -= had != 0 && !(had & CSIM__FORM_CENTRED);
+    w->lacking += !((had | forms) & CSIM__FORM_CENTRED);
     w->forms[s] |= forms;
     w->all |= forms;
     w->widest = csim__max64(w->widest, d);

@@ -58,11 +58,13 @@ done:
     return st;
 }
 
-/* The pairs with cells, in one part, and the work of their measures that is not of single sites. */
+/* The pairs with cells, in the parts in which they were, and the work of their measures that is not of
+ * single sites. */
 static csim_status make_plan(relabelled *r)
 {
     csim__sweep *w = r->w, *t = &r->t;
     csim__plan *plan = &t->plan;
+    int64_t selves = 0;
     csim_status st = csim__alloc(w->ctx, w->plan.count, sizeof *plan->pairs, "pairs", &plan->pairs);
     plan->count = plan->selves = 0;
     for (int64_t i = 0; st == CSIM_OK && i < w->plan.count; i++) {
@@ -70,10 +72,10 @@ static csim_status make_plan(relabelled *r)
         csim__planned *p = &plan->pairs[plan->count++];
         *p = w->plan.pairs[i];
         p->couple.right += w->count;
+        selves += i < w->plan.selves;
     }
-    int64_t step = csim__max64(w->plan.part[0].step, w->plan.part[1].step);
-    plan->part[0] = (csim__part){0, 0, 1};
-    plan->part[1] = (csim__part){0, plan->count, csim__max64(step, 1)};
+    plan->part[0] = (csim__part){0, selves, w->plan.part[0].step};
+    plan->part[1] = (csim__part){selves, plan->count, w->plan.part[1].step};
     plan->near.sums = 0; /* lists are relabelled where they are (neighbours.c) */
     plan->kernels.spread = false;
     plan->kernels.blocks = 0; /* intervals are those of the layers as they are */
@@ -192,44 +194,80 @@ csim_status csim__sweep_permute(csim__sweep *w)
     return st == CSIM_OK ? csim__saved_permute(w, CSIM__DRAWN_ROWS, permute, w) : st;
 }
 
+/* Bytes of a row of a twin, of one array after the other: rows, their lengths, bases, unit rows. */
+enum { ARRAYS = 5 };
+
+static void row_bytes(const csim__problem *p, const csim__plan *plan, int s, int64_t bytes[ARRAYS])
+{
+    int64_t d = p->width[s], q = csim__min64(d, p->n);
+    const int64_t list[ARRAYS] = {(p->single ? 4 : 8) * d, 8, 8 * q * plan->basis[s],
+                                  8 * q * plan->raw_basis, 8 * d * plan->unit};
+    memcpy(bytes, list, sizeof list);
+}
+
 int64_t csim__permute_bytes(const csim__problem *p, const csim__plan *plan, const csim_shard *shard)
 {
-    int64_t each = p->single ? 4 : 8, numbers = 0, widest = 0, passes = 0, tiled = 0, widths = 0;
-    int forms[CSIM_MATRICES], many = 0;
+    int64_t bytes = csim__order_bytes(shard, 0), each[ARRAYS];
     for (int s = 0; s < p->sites; s++) {
-        int64_t d = p->width[s], q = csim__min64(d, p->n);
-        numbers += each * d + 8 + 8 * q * (plan->basis[s] + plan->raw_basis) + 8 * d * plan->unit;
+        row_bytes(p, plan, s, each);
+        for (int k = 0; k < ARRAYS; k++) { bytes += shard->rows * each[k]; }
+    }
+    for (int i = 0; i < p->encoder_count; i++) {
+        bytes += csim__projection_kept(p->encoders[i], 2 * (int64_t)p->sites);
+    }
+    bytes += plan->count * (int64_t)(sizeof(csim__planned) + sizeof(csim__row_sums) + 8);
+    bytes += 2 * p->sites * (int64_t)sizeof(csim__site);
+    int64_t columns = p->kernels.measures > 0 ? p->kernels.columns : 0;
+    return bytes + plan->count * columns * (int64_t)sizeof(csim__matrices);
+}
+
+/* While rows go to their new places, beyond those of all twins: of these there are only those so far. */
+static int64_t turning(const csim__problem *p, const csim__plan *plan, const csim_shard *shard)
+{
+    int64_t so_far = 0, most = 0, each[ARRAYS];
+    for (int s = 0; s < p->sites; s++) {
+        row_bytes(p, plan, s, each);
+        for (int k = 0; k < ARRAYS; k++) {
+            so_far += shard->rows * each[k];
+            most = csim__max64(most, so_far + 2 * shard->rows * each[k]);
+        }
+    }
+    return csim__max64(0, most - so_far);
+}
+
+int64_t csim__permute_passes(const csim__problem *p, const csim__plan *plan,
+                             const csim_shard *shard, int64_t reading)
+{
+    int64_t each = p->single ? 4 : 8, widest = 0, tiled = 0, widths = 0, many = 0, all = 0;
+    int64_t sites = 2 * (int64_t)p->sites, most = turning(p, plan, shard);
+    for (int s = 0; s < p->sites; s++) {
+        int64_t d = p->width[s];
         widest = csim__max64(widest, d);
         widths += d;
         tiled += plan->tiled[s] ? d : 0;
         many += plan->tiled[s];
     }
-    for (int m = 0; m < CSIM_MATRICES; m++) { forms[m] = p->kernels.forms[m]; }
     if (plan->any_tiles) {
-        passes = each * 2 * many * csim__ring_tile(shard->chunk) +
-                 csim__ring_bytes(shard->chunk, shard->size, 2 * tiled, (size_t)each, 2 * many) +
-                 16 * shard->count * shard->chunk * many + 148 * (int64_t)many * many;
+        int64_t visitors =
+            csim__ring_bytes(shard->chunk, shard->size, 2 * tiled, (size_t)each, 2 * many);
+        most = csim__max64(most, each * 2 * many * csim__ring_tile(shard->chunk) + visitors +
+                                     16 * shard->count * shard->chunk * many + 148 * many * many);
     }
-    int64_t sites = 2 * (int64_t)p->sites, all = 0, encoded = 0, tables = 0;
     for (int i = 0; i < p->encoder_count; i++) {
-        const csim_encoder *e = p->encoders[i];
-        encoded = csim__max64(encoded, csim__projection_bytes(e, shard, sites, widest) +
-                                           8 * shard->rows * widest);
-        tables += csim__projection_kept(e, sites);
+        most = csim__max64(most, csim__projection_bytes(p->encoders[i], shard, sites,
+                                                        plan->count + sites, widest));
     }
-    passes = csim__max64(passes, encoded);
     if (p->kernels.batch > 0) {
-        passes =
-            csim__max64(passes, 8 * sites * sites + csim__batch_bytes((int)sites, widest,
-                                                                      p->kernels.batch, p->size));
+        most = csim__max64(most, 8 * sites * sites + csim__batch_bytes((int)sites, widest,
+                                                                       p->kernels.batch, p->size));
     }
-    for (int m = 0; m < CSIM_MATRICES; m++) { all += forms[m]; }
-    int64_t kernels = csim__kernel_bytes(shard, (int)sites, 2 * widths, widest, forms, 0) +
-                      all * sites * sites * (int64_t)sizeof(csim__kernel_pair) + 32 * sites;
-    return shard->rows * numbers + csim__order_bytes(shard, 8 * widest) + tables +
-           csim__max64(passes, all > 0 ? kernels : 0) +
-           plan->count * (int64_t)(sizeof(csim__planned) + sizeof(csim__row_sums) + 8) +
-           (p->kernels.measures > 0
-                ? plan->count * p->kernels.columns * (int64_t)sizeof(csim__matrices)
-                : 0);
+    for (int m = 0; m < CSIM_MATRICES; m++) { all += p->kernels.forms[m]; }
+    if (all > 0) {
+        int64_t rows = 8 * shard->rows * widest; /* rows as read go to their new places, too */
+        most = csim__max64(most, csim__kernel_bytes(shard, (int)sites, 2 * widths, widest,
+                                                    p->kernels.forms, 0, reading + 3 * rows) +
+                                     all * sites * sites * (int64_t)sizeof(csim__kernel_pair) +
+                                     32 * sites);
+    }
+    return most;
 }

@@ -188,7 +188,8 @@ static void size_rounds(const csim__problem *p, const csim__room_survey *survey,
                                     csim__room_stage(&room, CSIM__STAGE_FINISH));
         bytes = csim__min64(bytes, csim__max64(p->memory - taken, 0));
     }
-    plan->round = largest > 0 ? bytes / largest : most;
+    largest += lanes * CSIM__PLAN_LISTED;
+    plan->round = bytes / largest;
     plan->round = csim__max64(1, csim__min64(plan->round, most));
 }
 

@@ -82,6 +82,7 @@ typedef struct csim__problem {
     int64_t permutations;        /* relabellings for which pairs are made anew */
     int64_t jackknife;           /* blocks left out of products of neurons, at most; 0: none */
     unsigned needs;              /* union over the measures */
+    unsigned apart;              /* over those that have values without blocks of examples */
     const unsigned char *heavy;  /* [sites] few examples outweigh all others; NULL: not known */
     bool untiled;                /* for them there is no room for Gram tiles */
     const int
@@ -122,6 +123,9 @@ typedef struct csim__part {
     int64_t first, last, step;
 } csim__part;
 
+/** Bytes of a pair of a round, and of its products, which every rank has on a list. */
+enum { CSIM__PLAN_LISTED = sizeof(csim_pair) + 4 * sizeof(csim__product) };
+
 /** Ranks that own no pair of a round, nor help with one. */
 typedef struct csim__idle_ranks {
     int64_t rounds, sum; /* over all rounds */
@@ -151,12 +155,13 @@ typedef struct csim__plan {
     int64_t passes;
     csim__planned_round *rounds; /* [many_rounds + 1] likewise */
     int64_t many_rounds;
-    double *reads;       /* [sites] how often the rows of each are read */
-    double raw_reads;    /* of these readings, for every site: of rows that are taken as they are */
-    int64_t *turns;      /* [sites] how often rows of a basis are made anew, for passes */
-    int64_t *blocks;     /* [size] words of the blocks in the round in which a rank has most */
-    int64_t *products;   /* [size] words of blocks, and of sums under way, where these are most */
-    int64_t *finish;     /* [size] words of blocks that are not finished, and of the workspace */
+    double *reads;     /* [sites] how often the rows of each are read */
+    double raw_reads;  /* of these readings, for every site: of rows that are taken as they are */
+    int64_t *turns;    /* [sites] how often rows of a basis are made anew, for passes */
+    int64_t *blocks;   /* [size] words of the blocks in the round in which a rank has most */
+    int64_t *products; /* [size] words of blocks, and of sums under way, where these are most; of a
+                            streamed plan with all else that a pass takes, 0: no pairs */
+    int64_t *finish;   /* [size] words of blocks that are not finished, and of the workspace */
     unsigned char *busy; /* [size] a rank owns pairs, or is in a group that has some */
     csim__idle_ranks without;
     int room_rank;       /* the rank that takes most memory */

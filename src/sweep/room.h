@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/shard.h"
+
 struct csim__problem;
 struct csim__plan;
 struct csim__planned;
@@ -34,7 +36,7 @@ struct csim__products;
 #define CSIM__ROOM_LIST(X)                                                                         \
     X(EXAMPLES, "examples", "examples: rows of all layers")                                        \
     X(ROW_NORMS, "row_norms", "lengths of the rows")                                               \
-    X(MOMENTS, "moments", "means and norms of neurons")                                            \
+    X(MOMENTS, "moments", "lists of layers, means and norms of neurons")                           \
     X(PAIRS, "pairs", "list of pairs")                                                             \
     X(CELLS, "cells", "cells of the result")                                                       \
     X(ENCODERS, "encoders", "encoders and their values")                                           \
@@ -58,7 +60,8 @@ struct csim__products;
     X(RAW_BASES, "raw_bases", "bases of rows as read")                                             \
     X(LOADINGS, "loadings", "loadings of the bases")                                               \
     X(FACTORS, "factors", "small factors of the bases")                                            \
-    X(TWINS, "twins", "relabelled examples, and passes over them")                                 \
+    X(TWINS, "twins", "relabelled examples")                                                       \
+    X(TURNING, "turning", "examples that change places, and passes over them")                     \
     X(BLOCKS, "blocks", "blocks of a round of pairs")                                              \
     X(SLOTS, "slots", "chunks of the layers of a round, read again")                               \
     X(PARTIALS, "partials", "partial products and sums under way")                                 \
@@ -87,9 +90,8 @@ typedef struct csim__room {
 typedef struct csim__room_survey {
     int64_t widths, widest;            /* of all sites */
     int64_t fetched;                   /* bytes of a row that is read ahead, at most */
-    int64_t held, turns;               /* streamed: widths of sites whose bases are held as rows;
-                                        * numbers in what makes the other bases of their sites */
-    int64_t basis_widths, loadings;    /* of sites with a basis; numbers in their loadings */
+    int64_t converted;                 /* of these where they are no doubles */
+    int64_t alike;                     /* neurons of the widest site of a pair of equal widths */
     int64_t tiled_sites, tiled_widths; /* of sites with tiles */
     int64_t largest;                   /* numbers in the largest panel of a product */
     int64_t work;                      /* words of the largest workspace */
@@ -104,8 +106,8 @@ const char *csim__stage_text(csim__stage stage);
 csim__room_survey csim__room_look(const struct csim__problem *problem,
                                   const struct csim__plan *plan);
 
-/** Words a column that blocked LAPACK routines want. */
-enum { CSIM__ROOM_STRIP = 140 };
+/** Words that blocked LAPACK routines want: for each column, and in any case. */
+enum { CSIM__ROOM_STRIP = 140, CSIM__ROOM_CORNER = 64 * 65 };
 
 /** Words that the decompositions of a pair take at the same time: on its owner, and on each of the
  *  others of its group. */
@@ -132,6 +134,23 @@ int64_t csim__room_blocks(const struct csim__problem *problem, const struct csim
  *  @note  O(sites) */
 void csim__room_of(const struct csim__problem *problem, const struct csim__plan *plan,
                    const csim__room_survey *survey, int rank, csim__room *room);
+
+/** Bytes of a chunk of a streamed site, and of what is read ahead of it, while something of one form
+ *  (feed.h) is made of it alone. */
+int64_t csim__room_feed(const struct csim__problem *problem, int site, unsigned form);
+
+/** Into it what bases take. O(sites). */
+void csim__room_bases(const struct csim__problem *problem, const struct csim__plan *plan,
+                      const csim_shard *shard, csim__room *room);
+
+/** Put one array into it. */
+static inline void csim__room_put(csim__room *room, csim__room_array array, int64_t bytes,
+                                  csim__stage first, csim__stage last)
+{
+    room->array[array].bytes = bytes;
+    room->array[array].first = first;
+    room->array[array].last = last;
+}
 
 /** Does a rank take just what the one before it takes? Of many ranks most do. Local, pure. */
 bool csim__room_repeats(const struct csim__problem *problem, const struct csim__plan *plan,

@@ -42,7 +42,7 @@ static int64_t team_words(const csim__teams *t, int64_t a, int64_t b, bool vecto
 static csim__workspace svd_words(const csim__problem *p, const csim__planned *q, int64_t a,
                                  int64_t b, bool vectors)
 {
-    int64_t k = csim__min64(a, b), strip = CSIM__ROOM_STRIP * (a + b) / 2;
+    int64_t k = csim__min64(a, b), strip = CSIM__ROOM_STRIP * (a + b) / 2 + CSIM__ROOM_CORNER;
     if (!q->large) { return (csim__workspace){a * b + (vectors ? 4 : 1) * k * k + strip, 0}; }
     return (csim__workspace){team_words(&p->teams, a, b, vectors, true) + (q->dealt ? 0 : a * b),
                              team_words(&p->teams, a, b, vectors, false)};
@@ -58,8 +58,7 @@ csim__workspace csim__room_workspace(const csim__problem *p, const csim__planned
     int64_t a = bases ? csim__min64(da, p->n) : da, b = bases ? csim__min64(db, p->n) : db;
     int64_t k = csim__min64(a, b);
     if (p->needs & CSIM_NEEDS_BLOCK) {
-        /* a copy, and a second one for the assignment where the left side is wider */
-        most = csim__max64(most, da * db * (da > db ? 2 : 1));
+        most = csim__max64(most, da * db); /* a copy */
         if (bases) {
             kept += da * db;
             most = csim__max64(most, da * b);
@@ -67,8 +66,8 @@ csim__workspace csim__room_workspace(const csim__problem *p, const csim__planned
     }
     if (p->needs & CSIM_NEEDS_UNIT) {
         int64_t c = csim__min64(da, db);
-        most = csim__max64(most,
-                           da * db + (da + db) * c + 4 * c * c + CSIM__ROOM_STRIP * (da + db) / 2);
+        most = csim__max64(most, da * db + (da + db) * c + 4 * c * c +
+                                     CSIM__ROOM_STRIP * (da + db) / 2 + CSIM__ROOM_CORNER);
     }
     if (vectors) { kept += k * (a + b); }
     if (vectors && self) { most = csim__max64(most, k * csim__max64(da, db)); }

@@ -55,8 +55,12 @@ void csim__statistics_of_pair(const csim_pair *pair, const csim_sweep_options *o
 int64_t csim__jackknife_bytes(const struct csim__problem *problem, const csim_shard *shard,
                               int64_t widths, int64_t widest);
 
-/** Bytes of csim__sweep_permute() on a rank beside what products and decompositions take. Pure. */
+/** Bytes of csim__sweep_permute() on a rank: of the twins, as long as there are any; beside them while
+ *  rows go to their new places and pass by, before products are made and pairs are decomposed. Pure.
+ *  @param[in] reading  bytes while rows are read as they are */
 int64_t csim__permute_bytes(const struct csim__problem *problem, const struct csim__plan *plan,
                             const csim_shard *shard);
+int64_t csim__permute_passes(const struct csim__problem *problem, const struct csim__plan *plan,
+                             const csim_shard *shard, int64_t reading);
 
 #endif

@@ -26,6 +26,16 @@ static void choose(csim__sweep *w, int p, int q)
     }
 }
 
+static unsigned needs_apart(const csim_sweep_options *o)
+{
+    unsigned needs = 0;
+    for (int m = 0; m < o->measure_count; m++) {
+        bool taken = csim__statistics_beside(o, m, CSIM__BESIDE_SE);
+        needs |= taken ? o->measures[m].measure->needs : 0;
+    }
+    return needs;
+}
+
 csim_status csim__sweep_plan_tile(csim__sweep *w)
 {
     int64_t *width = NULL;
@@ -55,6 +65,7 @@ csim_status csim__sweep_plan_tile(csim__sweep *w)
                        .jackknife = csim__statistics_leaves(w->options, false),
                        .leverages = w->options->null == CSIM_NULL_ANALYTIC,
                        .needs = w->needs,
+                       .apart = needs_apart(w->options),
                        .heavy = heavy,
                        .untiled = w->untiled,
                        .item = item,
