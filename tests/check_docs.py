@@ -20,7 +20,7 @@ BIN = os.environ["CONTRASIM_BIN"]
 MPIEXEC = os.environ["CONTRASIM_MPIEXEC"]
 SOURCE = os.environ["CONTRASIM_SOURCE"]
 # Programs whose options in the documents are not ours.
-FOREIGN = {"#SBATCH", "bash", "cmake", "ctest", "git", "mpirun", "ncdump", "pip", "sbatch", "scontrol", "srun"}
+FOREIGN = {"#SBATCH", "bash", "cmake", "ctest", "git", "mpirun", "ncdump", "ompi_info", "pip", "sbatch", "scontrol", "srun"}
 GLOBAL = {"--help", "--version", "--man", "--completion"}
 # Open MPI starts faster when it need not look for networks or be ready to spawn. Isolated processes
 # share one session folder and remove it at their end: it must be this test's own.

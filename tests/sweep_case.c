@@ -372,15 +372,18 @@ void case_mix(sweep_case *c, int n, const int *width, int most, int first, int g
     free(common);
 }
 
+double *case_values(const sweep_case *c, int i)
+{
+    union { /* the case only borrows its matrices */
+        const double *in;
+        double *out;
+    } x = {.in = c->site[i].x};
+    return x.out;
+}
+
 void case_unmix(sweep_case *c)
 {
-    for (int i = 0; i < c->count; i++) {
-        union { /* the case only borrows its matrices */
-            const double *in;
-            void *out;
-        } x = {.in = c->site[i].x};
-        free(x.out);
-    }
+    for (int i = 0; i < c->count; i++) { free(case_values(c, i)); }
 }
 
 int case_differences(csim_results *a, csim_results *b, const char *what)

@@ -60,6 +60,9 @@ void case_add(sweep_case *c, const char *set, const double *x, int n, int d);
 void case_mix(sweep_case *c, int n, const int *width, int most, int first, int giant);
 void case_unmix(sweep_case *c);
 
+/** The matrix of a site that is the caller's to change. Local. */
+double *case_values(const sweep_case *c, int i);
+
 /** Variables in which two results are not the same bit by bit (values, states, notes), and one more if
  *  their checksums differ, which are of the sites, too. Prints them. Local. */
 int case_differences(csim_results *a, csim_results *b, const char *what);

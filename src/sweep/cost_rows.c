@@ -172,8 +172,8 @@ void csim__cost_kernels(const csim__cost_model *w)
         busy += stored * w->rows * n * d / m->inner[0];
         /* a number of a tile: its square, its form and two sums, or a bin */
         busy += half * (passes * 16 + forms * 48) / m->memory;
-        /* seven passes of a sort, there and back */
-        busy += half * ranked * (7 * 32 + 64) / m->memory;
+        /* eight passes of a sort, there and back */
+        busy += half * ranked * (8 * 32 + 64) / m->memory;
         /* entries to their diagonals, and transforms of these */
         busy += half * shifted * (96 / m->memory + 2.5 * log2(n) / m->inner[0]);
         bytes += 8 * (d + 1) * (passes + stored + shifted);
