@@ -8,7 +8,7 @@
 
 #include "contrasim/sweep.h"
 #include "reference.h"
-#include "sweep/forecast.h"
+#include "sweep/plan/forecast.h"
 
 enum { CASE_SITES = 20, CASE_MEASURES = 64, CASE_PATH = 512 };
 

@@ -6,7 +6,7 @@
 
 #include "ingredients/feed.h"
 #include "sweep/state.h"
-#include "sweep/statistics.h"
+#include "sweep/statistics/statistics.h"
 
 /* ---- which sites are together ---- */
 

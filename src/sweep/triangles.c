@@ -7,7 +7,7 @@
 #include "ingredients/batches.h"
 #include "ingredients/turn.h"
 #include "sweep/state.h"
-#include "sweep/statistics.h"
+#include "sweep/statistics/statistics.h"
 
 /* Distances of one kind, of all sites. */
 typedef struct stored {

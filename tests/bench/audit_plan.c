@@ -16,7 +16,7 @@
 #include <string.h>
 
 #include "core/rng.h"
-#include "sweep/forecast.h"
+#include "sweep/plan/forecast.h"
 
 enum { MOST_SITES = 6, OPTIONS = 4, NUMBERS = 9 << 20, NAMES = 256, WORST = 20 };
 #define MIB 1048576.0
