@@ -58,6 +58,9 @@ typedef struct ranking {
 
 enum { SAMPLES = 64 };
 
+/* Behind the keys of all numbers. */
+static const uint64_t NOBODY = UINT64_MAX;
+
 /* The order of doubles that are not negative is that of their bits. */
 static uint64_t key_of(double value)
 {
@@ -114,9 +117,9 @@ static csim_status split_keys(ranking *w)
     CSIM_TRY(csim__alloc(w->t->ctx, many, sizeof *other, "samples", &other));
 done:
     st = csim__vote(w->t->ctx, st);
-    for (int i = 0; i < SAMPLES; i++) { /* a rank without entries has none that count */
+    for (int i = 0; i < SAMPLES; i++) {
         int64_t place = (int64_t)i * size + w->t->shard.rank; /* between those of other ranks */
-        sample[i] = w->runs > 0 ? w->own[w->runs * place / many].key : 0;
+        sample[i] = w->runs > 0 ? w->own[w->runs * place / many].key : NOBODY;
     }
     if (st == CSIM_OK) {
         st = csim__mpi(w->t->ctx,
@@ -127,7 +130,11 @@ done:
     for (int i = 0; st == CSIM_OK && i < many; i++) { list[i] = (csim__keyed){all[i], i}; }
     if (st == CSIM_OK) {
         const csim__keyed *sorted = csim__sort_keyed(list, other, many);
-        for (int r = 0; r < size; r++) { w->split[r] = r == 0 ? 0 : sorted[r * SAMPLES].key; }
+        int64_t some = many; /* of ranks that have entries */
+        while (some > 0 && sorted[some - 1].key == NOBODY) { some--; }
+        for (int r = 1; r < size; r++) {
+            w->split[r] = some > 0 ? sorted[r * some / size].key : NOBODY;
+        }
     }
     csim__free(w->t->ctx, &other);
     csim__free(w->t->ctx, &list);

@@ -32,6 +32,8 @@ typedef struct csim__ring_run {
     int64_t expected, received;
     csim__side left, right;
     messages out; /* all own chunks on their way to the rank that meets them */
+    int gone;     /* the first of these have arrived */
+    int code;     /* of a message that failed meanwhile */
     deal half;    /* of the step half way round */
 } ring;
 
@@ -186,17 +188,19 @@ static void own_side(const ring *w, int64_t c, csim__side *out)
     out->own = true;
 }
 
-static void nudge(messages *list)
-{
-    int done;
-    MPI_Testall(list->count, list->request, &done, MPI_STATUSES_IGNORE);
-}
-
 void csim__ring_nudge(const csim__tile *tile)
 {
     ring *w = tile->run;
-    for (int k = 0; k < SLOTS; k++) { nudge(&w->slot[k].in); }
-    nudge(&w->out);
+    int done = 1, code = MPI_SUCCESS;
+    for (int k = 0; code == MPI_SUCCESS && k < SLOTS; k++) {
+        messages *in = &w->slot[k].in;
+        code = MPI_Testall(in->count, in->request, &done, MPI_STATUSES_IGNORE);
+    }
+    /* one that is still on its way is enough: it moves all */
+    for (done = 1; code == MPI_SUCCESS && done && w->gone < w->out.count; w->gone += done) {
+        code = MPI_Test(&w->out.request[w->gone], &done, MPI_STATUS_IGNORE);
+    }
+    if (w->code == MPI_SUCCESS) { w->code = code; }
 }
 
 /* All tiles between two chunks. With @p same they are one chunk, of which the upper triangle is
@@ -290,7 +294,8 @@ static csim_status complete(ring *w, messages *list)
 {
     int code = MPI_Waitall(list->count, list->request, MPI_STATUSES_IGNORE);
     list->count = 0;
-    return csim__mpi(w->ctx, code, "exchange of chunks");
+    if (list == &w->out) { w->gone = 0; }
+    return csim__mpi(w->ctx, w->code != MPI_SUCCESS ? w->code : code, "exchange of chunks");
 }
 
 /* Use visiting chunk @p c against all chunks of this rank, or those that the deal gives it. */

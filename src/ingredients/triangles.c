@@ -276,8 +276,7 @@ csim_status csim__triangles_through(csim__triangles *t, const double *value, dou
 
 /* ---- spectra ---- */
 
-/* Rows of a strip of the matrix; every tile lies in one strip. */
-static int64_t strip_rows(const csim_shard *shard)
+int64_t csim__triangle_strip(const csim_shard *shard)
 {
     return csim__min64(shard->chunk, CSIM__TILE);
 }
@@ -286,7 +285,7 @@ static int64_t strip_rows(const csim_shard *shard)
 static csim_status gather(csim__triangles *t, const double *a, const double *b, int owner,
                           double *strip, double *matrix)
 {
-    int64_t n = t->shard.n, step = strip_rows(&t->shard);
+    int64_t n = t->shard.n, step = csim__triangle_strip(&t->shard);
     int code = MPI_SUCCESS;
     for (int64_t first = 0; code == MPI_SUCCESS && first < n; first += step) {
         int64_t rows = csim__min64(step, n - first);
@@ -323,9 +322,10 @@ csim_status csim__triangles_spectra(csim__triangles *t, const double *const *val
     int size = t->shard.size, rank = t->shard.rank, order;
     double *strip = NULL, *matrix = NULL, *w = NULL, cube = (double)n * (double)n * (double)n;
     csim_status st = CSIM_OK;
-    CSIM_TRY(csim__int(t->ctx, strip_rows(&t->shard) * n, "rows of distances", &order));
+    CSIM_TRY(csim__int(t->ctx, csim__triangle_strip(&t->shard) * n, "rows of distances", &order));
     order = (int)n;
-    CSIM_TRY(csim__alloc(t->ctx, strip_rows(&t->shard) * n, sizeof *strip, "distances", &strip));
+    CSIM_TRY(csim__alloc(t->ctx, csim__triangle_strip(&t->shard) * n, sizeof *strip, "distances",
+                         &strip));
     if (rank < count) {
         CSIM_TRY(csim__alloc(t->ctx, n * n, sizeof *matrix, "an n x n matrix", &matrix));
         CSIM_TRY(csim__alloc(t->ctx, n, sizeof *w, "eigenvalues", &w));
@@ -371,7 +371,7 @@ csim__triangle_room csim__triangle_bytes(const csim_shard *shard, int64_t widest
                 csim__ring_bytes(chunk, shard->size, widest, sizeof(double), 1);
     /* own entries sorted and in runs, those of its range in runs and sorted; samples */
     room.rank = word * (5 * entries + 7 * sorted) + 5 * 64 * word * shard->size;
-    room.spectra = word * (strip_rows(shard) * n + n * n + 68 * n);
+    room.spectra = word * (csim__triangle_strip(shard) * n + n * n + 68 * n);
     room.orders = word * 4 * all + 12 * shard->size;
     return room;
 }

@@ -96,6 +96,9 @@ csim_status csim__triangles_spectra(csim__triangles *t, const double *const *val
 csim_status csim__triangles_orders(csim__triangles *t, const double *const *value,
                                    const csim__twosome *pairs, int64_t count, int64_t *out);
 
+/** Rows of a strip of the matrix: tiles begin at multiples of it, in both directions. Pure. */
+int64_t csim__triangle_strip(const csim_shard *shard);
+
 /** Bytes of a rank. Pure. */
 typedef struct csim__triangle_room {
     int64_t patches; /* the list of tiles */

@@ -28,7 +28,7 @@ static void clear_map(csim_context *ctx, map *m)
 static csim_status make_map(const csim__triangles *t, map *m)
 {
     csim_context *ctx = t->ctx;
-    int64_t n = t->shard.n, rows = csim__min64(t->shard.chunk, CSIM__TILE);
+    int64_t n = t->shard.n, rows = csim__triangle_strip(&t->shard);
     csim_status st = CSIM_OK;
     while ((int64_t)1 << m->shift < rows) { m->shift++; }
     m->strips = (n + rows - 1) / rows;
@@ -170,7 +170,7 @@ csim_status csim__turn_entries(const csim__triangles *t, const csim__turn *turn,
 int64_t csim__turn_bytes(const csim_shard *shard)
 {
     csim__triangle_room room = csim__triangle_bytes(shard, 0);
-    int64_t rows = csim__min64(shard->chunk, CSIM__TILE), strips = (shard->n + rows - 1) / rows;
+    int64_t rows = csim__triangle_strip(shard), strips = (shard->n + rows - 1) / rows;
     int64_t tiles = strips * (strips + 1) / 2 * (int64_t)sizeof(csim__patch);
     return 3 * room.each + tiles + strips * strips * (int64_t)sizeof(place) + 40 * shard->size;
 }

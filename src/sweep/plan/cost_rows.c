@@ -186,10 +186,14 @@ void csim__cost_kernels(const csim__cost_model *w)
     }
     busy += pairs * half * (2 * forms + 4 * shifted) / m->inner[0];
     double compared = pairs * half * 2 * ranked / m->inner[0];
-    compared += pairs * half * ordered * log2(n * n / 2) * 32 / m->memory;
+    double spectra = csim__plan_spectra(w->p, w->plan), ranks = w->p->size, sites = w->p->sites;
+    /* of whole pairs on single ranks */
+    double one = n * n / 2 * ordered * log2(n * n / 2) * 32 / m->memory;
+    double spectrum = spectra > 0 ? 4.0 / 3 * cube / m->eigen_values : 0;
+    busy += compared + ceil(pairs / ranks) * one + ceil(spectra / ranks) * spectrum;
+    /* those of one site after the other */
     compared +=
-        ceil(csim__plan_spectra(w->p, w->plan) / w->p->size) * 4.0 / 3 * cube / m->eigen_values;
-    busy += compared;
+        sites * (ceil(pairs / sites / ranks) * one + ceil(spectra / sites / ranks) * spectrum);
     /* a relabelled site after the other, whose entries change places, against all others */
     double turned = half * stored * (w->p->sites + 2) * (64 / m->memory + 8 / w->bandwidth);
     w->effort->seconds[CSIM__TERM_PERMUTE] += (double)k->draws * (turned + compared);

@@ -429,9 +429,13 @@ bool csim__room_repeats(const csim__problem *p, const csim__plan *plan, int rank
     if (me.rows != last.rows || me.count != last.count) { return false; }
     for (int i = 0; i < plan->kernels.stores; i++) { /* of samples, which have fewer chunks */
         int64_t n = plan->kernels.store[i].examples;
-        if (csim__shard(n, rank, p->size).rows != csim__shard(n, rank - 1, p->size).rows) {
+        csim_shard one = csim__shard(n, rank, p->size), other = csim__shard(n, rank - 1, p->size);
+        if (one.rows != other.rows || csim__ring_pairs(&one) != csim__ring_pairs(&other)) {
             return false;
         }
+    }
+    if (plan->kernels.shifted > 0 && csim__ring_pairs(&me) != csim__ring_pairs(&last)) {
+        return false;
     }
     return plan->blocks == NULL || (plan->blocks[rank] == plan->blocks[rank - 1] &&
                                     plan->products[rank] == plan->products[rank - 1] &&

@@ -12,7 +12,8 @@ int64_t csim__room_panel(const csim__problem *p, const csim__planned *q, const c
     int64_t qa = csim__min64(p->n, da), qb = csim__min64(p->n, db);
     bool whole = s->cross + s->unit > 0, self = q->couple.left == q->couple.right;
     int64_t largest = whole ? csim__cross_panel(da, db) : 0;
-    bool bases = s->basis + s->raw > 0 && !self;
+    bool alone = self && p->permutations == 0; /* else with its twin */
+    bool bases = s->basis + s->raw > 0 && !alone;
     return bases ? csim__max64(largest, csim__cross_panel(qa, qb)) : largest;
 }
 
