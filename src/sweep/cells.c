@@ -35,7 +35,7 @@ static void lay_extras(const csim_sweep_options *options, int64_t n, csim__cells
     for (int b = 0; b < CSIM__BESIDE_COUNT; b++) {
         bool any = false;
         for (int m = 0; m < options->measure_count; m++) {
-            any = any || csim__statistics_beside(options, m, (csim__beside)b);
+            any = any || csim__statistics_beside(options, m, n, (csim__beside)b);
         }
         cells->beside[b] = any ? (int)cells->extras++ : -1;
     }
