@@ -41,9 +41,10 @@ typedef struct csim__sweep {
     /* [all_count] sites in which few examples outweigh all others, as far as they were read: their
      * pairs have Gram tiles, which take memory */
     unsigned char *heavy;
-    bool untiled; /* for which there is no memory, even with two sites */
-    int no_room;  /* what is left out, as even with two sites it is more than the memory limit: 1,
+    bool untiled;  /* for which there is no memory, even with two sites */
+    int no_room;   /* what is left out, as even with two sites it is more than the memory limit: 1,
                     distances of all examples, 2, of samples too */
+    int64_t roomy; /* bytes of a rank with which nothing of these is left out; 0: not sought */
     csim__cost cost;
     csim__forecast *forecast;   /* takes in every plan of the tiling; NULL: not asked for */
     const csim__target *target; /* of it */
