@@ -330,6 +330,17 @@ class Plan(unittest.TestCase):
         self.plan(*small, "--ranks", str(fits), "--memory", "20M")
         self.plan(*small, "--ranks", str(fits - 1), "--memory", "20M", code=1)
 
+    def test_many_draws(self):
+        """A plan has no room for what it plans."""
+        many = ["--sites", "80", "--width", "8192", "--examples", "1e6", "--ranks", "1024", "--nodes", "64"]
+        for words in (["--sets", "2", "-m", "nngs", "--null", "permutation", "--permutations", "1e6"],
+                      ["-m", "cka", "--null", "shift"]):
+            done = run("plan", "sweep", *many, *words, "--mem-per-node", "256G")
+            self.expect(done, 1, "does not fit", "what would fit: 1024 ranks on 512 nodes")
+            p = self.plan(*many, *words, "--mem-per-node", "2T")
+            results = next(a for a in p["memory"]["arrays"] if a["name"] == "cells")
+            self.assertGreater(results["bytes"], 6400 * (10 ** 6 - 1) * 8)
+
     def test_undefined(self):
         """Measures whose distances do not fit are named, with what would do, as the sweep names them."""
         rng = np.random.default_rng(5)

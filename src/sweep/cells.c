@@ -111,18 +111,9 @@ csim_status csim__cells_make(csim_context *ctx, csim_set *const *sets, int set_c
             if (col) { cells->col[cells->cols++] = at; }
         }
     }
-    int64_t count = (int64_t)cells->rows * cells->cols, all = count * cells->planes;
+    int64_t count = (int64_t)cells->rows * cells->cols;
     CSIM_TRY(csim__alloc(ctx, count, 1, "cells", &cells->requested));
     CSIM_TRY(csim__alloc(ctx, count, 1, "cells", &cells->open));
-    CSIM_TRY(csim__calloc(ctx, all, sizeof *cells->bits, "cells", &cells->bits));
-    if (cells->extras > 0) {
-        CSIM_TRY(csim__calloc(ctx, cells->extras * all, sizeof *cells->extra,
-                              "statistics of the cells", &cells->extra));
-        CSIM_TRY(csim__calloc(ctx, CSIM__DRAWN_KINDS * count, sizeof *cells->drawn,
-                              "statistics of the cells", &cells->drawn));
-    }
-    CSIM_TRY(csim__calloc(ctx, all, 1, "cells", &cells->cell));
-    CSIM_TRY(csim__calloc(ctx, all, 1, "cells", &cells->note));
     for (int i = 0; i < cells->rows; i++) {
         for (int j = 0; j < cells->cols; j++) {
             bool same = home[cells->row[i]] == home[cells->col[j]];
@@ -134,6 +125,23 @@ csim_status csim__cells_make(csim_context *ctx, csim_set *const *sets, int set_c
     memcpy(cells->open, cells->requested, (size_t)count);
 done:
     csim__free(ctx, &home);
+    return st;
+}
+
+csim_status csim__cells_room(csim_context *ctx, csim__cells *cells)
+{
+    int64_t count = (int64_t)cells->rows * cells->cols, all = count * cells->planes;
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__calloc(ctx, all, sizeof *cells->bits, "cells", &cells->bits));
+    if (cells->extras > 0) {
+        CSIM_TRY(csim__calloc(ctx, cells->extras * all, sizeof *cells->extra,
+                              "statistics of the cells", &cells->extra));
+        CSIM_TRY(csim__calloc(ctx, CSIM__DRAWN_KINDS * count, sizeof *cells->drawn,
+                              "statistics of the cells", &cells->drawn));
+    }
+    CSIM_TRY(csim__calloc(ctx, all, 1, "cells", &cells->cell));
+    CSIM_TRY(csim__calloc(ctx, all, 1, "cells", &cells->note));
+done:
     return st;
 }
 

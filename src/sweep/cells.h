@@ -53,9 +53,13 @@ typedef struct csim__cells {
     int64_t *drawn;   /* [rows, cols, CSIM__DRAWN_KINDS] draws that are there; NULL: none */
 } csim__cells;
 
-/** Lay out the cells for `pairs` (design §6). CSIM_OK, CSIM_E_ARG, CSIM_E_MEM. Local. */
+/** Lay out the cells for `pairs` (design §6), without room for values: a plan has none. CSIM_OK,
+ *  CSIM_E_ARG, CSIM_E_MEM. Local. */
 csim_status csim__cells_make(csim_context *ctx, csim_set *const *sets, int set_count,
                              const csim_sweep_options *options, csim__cells *cells);
+
+/** Room for values and what is beside them. Local. CSIM_OK, CSIM_E_MEM. */
+csim_status csim__cells_room(csim_context *ctx, csim__cells *cells);
 
 void csim__cells_clear(csim_context *ctx, csim__cells *cells);
 

@@ -261,6 +261,7 @@ csim_status csim_sweep(csim_context *ctx, csim_set *const *sets, int set_count,
     CSIM_TRY(csim__saved_groups(&w));
     CSIM_TRY(csim__vote(ctx, csim__groups_find(&w)));
     CSIM_TRY(csim__vote(ctx, csim__sweep_tiling(&w))); /* can it be done at all? */
+    CSIM_TRY(csim__vote(ctx, csim__cells_room(ctx, &w.cells)));
     CSIM_TRY(csim__groups_begin(&w));
     CSIM_TRY(csim__saved_begin(&w));
     if (w.saved > 0) { CSIM_TRY(csim__vote(ctx, csim__sweep_tiling(&w))); }
