@@ -103,6 +103,14 @@ csim_status csim__sweep_tiles(csim__sweep *w);
 /** Free what the tile at hand holds. Local. */
 void csim__sweep_tile_clear(csim__sweep *w);
 
+/** Everything that a value or its place depends on, but for the values of the inputs: lines "name: value".
+ *  Local. @param[out] text  new; csim__free(). CSIM_OK, CSIM_E_MEM. */
+csim_status csim__request_text(csim__sweep *w, char **text);
+
+/** Fail where two requests differ, and name the first thing in which they do. Local. CSIM_OK,
+ *  CSIM_E_DATA. */
+csim_status csim__request_compare(csim__sweep *w, const char *saved, const char *now);
+
 /** Begin a journal, or take in what an earlier one holds: its pairs are closed, its checksums are
  *  expected. Collective.
  *  @return CSIM_OK, CSIM_E_EXISTS (a journal and no wish to resume), CSIM_E_DATA (of other inputs or
