@@ -268,6 +268,22 @@ done:
     return csim__vote(w->ctx, st);
 }
 
+/* What the journal holds, for people. */
+typedef struct text {
+    char s[96];
+} text;
+
+static text work_text(const csim__sweep *w)
+{
+    text t;
+    int at = snprintf(t.s, sizeof t.s, "%" PRId64 " pairs", w->saved);
+    if (w->saved_draws > 0) {
+        snprintf(t.s + at, sizeof t.s - (size_t)at, " and %" PRId64 " relabellings",
+                 w->saved_draws);
+    }
+    return t;
+}
+
 csim_status csim__saved_begin(csim__sweep *w)
 {
     csim_status st = CSIM_OK;
@@ -276,9 +292,9 @@ csim_status csim__saved_begin(csim__sweep *w)
     st = csim__vote(w->ctx, st);
     if (st == CSIM_OK && w->options->resume) {
         st = share(w);
-        if (st == CSIM_OK && w->saved > 0) {
-            csim__log(w->ctx, CSIM_LOG_INFO, "%s: %lld pairs were saved", w->options->journal,
-                      (long long)w->saved);
+        if (st == CSIM_OK && w->saved + w->saved_draws > 0) {
+            csim__log(w->ctx, CSIM_LOG_INFO, "%s: %s were saved", w->options->journal,
+                      work_text(w).s);
         }
     }
     return st;
@@ -292,8 +308,12 @@ void csim__saved_end(csim__sweep *w, csim_status st)
     if (nothing) { csim__file_remove(w->ctx, w->options->journal); } /* the failure counts */
     if (st != CSIM_E_STOPPED) { return; }
     csim__forgive(w->ctx);
-    csim__fail(w->ctx, st, "stopped; %lld pairs are in %s, --resume goes on with it",
-               (long long)w->saved, w->options->journal);
+    if (w->saved + w->saved_draws == 0) {
+        csim__fail(w->ctx, st, "stopped; nothing was saved so far, --resume starts afresh");
+        return;
+    }
+    csim__fail(w->ctx, st, "stopped; %s are in %s, --resume goes on with it", work_text(w).s,
+               w->options->journal);
 }
 
 /* ---- to save ---- */

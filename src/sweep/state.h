@@ -58,7 +58,7 @@ typedef struct csim__sweep {
 
     csim__journal *journal;             /* of finished pairs; NULL: none, or not rank 0 */
     int64_t saved;                      /* pairs that it holds */
-    int64_t saved_draws;                /* records of draws of relabellings, of open pairs */
+    int64_t saved_draws;                /* relabellings that it holds, of a tile and a kind each */
     struct csim__site_record *recorded; /* [all_count] what it holds of sites (saved.c) */
 
     /* the tile at hand */
