@@ -185,6 +185,31 @@ class Statistics(unittest.TestCase):
                 if few[name].dtype == float: # the notes differ
                     np.testing.assert_array_equal(found[name], few[name], name)
 
+    def test_ties(self):
+        """What only rounding tells apart is a tie: with as many directions as examples gulp is 0 under
+        every relabelling, made of terms of 38; nothing else becomes one."""
+        a, b = layers(20, (24, 30, 3), 51), layers(20, (26, 40), 52)
+        options = ["--null", "permutation", "--permutations", "39"]
+        names = ["gulp", "procrustes", "perm_procrustes"]
+        found = self.sweep(a, b, names, "--gulp.lambda", "0", *options)
+        self.assertLess(found["gulp"][:2].max(), 1e-12 * 38)
+        for name in ("gulp_pvalue", "gulp_pvalue_max"):
+            np.testing.assert_array_equal(found[name][:2], 1, name)
+        self.assertTrue(np.isnan(found["gulp_z"][:2]).all())
+        self.assertFalse([name for name in found if name.endswith("_tie")])
+        same = self.sweep(a, [x.copy() for x in a], names, *options)
+        for name in names[1:]:
+            np.testing.assert_array_equal(np.diag(same[name + "_pvalue"]), 1 / 40)
+        for part in ("1", "2"):
+            self.sweep(a, b, names, "--gulp.lambda", "0", *options, "--part", f"{part}/2",
+                       output=f"tie{part}.nc")
+        done = run("merge", "tie1.nc", "tie2.nc", "-o", "ties.nc", "--overwrite")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        merged = self.read("ties.nc")
+        self.assertEqual(sorted(merged), sorted(found))
+        for name in found:
+            np.testing.assert_array_equal(merged[name], found[name], name)
+
     def test_parts_and_memory(self):
         """Parts that are merged, tiles of sites and another seed: the same bits, or others."""
         a, b = layers(400, (9, 14, 9), 23), layers(400, (9, 12, 6), 24)

@@ -420,6 +420,7 @@ static entry make_entry(const csim__cells *cells, csim_pair *pair,
     for (int b = 0; b < CSIM__BESIDE_COUNT; b++) { e.beside[b] = NAN; }
     if (cells->draw < 0 && e.value.cell == CSIM_CELL_DONE) {
         e.beside[CSIM__BESIDE_STD] = e.value.spread;
+        e.beside[CSIM__BESIDE_TIE] = e.value.tie;
         csim__statistics_of_pair(pair, options, m, e.value.value, e.beside);
     }
     return e;

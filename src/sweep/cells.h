@@ -4,6 +4,7 @@
 
 #include "contrasim/sweep.h"
 #include "ingredients/pair.h"
+#include "io/results_null.h"
 
 /** Numbers beside a value: X(name, end of its name in the file, text for people). */
 #define CSIM__BESIDE_LIST(X)                                                                       \
@@ -11,6 +12,7 @@
     X(NULL_MEAN, "null_mean", "mean over all relabellings of the examples")                        \
     X(NULL_SD, "null_sd", "standard deviation over all relabellings of the examples")              \
     X(Z, "z", "distance from the mean over relabellings in standard deviations")                   \
+    X(TIE, CSIM__RESULTS_TIE, "how far apart values are that only rounding tells apart")           \
     X(SE, "se", "standard error by a delete-one-block jackknife")                                  \
     X(CI_LOW, "ci_low", "lower end of the jackknife's 95 % interval")                              \
     X(CI_HIGH, "ci_high", "upper end of the jackknife's 95 % interval")

@@ -34,6 +34,8 @@ bool csim__statistics_beside(const csim_sweep_options *o, int m, int64_t n, csim
     case CSIM__BESIDE_NULL_SD:
     case CSIM__BESIDE_Z:
         return has_moments(o, m, n);
+    case CSIM__BESIDE_TIE:
+        return (o->measures[m].measure->props & CSIM_DISTANCE) && csim__statistics_drawn(o, m, n);
     default:
         return csim__statistics_interval(o, m);
     }
