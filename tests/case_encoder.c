@@ -1,8 +1,8 @@
 #include "case_encoder.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Unit rows nearer than this to their mean are equal to the digits of floats (docs/measures.md). */
@@ -82,15 +82,22 @@ bool case_is_learned(const char *measure)
     return (csim_measure_find(measure)->needs & CSIM_NEEDS_PROJECTION) != 0;
 }
 
+/* New [in + 1, out]: the weights of a layer, then its biases. */
+static double *layer_of(const char *measure, int init, int number, int in, int out)
+{
+    double *w = ref_alloc((int64_t)(in + 1) * out, sizeof *w);
+    for (int i = 0; i < (in + 1) * out; i++) {
+        w[i] = (double)parameter(measure, init, number, in, i);
+    }
+    return w;
+}
+
 /* y = x W + b */
-static void linear(const char *measure, int init, int number, const double *x, int in, int out,
-                   double *y)
+static void linear(const double *w, const double *x, int in, int out, double *y)
 {
     for (int j = 0; j < out; j++) {
-        y[j] = (double)parameter(measure, init, number, in, in * out + j);
-        for (int k = 0; k < in; k++) {
-            y[j] += x[k] * (double)parameter(measure, init, number, in, k * out + j);
-        }
+        y[j] = w[in * out + j];
+        for (int k = 0; k < in; k++) { y[j] += x[k] * w[k * out + j]; }
     }
 }
 
@@ -98,14 +105,18 @@ static void linear(const char *measure, int init, int number, const double *x, i
 static double *encoded(const char *measure, int init, const case_site *s)
 {
     double *z = ref_alloc((int64_t)s->n * CASE_OUT, sizeof *z), hidden[CASE_HIDDEN];
+    double *first = layer_of(measure, init, 0, s->d, CASE_HIDDEN);
+    double *second = layer_of(measure, init, 1, CASE_HIDDEN, CASE_OUT);
     for (int i = 0; i < s->n; i++) {
         double *row = z + i * CASE_OUT, square = 0;
-        linear(measure, init, 0, s->x + (int64_t)i * s->d, s->d, CASE_HIDDEN, hidden);
+        linear(first, s->x + (int64_t)i * s->d, s->d, CASE_HIDDEN, hidden);
         for (int j = 0; j < CASE_HIDDEN; j++) { hidden[j] = fmax(hidden[j], 0); }
-        linear(measure, init, 1, hidden, CASE_HIDDEN, CASE_OUT, row);
+        linear(second, hidden, CASE_HIDDEN, CASE_OUT, row);
         for (int j = 0; j < CASE_OUT; j++) { square += row[j] * row[j]; }
         for (int j = 0; j < CASE_OUT; j++) { row[j] /= fmax(sqrt(square), 1e-12); }
     }
+    free(second);
+    free(first);
     return z;
 }
 
@@ -135,12 +146,10 @@ double case_learned(const char *measure, int init, const case_site *x, const cas
 
 double case_learned_error(const char *measure, int init, const case_site *x, const case_site *y)
 {
-    double *a = encoded(measure, init, x), *b = encoded(measure, init, y), error = 1e-6;
-    if (strcmp(measure, "deepcka") == 0) {
-        double least = fmin(spread(a, x->n), spread(b, y->n));
-        error /= fmax(least, FLAT);
-    }
+    if (strcmp(measure, "deepcka") != 0) { return 1e-6; }
+    double *a = encoded(measure, init, x), *b = encoded(measure, init, y);
+    double least = fmin(spread(a, x->n), spread(b, y->n));
     free(a);
     free(b);
-    return error;
+    return 1e-6 / fmax(least, FLAT);
 }

@@ -1,5 +1,5 @@
 #!/bin/bash
-# The environment of every test; sourced by mpiexec.sh, script.sh and fuzz.sh.
+# The environment of every test; sourced by mpiexec.sh, script.sh, fuzz.sh, run.sh and sanitize.sh.
 #   CONTRASIM_BIN      the built program
 #   CONTRASIM_BUILD    the build folder
 #   CONTRASIM_SOURCE   the source folder
@@ -23,6 +23,8 @@ unset csim_name
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
 export OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_btl_vader_single_copy_mechanism=none
+# To look for fast networks takes half of the time in which mpirun starts.
+export OMPI_MCA_pml=^cm,ucx
 export PNETCDF_SAFE_MODE=1
 export OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
 export LC_ALL=C.UTF-8
@@ -49,4 +51,32 @@ empty_work_folder() {
       exit 2
       ;;
   esac
+}
+
+# work_in_memory FOLDER: what tests write, and sync time and again, lies in memory for as long as the
+# caller runs, where there is room for it; then it comes back.
+work_in_memory() {
+  local free memory
+  work_on_disk "$1"
+  free=$(df --output=avail -k /dev/shm 2>/dev/null | tail -n 1) || true
+  [ "${free:-0}" -gt 4000000 ] || return 0
+  memory=$(mktemp -d /dev/shm/contrasim.XXXXXX)
+  mkdir "$memory/tests"
+  mv "$1" "$memory/tests/work"
+  ln -s "$memory/tests/work" "$1"
+  # shellcheck disable=SC2064
+  trap "work_on_disk '$1'" EXIT
+}
+
+# work_on_disk FOLDER: undo it, also after a run that was killed.
+work_on_disk() {
+  local memory
+  [ -L "$1" ] || return 0
+  memory=$(readlink "$1")
+  rm "$1"
+  mkdir "$1"
+  if [ -d "$memory" ]; then
+    cp -a "$memory/." "$1"
+    rm -rf "${memory%/tests/work}"
+  fi
 }

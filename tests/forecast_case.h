@@ -4,7 +4,7 @@
 
 #include "harness.h"
 
-#include "sweep/forecast.h"
+#include "sweep/plan/forecast.h"
 
 enum { SITES = 8, MEASURES = 8 };
 

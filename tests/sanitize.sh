@@ -14,11 +14,13 @@ case $1 in
       rm -f "${TMPDIR:-/tmp}/csim_clang.$$"
       options+=(-DCMAKE_C_COMPILER=clang -DCONTRASIM_FUZZ=ON)
     fi
+    work_on_disk "$folder/tests/work"
     cmake -S "$CONTRASIM_SOURCE" -B "$folder" -G Ninja "${options[@]}"
-    cmake --build "$folder" --parallel 2
+    cmake --build "$folder" --parallel "$(nproc)"
     ;;
   run)
-    ctest --test-dir "$folder" --output-on-failure --no-tests=error -R '_np[13]$' -LE slow
+    work_in_memory "$folder/tests/work"
+    ctest --test-dir "$folder" --parallel "$(nproc)" --output-on-failure --no-tests=error -R '_np[13]$' -LE slow
     ;;
   *)
     echo "usage: sanitize.sh build|run FOLDER" >&2

@@ -14,13 +14,13 @@
 
 sweep_case case_pair(const double *x, const double *y, int n, int d, int e)
 {
-    return (sweep_case){.site = {{"a", x, n, d, false}, {"b", y, n, e, false}}, .count = 2};
+    return (sweep_case){.site = {{"a", x, n, d, 0}, {"b", y, n, e, 0}}, .count = 2};
 }
 
 void case_add(sweep_case *c, const char *set, const double *x, int n, int d)
 {
     assert_true(c->count < CASE_SITES);
-    c->site[c->count++] = (case_site){set, x, n, d, false};
+    c->site[c->count++] = (case_site){set, x, n, d, 0};
 }
 
 /* Place of a site among those of its set. */
@@ -36,6 +36,16 @@ static void path_of(const sweep_case *c, int i, const char *folder, char path[CA
     snprintf(path, CASE_PATH, "%s/%s/%02d.npy", folder, c->site[i].set, place(c, i));
 }
 
+/* A number between 2^−14 and 2^15 in size as a 16-bit float, cut off; smaller ones become 0. */
+static uint16_t half_of(double v)
+{
+    int e;
+    double m = frexp(fabs(v), &e);
+    if (e < -13) { return 0; }
+    int bits = (e + 14) << 10 | ((int)(m * 2048) & 1023);
+    return (uint16_t)(bits | (v < 0 ? 1 << 15 : 0));
+}
+
 /* Version 1.0: magic, length of the header, a header that fills 128 bytes. */
 static void write_npy(const char *path, const case_site *s)
 {
@@ -44,14 +54,19 @@ static void write_npy(const char *path, const case_site *s)
     assert_non_null(f);
     int used =
         snprintf(head + 10, 118, "{'descr': '<f%d', 'fortran_order': False, 'shape': (%d, %d), }",
-                 s->f32 ? 4 : 8, s->n, s->d);
+                 s->bytes > 0 ? s->bytes : 8, s->n, s->d);
     memcpy(head, "\x93NUMPY\x01\x00\x76\x00", 10);
     memset(head + 10 + used, ' ', (size_t)(118 - used));
     head[127] = '\n';
     size_t count = (size_t)s->n * (size_t)s->d, written = fwrite(head, 1, 128, f);
-    if (s->f32) {
+    if (s->bytes == 4) {
         for (size_t i = 0; i < count; i++) {
             float v = (float)s->x[i];
+            written += fwrite(&v, sizeof v, 1, f);
+        }
+    } else if (s->bytes == 2) {
+        for (size_t i = 0; i < count; i++) {
+            uint16_t v = half_of(s->x[i]);
             written += fwrite(&v, sizeof v, 1, f);
         }
     } else {
@@ -209,7 +224,11 @@ csim_status case_sweep(csim_context *ctx, const sweep_case *c, const char *folde
             .encoder_count = own                    ? made
                              : c->encoder_count < 0 ? 0
                                                     : c->encoder_count};
-        st = csim_sweep(ctx, sets, set_count, &options, results);
+        csim__target target = {.machine = &csim__machine_typical, .nodes = 1};
+        st = c->forecast == NULL
+                 ? csim_sweep(ctx, sets, set_count, &options, results)
+                 : csim__sweep_forecast(ctx, sets, set_count, &options, csim_context_size(ctx),
+                                        &target, c->forecast);
     }
     for (int s = 0; s < set_count; s++) { csim_set_free(&sets[s]); }
     for (int i = 0; i < made; i++) { csim_encoder_free(&encoders[i]); }
@@ -353,15 +372,18 @@ void case_mix(sweep_case *c, int n, const int *width, int most, int first, int g
     free(common);
 }
 
+double *case_values(const sweep_case *c, int i)
+{
+    union { /* the case only borrows its matrices */
+        const double *in;
+        double *out;
+    } x = {.in = c->site[i].x};
+    return x.out;
+}
+
 void case_unmix(sweep_case *c)
 {
-    for (int i = 0; i < c->count; i++) {
-        union { /* the case only borrows its matrices */
-            const double *in;
-            void *out;
-        } x = {.in = c->site[i].x};
-        free(x.out);
-    }
+    for (int i = 0; i < c->count; i++) { free(case_values(c, i)); }
 }
 
 int case_differences(csim_results *a, csim_results *b, const char *what)

@@ -8,6 +8,7 @@
 
 #include "contrasim/sweep.h"
 #include "reference.h"
+#include "sweep/plan/forecast.h"
 
 enum { CASE_SITES = 20, CASE_MEASURES = 64, CASE_PATH = 512 };
 
@@ -16,7 +17,7 @@ typedef struct case_site {
     const char *set;
     const double *x;
     int n, d;
-    bool f32; /* stored as 32-bit floats */
+    int bytes; /* of a number in the file: 2, 4; 0: 8 */
 } case_site;
 
 typedef struct sweep_case {
@@ -43,6 +44,7 @@ typedef struct sweep_case {
     int inits; /* of the encoders that a case makes for its learned measures; 0 = one */
     csim_encoder *const *encoders; /* these instead */
     int encoder_count;             /* 0: one for each learned measure; −1: none */
+    csim__forecast *forecast;      /* filled instead of a sweep, on as many ranks as there are */
 } sweep_case;
 
 /** A case of two sets "a" and "b" with one site each. */
@@ -57,6 +59,9 @@ void case_add(sweep_case *c, const char *set, const double *x, int n, int d);
  *  @param[in] giant  not 0: example 101 of the first two sites has 10 to this power times the norm */
 void case_mix(sweep_case *c, int n, const int *width, int most, int first, int giant);
 void case_unmix(sweep_case *c);
+
+/** The matrix of a site that is the caller's to change. Local. */
+double *case_values(const sweep_case *c, int i);
 
 /** Variables in which two results are not the same bit by bit (values, states, notes), and one more if
  *  their checksums differ, which are of the sites, too. Prints them. Local. */

@@ -340,7 +340,7 @@ static void float_input(void **state)
     to_float(s->x, N * D);
     to_float(s->y, N * E);
     sweep_case c = case_pair(s->x, s->y, N, D, E);
-    c.site[0].f32 = c.site[1].f32 = true;
+    c.site[0].bytes = c.site[1].bytes = 4;
     int wrong = on_all_routes(ctx, &c, "32-bit input", "");
     free(s);
     assert_int_equal(wrong, 0);

@@ -461,6 +461,72 @@ static void tiles_of_ranks(void **state)
     harness_context_free(&ctx);
 }
 
+/* The class of a pair of examples, of @p classes, and its value: what is equal is parted by rounding. */
+static int class_of(int64_t i, int64_t j, int classes)
+{
+    return (int)((i * 7919 + j * 104729) % 1000003 % classes);
+}
+
+static double rounded(int64_t i, int64_t j, int class, bool angle)
+{
+    int64_t noise = (i * 31 + j * 17) % 41 - 20;
+    double value = 0.07 + 0.0017 * class;
+    return angle ? value + (double)noise * 0x1p-52 : value * (1 + (double)noise * 0x1p-48);
+}
+
+/* Every entry of a rank, in order. @p value: NULL, or what each must be by @p start, the number of entries
+ * of lower classes. Returns entries whose rank is another. */
+static int64_t walk(const csim__triangles *t, int classes, bool angle, const int64_t *start,
+                    double *value)
+{
+    int64_t wrong = 0;
+    for (int64_t p = 0; p < t->patches; p++) {
+        const csim__patch *tile = &t->patch[p];
+        double *at = value + tile->at;
+        for (int64_t i = tile->row; i < tile->row + tile->m; i++) {
+            for (int64_t j = tile->diagonal ? i + 1 : tile->col; j < tile->col + tile->n; j++) {
+                int class = class_of(i, j, classes);
+                if (start == NULL) {
+                    *at++ = rounded(i, j, class, angle);
+                } else {
+                    wrong += *at++ != (double)(start[class] + start[class + 1] - t->all);
+                }
+            }
+        }
+    }
+    return wrong;
+}
+
+/* Ranks of what is equal but for rounding, wherever it lies: the same for all of a class, also where it
+ * fills the ranges of several ranks. */
+static void ranks_of_ties(void **state)
+{
+    enum { MOST = 900 };
+    static const int many[] = {1, 2, 7, MOST};
+    csim_context *ctx = harness_context();
+    (void)state;
+    for (int k = 0; k < 8; k++) {
+        int classes = many[k / 2];
+        bool angle = k % 2 == 0;
+        int64_t start[MOST + 1] = {0};
+        double *value = NULL;
+        csim__triangles t;
+        assert_int_equal(csim__triangles_start(ctx, 300, &t), CSIM_OK);
+        assert_int_equal(csim__alloc(ctx, t.length, sizeof *value, "entries", &value), CSIM_OK);
+        for (int64_t i = 0; i < 300; i++) {
+            for (int64_t j = i + 1; j < 300; j++) { start[class_of(i, j, classes) + 1]++; }
+        }
+        for (int c = 0; c < classes; c++) { start[c + 1] += start[c]; }
+        walk(&t, classes, angle, NULL, value);
+        csim_matrix matrix = angle ? CSIM_FAR_CENTRED : CSIM_FAR;
+        assert_int_equal(csim__triangles_rank(&t, matrix, value), CSIM_OK);
+        assert_int_equal(walk(&t, classes, angle, start, value), 0);
+        csim__free(ctx, &value);
+        csim__triangles_clear(&t);
+    }
+    harness_context_free(&ctx);
+}
+
 static int by_value(const void *a, const void *b)
 {
     double u = *(const double *)a, v = *(const double *)b;
@@ -512,7 +578,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(inner_products),   cmocka_unit_test(bases),
         cmocka_unit_test(assignments),      cmocka_unit_test(exponentials),
         cmocka_unit_test(products_of_rows), cmocka_unit_test(sorted_by_key),
-        cmocka_unit_test(tiles_of_ranks),   cmocka_unit_test(medians),
+        cmocka_unit_test(tiles_of_ranks),   cmocka_unit_test(ranks_of_ties),
+        cmocka_unit_test(medians),
     };
     return harness_finish(cmocka_run_group_tests_name("ingredients", tests, NULL, NULL));
 }

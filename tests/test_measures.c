@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sweep/plan.h"
+#include "sweep/plan/plan.h"
 
 /* ---- maps of matrices, [n, d] → [n, d] ---- */
 
@@ -125,17 +125,6 @@ static sweep_case family(int n, int d, int e)
     return c;
 }
 
-static void free_sites(sweep_case *c)
-{
-    for (int i = 0; i < c->count; i++) {
-        union { /* the case only borrows its matrices */
-            const double *in;
-            void *out;
-        } x = {.in = c->site[i].x};
-        free(x.out);
-    }
-}
-
 /* gulp's default, λ = 0, happens to make it invariant under linear maps; with a ridge it is not. */
 static bool may_hold_undeclared(const csim_measure *m, unsigned prop)
 {
@@ -238,7 +227,7 @@ static void invariances(int n, int d, int e)
         assert_int_equal(case_cell(r, m->name, X, Y), CSIM_CELL_DONE);
         csim_results_free(&r);
     }
-    free_sites(&c);
+    case_unmix(&c);
     assert_int_equal(wrong, 0);
     harness_context_free(&ctx);
 }
@@ -271,7 +260,7 @@ static void self_of_wide_sites(void **state)
         wrong += check_self(r, m, &c.site[X]) + !in_range(r, m);
         csim_results_free(&r);
     }
-    free_sites(&c);
+    case_unmix(&c);
     assert_int_equal(wrong, 0);
     harness_context_free(&ctx);
 }

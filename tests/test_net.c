@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "core/rng.h"
-#include "reference_chain.h"
 #include "encoder/net.h"
+#include "reference_chain.h"
 
 static float *floats(csim_context *ctx, int64_t n)
 {

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "core/rng.h"
-#include "train/optimiser.h"
 #include "core/vector_exp.h"
+#include "train/optimiser.h"
 
 enum { COUNT = 1003 };
 

@@ -389,7 +389,7 @@ class Plan(unittest.TestCase):
                  "cka,svcca", "--ranks", "8"]
         for option, what in (("--memory", "ranks"), ("--mem-per-node", "nodes")):
             named = set()
-            for limit in ("4M", "40M", "150M", "350M"):
+            for limit in ("4M", "40M", "150M", "330M"):
                 done = run("plan", "sweep", *words, option, limit)
                 self.expect(done, 1, "does not fit")
                 named.add(done.stderr.split(f"{what} of ")[1].strip())

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sweep/plan.h"
+#include "sweep/plan/plan.h"
 
 enum { N = 140, SITES = 4 };
 

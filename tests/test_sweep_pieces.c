@@ -303,18 +303,15 @@ static void other_work_is_refused(void **state)
         csim__forgive(ctx);
     }
     case_remove(ctx, &c, folder);
-    union {
-        const double *in;
-        double *out;
-    } x = {.in = c.site[3].x};
-    double before = x.out[100];
-    x.out[100] += 1;
+    double *x = case_values(&c, 3);
+    double before = x[100];
+    x[100] += 1;
     case_write(ctx, &c, folder); /* a layer with one other value */
     assert_int_equal(case_sweep(ctx, &c, folder, &r), CSIM_E_DATA);
     assert_non_null(strstr(csim_context_error(ctx), "has changed"));
     csim__forgive(ctx);
     case_remove(ctx, &c, folder);
-    x.out[100] = before;
+    x[100] = before;
     case_write(ctx, &c, folder); /* as it was */
     assert_int_equal(case_sweep(ctx, &c, folder, &r), CSIM_OK);
     csim_results_free(&r);

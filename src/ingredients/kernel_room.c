@@ -25,7 +25,7 @@ int csim__kernel_angles(const int forms[CSIM_MATRICES])
 }
 
 int64_t csim__kernel_bytes(const csim_shard *shard, int sites, int64_t widths, int64_t widest,
-                           const int forms[CSIM_MATRICES], int blocks)
+                           const int forms[CSIM_MATRICES], int blocks, int64_t reading)
 {
     const int64_t word = sizeof(double), exact = sizeof(csim__exact), chunk = shard->chunk;
     int of_view[CSIM__VIEWS] = {0}, most = 0, all = 0, views = csim__kernel_views(forms);
@@ -40,7 +40,8 @@ int64_t csim__kernel_bytes(const csim_shard *shard, int sites, int64_t widths, i
     }
     if (all == 0) { return 0; }
     bytes += word * sites * csim__ring_tile(chunk) * (most > 1 ? 2 : 1);
-    bytes += csim__ring_bytes(chunk, shard->size, views * widths, sizeof(double), sites);
+    int64_t visitors = csim__ring_bytes(chunk, shard->size, views * widths, sizeof(double), sites);
+    bytes += csim__max64(visitors, csim__kernel_angles(forms) > 0 ? reading : 0);
     bytes +=
         word * all * sums *
         (shard->rows + (shard->size > 1 ? csim__shard_fullest(shard->n, shard->size).rows : 0));

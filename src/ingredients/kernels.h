@@ -58,11 +58,12 @@ csim_status csim__kernel_pass(csim_context *ctx, const csim_shard *shard, csim__
  *  are read as they are; bytes of a pass beside the centred rows. Pure.
  *  @param[in] forms    [CSIM_MATRICES] how many of each
  *  @param[in] widths   neurons of all sites
- *  @param[in] blocks   that are left out, 0: none */
+ *  @param[in] blocks   that are left out, 0: none
+ *  @param[in] reading  bytes while rows are read as they are */
 int csim__kernel_views(const int forms[CSIM_MATRICES]);
 int csim__kernel_angles(const int forms[CSIM_MATRICES]);
 int64_t csim__kernel_bytes(const csim_shard *shard, int sites, int64_t widths, int64_t widest,
-                           const int forms[CSIM_MATRICES], int blocks);
+                           const int forms[CSIM_MATRICES], int blocks, int64_t reading);
 
 /** Medians of the distances of different examples, exact: the mean of the two middle ones where
  *  their number is even. Collective. A sample tells where they must be, one pass counts there, another

@@ -413,6 +413,8 @@ csim_status csim__medians(csim_context *ctx, const csim_shard *shard, csim__site
         join(w.target + (int64_t)s * RANKS);
     }
     st = csim__vote(ctx, st);
+    csim__free(ctx, &w.sample);
+    csim__free(ctx, &w.sample_distance);
     for (bool open = true; st == CSIM_OK && open;) {
         st = one_pass(&w);
         open = false;
@@ -436,8 +438,9 @@ int64_t csim__median_bytes(const csim_shard *shard, int sites, int64_t widths, i
     const int64_t word = sizeof(double), chunk = shard->chunk;
     int64_t ranks = (want[0] ? 2 : 0) + (want[1] ? 2 : 0);
     if (ranks == 0) { return 0; }
-    return csim__ring_bytes(chunk, shard->size, widths, sizeof(double), sites) +
-           sites * (ranks * BINS * word + RANKS * (int64_t)sizeof(target) + 2 * word) +
-           word * (shard->count * sites * chunk + csim__ring_tile(chunk) + SAMPLE * widest +
-                   SAMPLE * SAMPLE + BINS);
+    /* one after the other: a sample, visitors, keys that were collected */
+    int64_t most = csim__max64(SAMPLE * (widest + SAMPLE), BINS) * word;
+    most = csim__max64(most, csim__ring_bytes(chunk, shard->size, widths, sizeof(double), sites));
+    return most + sites * (ranks * BINS * word + RANKS * (int64_t)sizeof(target) + 2 * word) +
+           word * (shard->count * sites * chunk + csim__ring_tile(chunk));
 }

@@ -337,18 +337,21 @@ static bool is_aligned(const csim_encoder *encoder)
 }
 
 int64_t csim__projection_bytes(const csim_encoder *encoder, const csim_shard *shard, int64_t sites,
-                               int64_t widest)
+                               int64_t pairs, int64_t widest)
 {
     bool aligned = is_aligned(encoder);
     int64_t width = csim_encoder_width(encoder), cells = sites * sites, block = width * width;
     int64_t rows = aligned ? shard->chunk : shard->rows;
-    int64_t own = (ROUND + shard->size - 1) / shard->size; /* blocks of a round */
     int64_t bytes = 8 * sites * width * rows + 4 * shard->chunk * (widest + width) + 8 * widest;
-    bytes += sites * 16 + cells + csim_encoder_bytes(encoder, shard->chunk);
-    /* products and their sums; or bounds, sums of columns, products, and blocks under way */
-    return bytes + (aligned ? 24 * cells
-                            : 24 * sites * width + 8 * cells +
-                                  8 * (block * own + 3 * csim__cross_panel(width, width)));
+    int64_t encoding = csim_encoder_bytes(encoder, shard->chunk);
+    bytes += sites * 16 + cells;
+    if (aligned) { return bytes + encoding + 24 * cells; /* products and their sums */ }
+    /* one after the other: encoding, sums of columns, blocks of a round and those under way */
+    int64_t own = (csim__min64(ROUND, pairs) + shard->size - 1) / shard->size;
+    int64_t panels = (shard->size > 1 ? 3 : 1) * csim__cross_panel(width, width);
+    int64_t most = csim__max64(encoding, 16 * sites * width + 8 * width);
+    most = csim__max64(most, 8 * (block * own + panels + 2 * width));
+    return bytes + 8 * sites * width + 8 * cells + sites * (int64_t)sizeof(csim__operand) + most;
 }
 
 int64_t csim__projection_kept(const csim_encoder *encoder, int64_t sites)

@@ -30,7 +30,7 @@ typedef struct csim__projection {
  *  the projection; and that of the latter. Pure.
  *  @param[in] widest  neurons of the widest site */
 int64_t csim__projection_bytes(const csim_encoder *encoder, const csim_shard *shard, int64_t sites,
-                               int64_t widest);
+                               int64_t pairs, int64_t widest);
 int64_t csim__projection_kept(const csim_encoder *encoder, int64_t sites);
 
 /** Flops of csim__project() over all ranks. Pure.

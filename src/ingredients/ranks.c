@@ -1,6 +1,7 @@
 /* Ranks of all entries of a triangle among all ranks: each sorts its own and sends runs of equal ones
  * to the rank that has their range of values; this one knows how many are before them. */
 #include <limits.h>
+#include <math.h>
 #include <string.h>
 
 #include "ingredients/triangles.h"
@@ -36,28 +37,51 @@ typedef struct run {
     int64_t count;
 } run;
 
+/* The range of a rank at its ends: entries that are tied with the first, and with the last one. */
+typedef struct range {
+    uint64_t first, last;
+    int64_t head, tail, all;
+} range;
+
 typedef struct ranking {
     csim__triangles *t;
+    csim_matrix matrix;
     csim__keyed *work[2], *sorted; /* [length] own entries, from: their places */
     run *own, *got;                /* [runs] by key; those of this rank's range, by source */
     int64_t runs, taken;
     double *place, *back;           /* [taken], [runs] what becomes of them */
     int *out, *out_at, *in, *in_at; /* [size] */
     uint64_t *split;                /* [size] first key of the range of each rank but the first */
+    range *range;                   /* [size] */
     MPI_Datatype type;
 } ranking;
 
 enum { SAMPLES = 64 };
 
-/* The order of doubles that are not negative is that of their bits. Of these the first ones count:
- * what is equal but for rounding is equal. */
+/* The order of doubles that are not negative is that of their bits. */
 static uint64_t key_of(double value)
 {
-    enum { DROPPED = 52 - 44 };
     uint64_t bits;
     value = value > 0 ? value : 0; /* no −0 */
     memcpy(&bits, &value, sizeof bits);
-    return (bits + ((uint64_t)1 << (DROPPED - 1))) >> DROPPED;
+    return bits;
+}
+
+static double value_of(uint64_t key)
+{
+    double value;
+    memcpy(&value, &key, sizeof value);
+    return value;
+}
+
+/* Are two that follow each other in order equal but for rounding? That of a distance is relative to what
+ * it is taken from, 64 times itself at most; that of 1 − ⟨x,y⟩ of unit rows is absolute but for near
+ * ones, which are taken from the difference of the rows. */
+static bool tied(csim_matrix matrix, uint64_t low, uint64_t high)
+{
+    double v = value_of(high), gap = v - value_of(low);
+    if (matrix == CSIM_FAR) { return gap <= 0x1p-40 * v; }
+    return gap <= 0x1p-44 * fmin(1, 64 * sqrt(v));
 }
 
 static void sort_own(ranking *w, const double *value)
@@ -91,7 +115,8 @@ static csim_status split_keys(ranking *w)
 done:
     st = csim__vote(w->t->ctx, st);
     for (int i = 0; i < SAMPLES; i++) { /* a rank without entries has none that count */
-        sample[i] = w->runs > 0 ? w->own[w->runs * i / SAMPLES].key : 0;
+        int64_t place = (int64_t)i * size + w->t->shard.rank; /* between those of other ranks */
+        sample[i] = w->runs > 0 ? w->own[w->runs * place / many].key : 0;
     }
     if (st == CSIM_OK) {
         st = csim__mpi(w->t->ctx,
@@ -136,29 +161,64 @@ static csim_status count_runs(ranking *w)
     return st;
 }
 
-/* Entries before those of this rank's range, on all ranks. */
-static csim_status count_before(ranking *w, int64_t *before)
+/* The runs from @p from on that are tied, each with the next; @p many entries. */
+static int64_t end_of_tie(const ranking *w, const csim__keyed *sorted, int64_t from, int64_t *many)
 {
-    int64_t mine = 0;
-    for (int64_t i = 0; i < w->taken; i++) { mine += w->got[i].count; }
-    *before = 0;
-    csim_status st = csim__mpi(
-        w->t->ctx, MPI_Exscan(&mine, before, 1, MPI_INT64_T, MPI_SUM, csim_context_comm(w->t->ctx)),
-        "counts of distances");
-    if (w->t->shard.rank == 0) { *before = 0; } /* what it has received is undefined */
-    return st;
+    int64_t end = from;
+    *many = 0;
+    do {
+        *many += w->got[sorted[end++].from].count;
+    } while (end < w->taken && tied(w->matrix, sorted[end - 1].key, sorted[end].key));
+    return end;
+}
+
+/* The ends of the ranges of all ranks. */
+static csim_status share_ends(ranking *w, const csim__keyed *sorted)
+{
+    range mine = {.all = 0};
+    for (int64_t i = 0; i < w->taken; mine.all += mine.tail) {
+        bool first = i == 0;
+        i = end_of_tie(w, sorted, i, &mine.tail);
+        if (first) { mine.head = mine.tail; }
+    }
+    if (w->taken > 0) {
+        mine.first = sorted[0].key;
+        mine.last = sorted[w->taken - 1].key;
+    }
+    return csim__mpi(w->t->ctx,
+                     MPI_Allgather(&mine, sizeof mine, MPI_BYTE, w->range, sizeof mine, MPI_BYTE,
+                                   csim_context_comm(w->t->ctx)),
+                     "counts of distances");
+}
+
+/* Entries of the ranges before (@p step −1) or behind (1) this rank's that are tied with its end. */
+static int64_t tied_beyond(const ranking *w, int step)
+{
+    int64_t many = 0;
+    const range *here = &w->range[w->t->shard.rank];
+    for (int r = w->t->shard.rank + step; r >= 0 && r < w->t->shard.size; r += step) {
+        const range *next = &w->range[r], *low = step > 0 ? here : next,
+                    *high = step > 0 ? next : here;
+        if (next->all == 0) { continue; }
+        if (!tied(w->matrix, low->last, high->first)) { break; }
+        many += step > 0 ? next->head : next->tail;
+        if (next->head < next->all) { break; }
+        here = next;
+    }
+    return many;
 }
 
 /* Ranks first … last from 0 of equal entries become (first + 1) + (last + 1) − (all + 1). */
-static void place_runs(ranking *w, const csim__keyed *sorted, int64_t before)
+static void place_runs(ranking *w, const csim__keyed *sorted)
 {
+    int64_t before = 0, left = tied_beyond(w, -1), right = tied_beyond(w, 1);
+    for (int r = 0; r < w->t->shard.rank; r++) { before += w->range[r].all; }
     for (int64_t i = 0, end; i < w->taken; i = end) {
-        int64_t many = 0;
-        for (end = i; end < w->taken && sorted[end].key == sorted[i].key; end++) {
-            many += w->got[sorted[end].from].count;
-        }
+        int64_t many, first = i == 0 ? before - left : before;
+        end = end_of_tie(w, sorted, i, &many);
+        int64_t last = before + many + (end == w->taken ? right : 0);
         for (int64_t k = i; k < end; k++) {
-            w->place[sorted[k].from] = (double)(2 * before + many - w->t->all);
+            w->place[sorted[k].from] = (double)(first + last - w->t->all);
         }
         before += many;
     }
@@ -168,8 +228,7 @@ static void place_runs(ranking *w, const csim__keyed *sorted, int64_t before)
 static csim_status exchange(ranking *w)
 {
     csim_context *ctx = w->t->ctx;
-    csim__keyed *list = NULL, *other = NULL;
-    int64_t before;
+    csim__keyed *list = NULL, *other = NULL, *sorted = NULL;
     csim_status st = CSIM_OK;
     CSIM_TRY(csim__alloc(ctx, w->taken, sizeof *w->got, "distances", &w->got));
     CSIM_TRY(csim__alloc(ctx, w->taken, sizeof *w->place, "ranks of distances", &w->place));
@@ -183,10 +242,13 @@ done:
                                      w->type, csim_context_comm(ctx)),
                        "distances to the ranks of their range");
     }
-    if (st == CSIM_OK) { st = count_before(w, &before); }
     if (st == CSIM_OK) {
         for (int64_t i = 0; i < w->taken; i++) { list[i] = (csim__keyed){w->got[i].key, i}; }
-        place_runs(w, csim__sort_keyed(list, other, w->taken), before);
+        sorted = csim__sort_keyed(list, other, w->taken);
+        st = share_ends(w, sorted);
+    }
+    if (st == CSIM_OK) {
+        place_runs(w, sorted);
         st = csim__mpi(ctx,
                        MPI_Alltoallv(w->place, w->in, w->in_at, MPI_DOUBLE, w->back, w->out,
                                      w->out_at, MPI_DOUBLE, csim_context_comm(ctx)),
@@ -213,6 +275,7 @@ static csim_status start(ranking *w)
     CSIM_TRY(csim__alloc(ctx, size, sizeof *w->in, "counts", &w->in));
     CSIM_TRY(csim__alloc(ctx, size, sizeof *w->in_at, "counts", &w->in_at));
     CSIM_TRY(csim__alloc(ctx, size, sizeof *w->split, "ranges", &w->split));
+    CSIM_TRY(csim__alloc(ctx, size, sizeof *w->range, "ranges", &w->range));
     CSIM_TRY(csim__mpi(ctx, MPI_Type_contiguous(sizeof(run), MPI_BYTE, &w->type), "a type"));
     CSIM_TRY(csim__mpi(ctx, MPI_Type_commit(&w->type), "a type"));
 done:
@@ -230,12 +293,13 @@ static void release(ranking *w)
     csim__free(ctx, &w->in);
     csim__free(ctx, &w->in_at);
     csim__free(ctx, &w->split);
+    csim__free(ctx, &w->range);
     if (w->type != MPI_DATATYPE_NULL) { MPI_Type_free(&w->type); }
 }
 
-csim_status csim__triangles_rank(csim__triangles *t, double *value)
+csim_status csim__triangles_rank(csim__triangles *t, csim_matrix matrix, double *value)
 {
-    ranking w = {.t = t, .type = MPI_DATATYPE_NULL};
+    ranking w = {.t = t, .matrix = matrix, .type = MPI_DATATYPE_NULL};
     csim__phase_begin(t->ctx, "ranks");
     csim_status st = csim__vote(t->ctx, start(&w));
     if (st == CSIM_OK) {

@@ -237,7 +237,9 @@ static csim_status make_entries(making *m, double sigma, csim__meter *meter)
                                   m->other, m->value, meter);
     }
     csim__free(w->t.ctx, &m->other);
-    if (st == CSIM_OK && w->kind.ranked) { st = csim__triangles_rank(&w->t, m->value); }
+    if (st == CSIM_OK && w->kind.ranked) {
+        st = csim__triangles_rank(&w->t, w->kind.matrix, m->value);
+    }
     return st;
 }
 

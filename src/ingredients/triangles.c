@@ -362,7 +362,9 @@ csim__triangle_room csim__triangle_bytes(const csim_shard *shard, int64_t widest
 {
     const int64_t word = sizeof(double), n = shard->n, chunk = shard->chunk;
     int64_t entries = csim__ring_pairs(shard), all = n * (n - 1) / 2;
-    int64_t sorted = entries + entries / 4; /* what a rank sorts of all, give or take */
+    /* what a rank sorts of all, give or take: few ranks cannot be more apart (csim__triangles_rank()) */
+    int64_t each = all / shard->size, apart = shard->size > 1 ? csim__min64(shard->size, 16) : 0;
+    int64_t sorted = each + each * apart / 64;
     csim__triangle_room room = {.each = word * entries};
     room.patches = most_patches(shard) * (int64_t)sizeof(csim__patch);
     room.fill = word * (shard->count * chunk + csim__ring_tile(chunk)) +

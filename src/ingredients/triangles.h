@@ -59,12 +59,13 @@ csim_status csim__triangles_make(csim__triangles *t, csim_matrix matrix, double 
                                  int64_t d, double *rows, double *value, csim__meter *meter);
 
 /** Replace entries by 2·(their rank among all) − (all + 1), ranks from 1, equal ones with the mean of
- *  theirs: whole numbers whose sum is 0. Equal are those with the same 44 bits, about 13 digits.
- *  Collective.
+ *  theirs: whole numbers whose sum is 0. Equal are those that follow each other, in order, by no more than
+ *  rounding explains: 2⁻⁴⁰ of a distance; 2⁻⁴⁴ of an angle's 1 − cosine v, 2⁻³⁸·√v below 2⁻¹². Collective.
+ *  @param[in] matrix  what they are: CSIM_FAR, CSIM_FAR_COSINE or CSIM_FAR_CENTRED
  *  @return CSIM_OK, CSIM_E_LIMIT (2³¹ entries of a rank), CSIM_E_MEM, CSIM_E_MPI; the same on every
  *          rank
  *  @note   a sort of n²/2P entries; each goes to another rank and back */
-csim_status csim__triangles_rank(csim__triangles *t, double *value);
+csim_status csim__triangles_rank(csim__triangles *t, csim_matrix matrix, double *value);
 
 /** Σ a·b over all entries of ranked triangles by exact sums, for wanted pairs a ≤ b of the list.
  *  Collective. @param[out] out [count, count] */

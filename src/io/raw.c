@@ -11,9 +11,8 @@
 #include <unistd.h>
 
 enum {
-    SCRATCH = 1 << 20, /* bytes read at once before they are converted */
-    SIEVE = 16 << 10,  /* runs closer than this many bytes are read with what lies between */
-    TILE_ROWS = 4096,  /* tile that is transposed when the first index is the fastest */
+    SIEVE = 16 << 10, /* runs closer than this many bytes are read with what lies between */
+    TILE_ROWS = 4096, /* tile that is transposed when the first index is the fastest */
     TILE_COLUMNS = 16
 };
 
@@ -116,7 +115,7 @@ typedef struct slab {
 static csim_status read_span(const slab *s, int64_t first, int64_t n, double *out)
 {
     csim_status st = CSIM_OK;
-    int64_t block = SCRATCH / s->size;
+    int64_t block = CSIM__RAW_SCRATCH / s->size;
     for (int64_t i = 0; i < n; i += block) {
         int64_t m = csim__min64(block, n - i);
         void *to = s->a->dtype == CSIM_F64 ? (void *)(out + i) : (void *)s->scratch;
@@ -140,7 +139,7 @@ static csim_status read_runs(const slab *s, int64_t first, int64_t stride, int64
         }
         return CSIM_OK;
     }
-    int64_t block = SCRATCH / (stride * s->size);
+    int64_t block = CSIM__RAW_SCRATCH / (stride * s->size);
     for (int64_t i = 0; i < k; i += block) {
         int64_t m = csim__min64(block, k - i);
         CSIM_TRY(s->source->read(s->ctx, s->source->self,
@@ -258,7 +257,7 @@ csim_status csim__raw_read(csim_context *ctx, const csim__source *source, const 
         }
     }
     if (elements == 0) { return CSIM_OK; }
-    int64_t room = whole ? csim__min64(SCRATCH, elements * s.size) : SCRATCH;
+    int64_t room = whole ? csim__raw_buffer(elements * s.size, s.size) : CSIM__RAW_SCRATCH;
     CSIM_TRY(csim__alloc(ctx, room, 1, "read buffer", &s.scratch));
     if (a->fortran && a->ndim > 1) {
         st = read_fortran(&s, start, count, out);

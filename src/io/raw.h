@@ -26,9 +26,19 @@ void csim__raw_close(csim_context *ctx, csim__raw **raw);
 
 /** Read the hyperslab start[ndim], count[ndim] of @p a, row-major, as doubles. Element 0 of the
  *  array is at byte a->offset of the source.
- *  @note scratch memory of a few MB whatever the size */
+ *  @note memory: csim__raw_buffer() of its bytes for numbers that lie one behind the other; 1 MiB, and
+ *        512 KiB in Fortran order, for others */
 csim_status csim__raw_read(csim_context *ctx, const csim__source *source, const csim__array *a,
                            const int64_t *start, const int64_t *count, double *out);
+
+enum { CSIM__RAW_SCRATCH = 1 << 20 }; /* bytes read at once before they are converted */
+
+/** Of what so many bytes of numbers of @p item bytes are converted from; doubles are read to where they
+ *  belong. Pure. */
+static inline int64_t csim__raw_buffer(int64_t bytes, int64_t item)
+{
+    return item == sizeof(double) ? 0 : csim__min64(CSIM__RAW_SCRATCH, bytes);
+}
 
 /** Read @p count packed integers of @p item bytes (1, 2, 4, 8; kind 'i', 'u' or 'b') at @p offset. */
 csim_status csim__raw_integers(csim_context *ctx, const csim__source *source, int64_t offset,

@@ -7,8 +7,8 @@
 #include "measures/assignment.h"
 #include "measures/measures.h"
 
-/* A copy of X̃ᵀỸ [d, e], or of XᵀY of the layers as read. */
-static csim_status copy_block(csim_pair *pair, bool raw, double **out)
+/* A copy of X̃ᵀỸ [d, e], or of XᵀY of the layers as read; @p turned: of its transpose. */
+static csim_status copy_block(csim_pair *pair, bool raw, bool turned, double **out)
 {
     const csim__site *a = pair->site[0], *b = pair->site[1];
     const double *block;
@@ -16,10 +16,12 @@ static csim_status copy_block(csim_pair *pair, bool raw, double **out)
     if (st != CSIM_OK) { return st; }
     st = csim__alloc(pair->ctx, a->d * b->d, sizeof **out, "a block", out);
     if (st != CSIM_OK) { return st; }
-    memcpy(*out, block, (size_t)(a->d * b->d) * sizeof **out);
-    for (int64_t i = 0; raw && i < a->d; i++) {
+    int64_t row = turned ? 1 : b->d, col = turned ? a->d : 1;
+    for (int64_t i = 0; i < a->d; i++) {
         for (int64_t j = 0; j < b->d; j++) {
-            (*out)[i * b->d + j] += (double)a->n * a->mean[i] * b->mean[j];
+            double v = block[i * b->d + j];
+            if (raw) { v += (double)a->n * a->mean[i] * b->mean[j]; }
+            (*out)[i * row + j * col] = v;
         }
     }
     return CSIM_OK;
@@ -39,7 +41,7 @@ static csim_status align_cos(csim_pair *pair, const void *options, csim_value *o
     if (a->raw_square == 0 || b->raw_square == 0) {
         return csim__undefined(out, CSIM_NOTE_CONSTANT);
     }
-    CSIM_TRY(copy_block(pair, true, &c));
+    CSIM_TRY(copy_block(pair, true, false, &c));
     CSIM_TRY(csim__alloc(pair->ctx, k, sizeof *s, "singular values", &s));
     CSIM_TRY(csim__alloc(pair->ctx, (int64_t)d * k, sizeof *u, "left vectors", &u));
     CSIM_TRY(csim__alloc(pair->ctx, (int64_t)k * e, sizeof *v, "right vectors", &v));
@@ -62,11 +64,11 @@ done:
     return st;
 }
 
-/* Correlations of all pairs of neurons [d, e]; a constant neuron correlates 0. */
-static csim_status correlations(csim_pair *pair, double **r, csim_note *note)
+/* Correlations of all pairs of neurons [d, e], or [e, d] if @p turned; a constant neuron correlates 0. */
+static csim_status correlations(csim_pair *pair, bool turned, double **r, csim_note *note)
 {
-    const csim__site *a = pair->site[0], *b = pair->site[1];
-    csim_status st = copy_block(pair, false, r);
+    const csim__site *a = pair->site[turned], *b = pair->site[!turned];
+    csim_status st = copy_block(pair, false, turned, r);
     if (st != CSIM_OK) { return st; }
     *note =
         a->constant_columns + b->constant_columns > 0 ? CSIM_NOTE_CONSTANT_COLUMN : CSIM_NOTE_NONE;
@@ -79,20 +81,17 @@ static csim_status correlations(csim_pair *pair, double **r, csim_note *note)
     return CSIM_OK;
 }
 
-/* Best one-to-one matching of a [d, e] matrix of profits, whichever side is narrower. */
-static csim_status best_matching(csim_context *ctx, int d, int e, const double *profit,
-                                 double *total)
+/* An assignment wants the narrower side in rows. */
+static bool is_turned(const csim_pair *pair)
 {
-    double *turned = NULL;
-    if (d <= e) { return csim__assign(ctx, d, e, profit, total); }
-    csim_status st = csim__alloc(ctx, (int64_t)d * e, sizeof *turned, "a block", &turned);
-    if (st != CSIM_OK) { return st; }
-    for (int64_t i = 0; i < d; i++) {
-        for (int64_t j = 0; j < e; j++) { turned[j * d + i] = profit[i * e + j]; }
-    }
-    st = csim__assign(ctx, e, d, turned, total);
-    csim__free(ctx, &turned);
-    return st;
+    return pair->site[0]->d > pair->site[1]->d;
+}
+
+/* Best one-to-one matching of a matrix of profits, the narrower side in its rows. */
+static csim_status best_matching(const csim_pair *pair, const double *profit, double *total)
+{
+    int d = (int)pair->site[0]->d, e = (int)pair->site[1]->d;
+    return csim__assign(pair->ctx, d < e ? d : e, d < e ? e : d, profit, total);
 }
 
 static csim_status hard_corr(csim_pair *pair, const void *options, csim_value *out)
@@ -101,8 +100,8 @@ static csim_status hard_corr(csim_pair *pair, const void *options, csim_value *o
     int d = (int)pair->site[0]->d, e = (int)pair->site[1]->d;
     double *r = NULL, total;
     csim_note note;
-    csim_status st = correlations(pair, &r, &note);
-    if (st == CSIM_OK) { st = best_matching(pair->ctx, d, e, r, &total); }
+    csim_status st = correlations(pair, is_turned(pair), &r, &note);
+    if (st == CSIM_OK) { st = best_matching(pair, r, &total); }
     if (st == CSIM_OK) {
         st = csim__bounded(out, total / (d < e ? d : e), -1);
         if (out->cell == CSIM_CELL_DONE) { out->note = note; }
@@ -117,7 +116,7 @@ static csim_status soft_corr(csim_pair *pair, const void *options, csim_value *o
     int d = (int)pair->site[0]->d, e = (int)pair->site[1]->d;
     double *r = NULL, rows = 0, cols = 0;
     csim_note note;
-    csim_status st = correlations(pair, &r, &note);
+    csim_status st = correlations(pair, false, &r, &note);
     if (st != CSIM_OK) { return st; }
     for (int64_t i = 0; i < d; i++) {
         double most = -INFINITY;
@@ -142,8 +141,8 @@ static csim_status perm_procrustes(csim_pair *pair, const void *options, csim_va
     (void)options;
     const csim__site *a = pair->site[0], *b = pair->site[1];
     double *c = NULL, total, sum = a->raw_square + b->raw_square;
-    csim_status st = copy_block(pair, true, &c);
-    if (st == CSIM_OK) { st = best_matching(pair->ctx, (int)a->d, (int)b->d, c, &total); }
+    csim_status st = copy_block(pair, true, is_turned(pair), &c);
+    if (st == CSIM_OK) { st = best_matching(pair, c, &total); }
     if (st == CSIM_OK) { st = csim__root(out, sum - 2 * total, sum); }
     csim__free(pair->ctx, &c);
     return st;

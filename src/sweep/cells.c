@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "sweep/cells.h"
-#include "sweep/statistics.h"
+#include "sweep/statistics/statistics.h"
 
 typedef enum which { CROSS, ALL, WITHIN, NAMED } which;
 

@@ -11,7 +11,7 @@
 #include "linalg/dense.h"
 #include "sweep/cells.h"
 #include "sweep/state.h"
-#include "sweep/statistics.h"
+#include "sweep/statistics/statistics.h"
 
 /* The parameters of a measure as attributes of its variable. */
 static csim_status add_parameters(csim_results *results, int v, const csim_sweep_measure *m)

@@ -3,7 +3,7 @@
  * dealt over the group, and does everything else itself. */
 #include <stdlib.h>
 
-#include "sweep/deal.h"
+#include "sweep/plan/deal.h"
 #include "sweep/state.h"
 
 csim_status csim__groups_find(csim__sweep *w)

@@ -6,7 +6,7 @@
 
 #include "ingredients/spread.h"
 #include "sweep/state.h"
-#include "sweep/statistics.h"
+#include "sweep/statistics/statistics.h"
 
 /* The sums of tiles: distinct forms, and which measure takes which. */
 typedef struct sums {

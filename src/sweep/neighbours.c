@@ -4,7 +4,7 @@
 
 #include "ingredients/rows.h"
 #include "sweep/lists.h"
-#include "sweep/statistics.h"
+#include "sweep/statistics/statistics.h"
 
 static bool is_wish(const csim_sweep_measure *m)
 {

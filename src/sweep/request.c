@@ -10,7 +10,7 @@
 #include "ingredients/basis.h"
 #include "linalg/dense.h"
 #include "sweep/state.h"
-#include "sweep/statistics.h"
+#include "sweep/statistics/statistics.h"
 
 #define LARGE_PAIRS "large pairs: from %" PRId64 " on grids of "
 #define DIFFERS "--resume: %s holds the work of another sweep: "

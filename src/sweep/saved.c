@@ -8,7 +8,7 @@
 
 #include "io/file.h"
 #include "sweep/state.h"
-#include "sweep/statistics.h"
+#include "sweep/statistics/statistics.h"
 
 typedef struct csim__site_record {
     int64_t site; /* −1: none */

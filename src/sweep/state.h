@@ -5,8 +5,8 @@
 #include "ingredients/cross.h"
 #include "io/journal.h"
 #include "sweep/cells.h"
-#include "sweep/deal.h"
-#include "sweep/forecast.h"
+#include "sweep/plan/deal.h"
+#include "sweep/plan/forecast.h"
 
 /** What a whole sweep takes, the sum or the maximum over its tiles. */
 typedef struct csim__cost {

@@ -4,7 +4,7 @@
 
 #include "contrasim/native.h"
 #include "sweep/state.h"
-#include "sweep/statistics.h"
+#include "sweep/statistics/statistics.h"
 
 static csim_status check_options(csim_context *ctx, const csim_sweep_options *o, unsigned *needs)
 {

@@ -6,7 +6,7 @@
 
 #include "ingredients/feed.h"
 #include "sweep/state.h"
-#include "sweep/statistics.h"
+#include "sweep/statistics/statistics.h"
 
 /* ---- which sites are together ---- */
 
@@ -24,6 +24,16 @@ static void choose(csim__sweep *w, int p, int q)
         }
         if (open) { w->id[w->count++] = s; }
     }
+}
+
+static unsigned needs_apart(const csim_sweep_options *o)
+{
+    unsigned needs = 0;
+    for (int m = 0; m < o->measure_count; m++) {
+        bool taken = csim__statistics_interval(o, m);
+        needs |= taken ? o->measures[m].measure->needs : 0;
+    }
+    return needs;
 }
 
 csim_status csim__sweep_plan_tile(csim__sweep *w)
@@ -55,6 +65,7 @@ csim_status csim__sweep_plan_tile(csim__sweep *w)
                        .jackknife = csim__statistics_leaves(w->options, false),
                        .leverages = w->options->null == CSIM_NULL_ANALYTIC,
                        .needs = w->needs,
+                       .apart = needs_apart(w->options),
                        .heavy = heavy,
                        .untiled = w->untiled,
                        .item = item,

@@ -7,7 +7,7 @@
 #include "ingredients/batches.h"
 #include "ingredients/turn.h"
 #include "sweep/state.h"
-#include "sweep/statistics.h"
+#include "sweep/statistics/statistics.h"
 
 /* Distances of one kind, of all sites. */
 typedef struct stored {
@@ -50,7 +50,6 @@ static csim_status start(stored *l)
     if (w->plan.kernels.draws > 0) {
         int64_t more = l->p->count + 1;
         CSIM_TRY(csim__alloc(ctx, more, sizeof *l->drawn, "distances", &l->drawn));
-        CSIM_TRY(csim__alloc(ctx, l->t.length, sizeof *l->twin, "distances", &l->twin));
         CSIM_TRY(csim__alloc(ctx, more * more, 1, "wanted pairs", &l->wanted));
         CSIM_TRY(
             csim__alloc(ctx, more * more, sizeof *l->twin_product, "products", &l->twin_product));
@@ -71,7 +70,6 @@ static void release(stored *l)
     csim__free(ctx, &l->through);
     csim__free(ctx, &l->order);
     csim__free(ctx, &l->drawn);
-    csim__free(ctx, &l->twin);
     csim__free(ctx, &l->wanted);
     csim__free(ctx, &l->twin_product);
 }
@@ -218,11 +216,16 @@ static csim_status permute(void *user, int64_t draw)
 /* All relabellings of measures that compare so. */
 static csim_status permute_all(stored *l, csim_compare compare, csim__drawn kind)
 {
-    l->compare = compare;
+    csim_context *ctx = l->w->ctx;
     if (l->w->plan.kernels.draws == 0) { return CSIM_OK; }
+    csim_status st = csim__alloc(ctx, l->t.length, sizeof *l->twin, "distances", &l->twin);
+    st = csim__vote(ctx, st);
     for (int s = 0; s < l->p->count; s++) { l->drawn[s] = l->value[s]; }
     l->drawn[l->p->count] = l->twin;
-    return csim__saved_permute(l->w, kind, permute, l);
+    l->compare = compare;
+    if (st == CSIM_OK) { st = csim__saved_permute(l->w, kind, permute, l); }
+    csim__free(ctx, &l->twin);
+    return st;
 }
 
 /* All that is made of distances of one kind: of themselves first, then of their ranks. */
@@ -242,7 +245,7 @@ static csim_status one_kind(stored *l)
         CSIM_TRY(permute_all(l, CSIM_BY_SPECTRUM, CSIM__DRAWN_DISTANCES));
     }
     for (int s = 0; l->store->ranked && s < l->p->count; s++) {
-        CSIM_TRY(csim__triangles_rank(&l->t, l->value[s]));
+        CSIM_TRY(csim__triangles_rank(&l->t, l->store->matrix, l->value[s]));
     }
     if (l->store->ranked) {
         CSIM_TRY(csim__triangles_products(&l->t, value, l->p->count, l->p->wanted, l->product));

@@ -91,11 +91,14 @@ declare -A slurmd # process of each node
 # The first process of a node collects the orphans of the node, which slurmd would not.
 boot() {
   rm -rf "${folder:?}/$1" # as it was before the power cut
-  mkdir -p "$folder/$1/tmp"
+  mkdir -p "$folder/$1"/{tmp,work}
   setpriv --pdeathsig KILL unshare --mount --uts --pid --fork --kill-child --mount-proc sh -ec "
     hostname $1
     mount --bind '$folder/hosts' /etc/hosts
+    mount --bind '$PWD' '$folder/$1/work'
     mount -t tmpfs none /dev/shm
+    mkdir -p '$PWD' # the files of a test may lie in memory
+    mount --bind '$folder/$1/work' '$PWD'
     slurmd -D -N $1 & wait" >"$folder/log/$1.out" 2>&1 </dev/null &
   slurmd[$1]=$!
 }
