@@ -48,7 +48,7 @@ class ResumeCli(case.Resume):
     def test_passes(self):
         """Kernels, neighbours and distances: ranks are killed in the midst of a pass over all pairs of
         examples, when the medians of a later tile are there and its sums are not."""
-        for first, memory, medians, second in ((None, "10M", 6, 4), (3, "7M", 6, None)):
+        for first, memory, medians, second in ((None, "10M", 6, 4), (3, "5M", 6, None)):
             case.remove(self.output)
             killed = Run(("sweep", *TILES, "-o", self.output, "--resume", "--memory", memory), first)
             killed.wait_for_ranks()
