@@ -330,6 +330,59 @@ class Plan(unittest.TestCase):
         self.plan(*small, "--ranks", str(fits), "--memory", "20M")
         self.plan(*small, "--ranks", str(fits - 1), "--memory", "20M", code=1)
 
+    def test_many_draws(self):
+        """A plan has no room for what it plans."""
+        many = ["--sites", "80", "--width", "8192", "--examples", "1e6", "--ranks", "1024", "--nodes", "64"]
+        for words in (["--sets", "2", "-m", "nngs", "--null", "permutation", "--permutations", "1e6"],
+                      ["-m", "cka", "--null", "shift"]):
+            done = run("plan", "sweep", *many, *words, "--mem-per-node", "256G")
+            self.expect(done, 1, "does not fit", "what would fit: 1024 ranks on 512 nodes")
+            p = self.plan(*many, *words, "--mem-per-node", "2T")
+            results = next(a for a in p["memory"]["arrays"] if a["name"] == "cells")
+            self.assertGreater(results["bytes"], 6400 * (10 ** 6 - 1) * 8)
+
+    def test_undefined(self):
+        """Measures whose distances do not fit are named, with what would do, as the sweep names them."""
+        rng = np.random.default_rng(5)
+        np.savez("m0.npz", l0=rng.standard_normal((900, 12)), l1=rng.standard_normal((900, 9)))
+        np.savez("m1.npz", l0=rng.standard_normal((900, 10)))
+        words = ["sweep", "m0.npz", "m1.npz", "-m", "cka,rsa,rsm_diff"]
+        small = [*words[1:], "--ranks", "1", "--memory"]
+        done = run("plan", "sweep", *small, "12M")
+        self.expect(done, 0)
+        said = "rsa, rsm_diff undefined: the distances of all pairs of 900 examples"
+        line = next(row.strip() for row in done.stdout.split("\n") if said in row)
+        self.assertIn("--rsa.sample, --rsa.outer pearson", line)
+        swept = run(*words, "--memory", "12M", "--format", "csv")
+        self.assertIn(line, swept.stderr)
+        self.assertIn("over_memory_limit", swept.stdout)
+        p = self.plan(*small, "12M")
+        self.assertEqual(p["undefined"]["measures"], ["rsa", "rsm_diff"])
+        self.assertEqual(p["undefined"]["note"], "over_memory_limit")
+        self.assertTrue(p["memory"]["fits"])
+        # what is named is enough, and not much more than that
+        enough = float(re.search(r"what would do: (\S+) MiB a rank", line)[1])
+        self.assertLess(p["undefined"]["enough_bytes"], enough * MIB + 1)
+        self.assertIsNone(self.plan(*small, f"{int(enough * MIB)}")["undefined"])
+        self.assertIsNotNone(self.plan(*small, f"{int((enough - 0.2) * MIB)}")["undefined"])
+        swept = run(*words, "--memory", f"{int(enough * MIB)}", "--format", "csv")
+        self.assertNotIn("undefined:", swept.stderr)
+        self.assertNotIn("over_memory_limit", swept.stdout)
+        # a sample has room where all have not
+        sample = [*small, "12M", "--rsa.sample", "100"]
+        self.assertEqual(self.plan(*sample)["undefined"]["measures"], ["rsm_diff"])
+        # numbers of ranks for which nothing is left out, and one rank less
+        shapes = ["--sites", "8", "--width", "512", "--examples", "2e5", "-m", "rsa", "--mem-per-node",
+                  "512G"]
+        p = self.plan(*shapes, "--ranks", "64", "--nodes", "4")
+        self.assertEqual(p["undefined"]["measures"], ["rsa"])
+        others = {s["why"]: s for s in p["shapes"]}
+        more = others["more"]
+        self.assertIsNone(self.plan(*shapes, "--ranks", str(more["ranks"]), "--nodes",
+                                    str(more["nodes"]))["undefined"])
+        self.assertIsNotNone(self.plan(*shapes, "--ranks", str(more["ranks"] - 16), "--nodes",
+                                       str(more["nodes"] - 1))["undefined"])
+
     def test_what_is_named_fits(self):
         """Of layers of different widths those count that take most; sizes are rounded up."""
         words = ["--sites", "6", "--width", "64,256,512,1024,2048,1000", "--examples", "5e4", "-m",

@@ -48,7 +48,7 @@ class ResumeCli(case.Resume):
     def test_passes(self):
         """Kernels, neighbours and distances: ranks are killed in the midst of a pass over all pairs of
         examples, when the medians of a later tile are there and its sums are not."""
-        for first, memory, medians, second in ((None, "10M", 6, 4), (3, "7M", 6, None)):
+        for first, memory, medians, second in ((None, "10M", 6, 4), (3, "5M", 6, None)):
             case.remove(self.output)
             killed = Run(("sweep", *TILES, "-o", self.output, "--resume", "--memory", memory), first)
             killed.wait_for_ranks()
@@ -151,6 +151,25 @@ class ResumeCli(case.Resume):
         self.refused((*SMALL, "--rank-floor", "1e-7"), "rank.floor", ranks=(1, 3))
         self.expect(sweep(SMALL, self.output, "--resume", ranks=2), 0)
         self.same(SMALL)
+
+    def test_more_or_fewer_options(self):
+        """What only one of the two sweeps has is named, and not what stands in its place there."""
+        self.saved(SMALL, self.output)
+        for words, line in ((("--jackknife", "16"), "jackknife: 16 blocks"),
+                            (("--null", "permutation", "--permutations", "9"),
+                             "null: permutation, 9 permutations of seed 1, alpha 0.05"),
+                            (("--grid", "1x2", "--grid-from", "20"),
+                             "large pairs: from 20 on grids of 1 x 2 ranks")):
+            with self.subTest(words=words):
+                self.refused((*SMALL, *words), f"another sweep: '{line}' here, nothing of the kind there",
+                             ranks=(2,))
+        jackknife = (*SMALL, "--jackknife", "16")
+        LOW[jackknife] = ("--memory", "1M")
+        self.saved(jackknife, self.output)
+        self.refused(SMALL, "another sweep: 'jackknife: 16 blocks' there, nothing of the kind here",
+                     ranks=(None,))
+        self.refused((*SMALL, "--jackknife", "17"), "'jackknife: 16 blocks' there, 'jackknife: 17 blocks' here",
+                     ranks=(None,))
 
     def test_other_precision(self):
         self.saved(GRAM, self.output)

@@ -57,6 +57,20 @@ class ResumeStops(case.Resume):
                 self.expect(sweep(LARGE, self.output, "--resume", ranks=2), 0)
                 self.same(LARGE)
 
+    def test_relabellings(self):
+        """A sweep that stops before its first pair says which work there is, and goes on with that."""
+        words = (*SMALL, "--null", "permutation", "--permutations", "20")
+        plain = sweep(words, "plain_draws.nc", "--overwrite")
+        self.expect(plain, 0)
+        started = Run(("sweep", *words, "-o", self.output))
+        self.assertTrue(case.wait_for(lambda: case.size(journal(self.output)) > 0))
+        os.kill(started.process.pid, signal.SIGUSR1)
+        started.end()
+        started.close()
+        self.expect(started, 85, f"stopped; 0 pairs and 20 relabellings are in {journal(self.output)}")
+        self.expect(sweep(words, self.output, "--resume", ranks=2), 0, "0 pairs and 20 relabellings were saved")
+        self.assertEqual(case.differences(self.output, "plain_draws.nc"), [])
+
     def test_walltime(self):
         """Short jobs one after the other come to the end, each with some more of the work."""
         for ranks in (None, 3):

@@ -87,8 +87,17 @@ class Statistics(unittest.TestCase):
                 self.assertAlmostEqual(found["rsa_null_mean"][0, 0], mean, delta=1e-11)
                 self.assertAlmostEqual(found["rsa_null_sd"][0, 0] / sd, 1, delta=1e-8)
                 self.assertAlmostEqual(found["rsa_z"][0, 0] / z, 1, delta=1e-6)
-        found = self.sweep(a, b, ["rsa"], "--null", "analytic", "--rsa.outer", "kendall")
-        self.assertTrue(np.isnan(found["rsa_z"][0, 0]))
+        found = self.sweep(a, b, ["rsa"], "--null", "analytic", "--rsa.sample", "90")
+        self.assertGreater(found["rsa_null_sd"][0, 0], 0)
+        for words in (("--rsa.outer", "kendall"), ("--rsa.sample", "50")):
+            done = run("sweep", "a.npz", "b.npz", "-m", "rsa", "--null", "analytic", "--format", "csv",
+                       *words)
+            self.assertEqual(done.returncode, 2, words)
+            self.assertIn("--null analytic: not known for rsa", done.stderr)
+            found = self.sweep(a, b, ["rsa", "cka"], "--null", "analytic", *words)
+            self.assertIn("--null analytic: not known for rsa", self.log)
+            self.assertNotIn("rsa_z", found)
+            self.assertGreater(found["cka_null_sd"][0, 0], 0)
         done = run("sweep", "a.npz", "b.npz", "-m", "svcca,nngs", "--null", "analytic", "--format", "csv")
         self.assertEqual(done.returncode, 2)
         self.assertIn("--null analytic: not known for svcca, nngs", done.stderr)
@@ -175,6 +184,31 @@ class Statistics(unittest.TestCase):
             for name in few:
                 if few[name].dtype == float: # the notes differ
                     np.testing.assert_array_equal(found[name], few[name], name)
+
+    def test_ties(self):
+        """What only rounding tells apart is a tie: with as many directions as examples gulp is 0 under
+        every relabelling, made of terms of 38; nothing else becomes one."""
+        a, b = layers(20, (24, 30, 3), 51), layers(20, (26, 40), 52)
+        options = ["--null", "permutation", "--permutations", "39"]
+        names = ["gulp", "procrustes", "perm_procrustes"]
+        found = self.sweep(a, b, names, "--gulp.lambda", "0", *options)
+        self.assertLess(found["gulp"][:2].max(), 1e-12 * 38)
+        for name in ("gulp_pvalue", "gulp_pvalue_max"):
+            np.testing.assert_array_equal(found[name][:2], 1, name)
+        self.assertTrue(np.isnan(found["gulp_z"][:2]).all())
+        self.assertFalse([name for name in found if name.endswith("_tie")])
+        same = self.sweep(a, [x.copy() for x in a], names, *options)
+        for name in names[1:]:
+            np.testing.assert_array_equal(np.diag(same[name + "_pvalue"]), 1 / 40)
+        for part in ("1", "2"):
+            self.sweep(a, b, names, "--gulp.lambda", "0", *options, "--part", f"{part}/2",
+                       output=f"tie{part}.nc")
+        done = run("merge", "tie1.nc", "tie2.nc", "-o", "ties.nc", "--overwrite")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        merged = self.read("ties.nc")
+        self.assertEqual(sorted(merged), sorted(found))
+        for name in found:
+            np.testing.assert_array_equal(merged[name], found[name], name)
 
     def test_parts_and_memory(self):
         """Parts that are merged, tiles of sites and another seed: the same bits, or others."""

@@ -94,6 +94,9 @@ typedef struct csim_value {
     csim_note note;
     double
         spread; /**< standard deviation of a value that is a mean; read if CSIM_NEEDS_PROJECTION */
+    double
+        tie; /**< how far rounding may move a distance that is a difference of larger terms: values
+                     no further apart are ties; 0: in proportion to the value, or its range */
 } csim_value;
 
 /** The ingredients of one pair (X, Y), seen in the order of the cell. Opaque; src/ingredients. */

@@ -31,17 +31,6 @@ static int name_length(const char *line)
     return (int)strcspn(line, " \n");
 }
 
-/* Is that name set further on in the same section? */
-static bool is_set(const char *text, const char *line)
-{
-    size_t length = (size_t)name_length(line) + 1;
-    for (; *text != '\0' && *text != '['; text += *text == '\n') {
-        if (strncmp(text, line, length) == 0) { return true; }
-        text += strcspn(text, "\n");
-    }
-    return false;
-}
-
 /* The section of a line where that is a measure's, as "measure.". */
 static void take_section(const char *text, const char *line, char section[64])
 {
@@ -63,7 +52,8 @@ static csim_status check_options(csim__app *app, const char *path, const csim_re
     char section[64] = "";
     int a = 0, b = 0;
     if (!csim__text_difference(csim__text_paths, &there, &a, &here, &b)) { return CSIM_OK; }
-    bool set_there = b == 0 || is_set(there, here), set_here = a == 0 || is_set(here, there);
+    bool set_there = b == 0 || csim__text_has(there, here, " \n"),
+         set_here = a == 0 || csim__text_has(here, there, " \n");
     take_section(config, here, section);
     if (!set_there) {
         return csim__fail(app->ctx, CSIM_E_DATA,

@@ -90,7 +90,7 @@ static const csim_option statistics_table[] = {
      .metavar = "COUNT",
      .help =
          "random relabellings of --null permutation, the same for all pairs; each takes about as "
-         "long as the sweep"},
+         "long as the pairs of the sweep, of neighbours much less"},
     {.name = "null-seed",
      .kind = CSIM_OPTION_INT,
      .offset = offsetof(csim__sweep_what, null_seed),

@@ -97,3 +97,13 @@ bool csim__text_difference(const char *const *ignored, const char **a, int *leng
         *b += *length_b + ((*b)[*length_b] == '\n');
     }
 }
+
+bool csim__text_has(const char *text, const char *line, const char *end)
+{
+    size_t length = strcspn(line, end) + 1;
+    for (; *text != '\0' && *text != '['; text += *text == '\n') {
+        if (strncmp(text, line, length) == 0) { return true; }
+        text += strcspn(text, "\n");
+    }
+    return false;
+}

@@ -39,6 +39,10 @@ void csim__closest_try(csim__closest *search, const char *candidate);
 bool csim__text_difference(const char *const *ignored, const char **a, int *length_a,
                            const char **b, int *length_b);
 
+/** Does a line of a text, before the next section in brackets, have the name of @p line? A name ends before
+ *  @p end. Local, pure. */
+bool csim__text_has(const char *text, const char *line, const char *end);
+
 /** Beginnings of the lines of a configuration that say where inputs lie: they are known by their
  *  checksums. */
 extern const char *const csim__text_paths[];

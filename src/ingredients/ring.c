@@ -117,13 +117,18 @@ done:
     return st;
 }
 
+/* Examples of all ranks before this one, which may be the number of ranks. */
+static int64_t rows_before(const csim_shard *shard, int rank)
+{
+    return csim__shard(shard->n, rank, shard->size).row0;
+}
+
 int64_t csim__ring_pairs(const csim_shard *shard)
 {
-    int64_t pairs = shard->rows * (shard->rows - 1) / 2;
-    for (int step = 1; 2 * step < shard->size; step++) {
-        pairs += shard->rows *
-                 csim__shard(shard->n, (shard->rank + step) % shard->size, shard->size).rows;
-    }
+    int size = shard->size, next = shard->rank + 1, end = next + (size - 1) / 2;
+    int64_t met = end <= size ? rows_before(shard, end) : shard->n + rows_before(shard, end - size);
+    met -= rows_before(shard, next);
+    int64_t pairs = shard->rows * (shard->rows - 1) / 2 + shard->rows * met;
     return shard->size % 2 == 0 ? pairs + deal_out(shard, NULL) : pairs;
 }
 

@@ -34,8 +34,9 @@ enum outcome { OUTCOMES(OUTCOME_ENUM) OUTCOME_COUNT };
 /* The values of one measure. */
 typedef struct null {
     csim_results *r;
-    int parent;   /* its variable */
-    double *draw; /* [planes, draws, cells] */
+    int parent;        /* its variable */
+    double *draw;      /* [planes, draws, cells] */
+    const double *tie; /* [planes, cells] how far rounding may move values; NULL: not known */
     int64_t draws, planes, cells;
     double alpha;
     bool distance, unit, bounded; /* the values end at 1; on both sides */
@@ -87,18 +88,22 @@ done:
 
 /* ---- one value ---- */
 
-/* As good as a value, but for rounding? */
-static bool reaches(const null *n, double draw, double value)
+/* How far rounding may move the value at a place. */
+static double tie_at(const null *n, int64_t at)
 {
-    double tie = 1e-12 * (n->bounded ? 1 : fabs(value));
-    return n->distance ? draw <= value + tie : draw >= value - tie;
+    double value = n->r->variable[n->parent].values[at];
+    return fmax(n->tie != NULL ? n->tie[at] : 0, 1e-12 * (n->bounded ? 1 : fabs(value)));
 }
 
-/* (1 + #{as good})/(K + 1) */
-static double p_value(const null *n, const double *draw, int64_t step, double value)
+/* (1 + #{as good as the value at a place, but for rounding})/(K + 1) */
+static double p_value(const null *n, const double *draw, int64_t step, int64_t at)
 {
+    double value = n->r->variable[n->parent].values[at], tie = tie_at(n, at);
     int64_t count = 1;
-    for (int64_t k = 0; k < n->draws; k++) { count += reaches(n, draw[k * step], value); }
+    for (int64_t k = 0; k < n->draws; k++) {
+        double d = draw[k * step];
+        count += n->distance ? d <= value + tie : d >= value - tie;
+    }
     return (double)count / (double)(n->draws + 1);
 }
 
@@ -148,10 +153,11 @@ static void settle_cell(const null *n, int64_t plane, int64_t cell)
         square += off * off;
     }
     double sd = n->draws > 1 ? sqrt(square / (double)(n->draws - 1)) : NAN;
-    n->out[PVALUE][at] = p_value(n, draw, n->cells, value);
+    n->out[PVALUE][at] = p_value(n, draw, n->cells, at);
     n->out[MEAN][at] = mean;
     n->out[SD][at] = sd;
-    n->out[Z][at] = sd > 1e-12 * fmax(fabs(mean), fabs(value)) ? (value - mean) / sd : NAN;
+    double least = fmax(1e-12 * fmax(fabs(mean), fabs(value)), n->tie != NULL ? n->tie[at] : 0);
+    n->out[Z][at] = sd > least ? (value - mean) / sd : NAN;
     if (n->unit) { n->out[CALIBRATED][at] = calibrated(n, draw, n->cells, value, value); }
 }
 
@@ -203,7 +209,7 @@ static void settle_models(const null *n, int64_t plane, int64_t first)
     for (int64_t c = first; c < n->cells; c++) {
         int64_t at = plane * n->cells + c;
         if (!same_models(n->r, c, first) || !counts(n, plane, c)) { continue; }
-        n->out[PVALUE_MAX][at] = p_value(n, n->best, 1, value[c]);
+        n->out[PVALUE_MAX][at] = p_value(n, n->best, 1, at);
         if (n->unit) { n->out[CALIBRATED_MAX][at] = calibrated(n, n->best, 1, best, value[c]); }
     }
 }
@@ -228,6 +234,14 @@ done:
     return st;
 }
 
+/* The variable of what rounding may do to the values of variable @p parent, −1: there is none. */
+static int find_tie(const csim_results *r, int parent)
+{
+    char name[NAME_MOST];
+    snprintf(name, sizeof name, "%.70s_" CSIM__RESULTS_TIE, r->variable[parent].about.name);
+    return csim_results_find(r, name);
+}
+
 static csim_status settle(csim_results *r, int v)
 {
     const csim_attribute *alpha = csim_results_attribute_find(r, v, ALPHA);
@@ -245,6 +259,8 @@ static csim_status settle(csim_results *r, int v)
     n.unit = !n.distance && parent->about.range[1] == 1;
     n.bounded = isfinite(parent->about.range[0]) && isfinite(parent->about.range[1]) &&
                 parent->about.range[1] > parent->about.range[0];
+    int tie = find_tie(r, n.parent);
+    if (tie >= 0) { n.tie = r->variable[tie].values; }
     CSIM_TRY(add_outcomes(&n));
     CSIM_TRY(csim__alloc(r->ctx, n.draws, sizeof *n.best, "relabellings", &n.best));
     CSIM_TRY(csim__alloc(r->ctx, n.draws + 1, sizeof *n.sorted, "relabellings", &n.sorted));
@@ -276,7 +292,14 @@ csim_status csim__results_settle(csim_results *r)
             &r->variable[csim_results_find(r, r->variable[v].about.parent)];
         if (memchr(parent->state, CSIM_CELL_PENDING, (size_t)parent->cells) != NULL) { continue; }
         st = settle(r, v);
-        if (st == CSIM_OK) { csim__results_drop(r, v--); }
+        if (st != CSIM_OK) { break; }
+        int before = csim_results_find(r, r->variable[v].about.parent);
+        csim__results_drop(r, v--);
+        int tie = find_tie(r, before);
+        if (tie >= 0) {
+            csim__results_drop(r, tie);
+            v -= tie <= v;
+        }
     }
     return st;
 }

@@ -4,6 +4,9 @@
 
 #include "contrasim/results.h"
 
+/** End of the name of a companion that says how far rounding may move values. */
+#define CSIM__RESULTS_TIE "tie"
+
 /** Add numbers beside the values of variable @p parent, a companion called <its name>_@p end with its list.
  *  Local. CSIM_OK, CSIM_E_ARG, CSIM_E_MEM.
  *  @param[out] v  its place */
@@ -21,7 +24,8 @@ csim_status csim__results_add_null(csim_results *results, const char *measure, i
 
 /** Where no cell of a measure is pending any more, make of its values under relabellings the companions
  *  <measure>_pvalue, _null_mean, _null_sd, _z, of similarities with maximum 1 _calibrated, and of
- *  the best pair of layers of two models _pvalue_max, _calibrated_max; then drop them. Local.
+ *  the best pair of layers of two models _pvalue_max, _calibrated_max; then drop them, and
+ *  <measure>_tie. Local.
  *  @return CSIM_OK, CSIM_E_MEM
  *  @note   cells·draws·log(draws) comparisons */
 csim_status csim__results_settle(csim_results *results);

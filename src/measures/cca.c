@@ -248,6 +248,7 @@ static csim_status gulp(csim_pair *pair, const void *options, csim_value *out)
         csim__out_of_range(out);
     } else {
         csim__done(out, value > 0 ? value : 0);
+        out->tie = CSIM__EDGE * own;
     }
 done:
     csim__free(pair->ctx, &q);

@@ -148,7 +148,9 @@ csim_status csim__bounded(csim_value *out, double value, double low)
 csim_status csim__root(csim_value *out, double radicand, double scale)
 {
     if (radicand < -CSIM__EDGE * scale) { return csim__out_of_range(out); }
-    return csim__done(out, radicand > 0 ? sqrt(radicand) : 0);
+    csim__done(out, radicand > 0 ? sqrt(radicand) : 0);
+    out->tie = sqrt(out->value * out->value + CSIM__EDGE * scale) - out->value;
+    return CSIM_OK;
 }
 
 bool csim__any_constant(const csim_pair *pair)

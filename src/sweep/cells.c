@@ -35,7 +35,7 @@ static void lay_extras(const csim_sweep_options *options, int64_t n, csim__cells
     for (int b = 0; b < CSIM__BESIDE_COUNT; b++) {
         bool any = false;
         for (int m = 0; m < options->measure_count; m++) {
-            any = any || csim__statistics_beside(options, m, (csim__beside)b);
+            any = any || csim__statistics_beside(options, m, n, (csim__beside)b);
         }
         cells->beside[b] = any ? (int)cells->extras++ : -1;
     }
@@ -111,18 +111,9 @@ csim_status csim__cells_make(csim_context *ctx, csim_set *const *sets, int set_c
             if (col) { cells->col[cells->cols++] = at; }
         }
     }
-    int64_t count = (int64_t)cells->rows * cells->cols, all = count * cells->planes;
+    int64_t count = (int64_t)cells->rows * cells->cols;
     CSIM_TRY(csim__alloc(ctx, count, 1, "cells", &cells->requested));
     CSIM_TRY(csim__alloc(ctx, count, 1, "cells", &cells->open));
-    CSIM_TRY(csim__calloc(ctx, all, sizeof *cells->bits, "cells", &cells->bits));
-    if (cells->extras > 0) {
-        CSIM_TRY(csim__calloc(ctx, cells->extras * all, sizeof *cells->extra,
-                              "statistics of the cells", &cells->extra));
-        CSIM_TRY(csim__calloc(ctx, CSIM__DRAWN_KINDS * count, sizeof *cells->drawn,
-                              "statistics of the cells", &cells->drawn));
-    }
-    CSIM_TRY(csim__calloc(ctx, all, 1, "cells", &cells->cell));
-    CSIM_TRY(csim__calloc(ctx, all, 1, "cells", &cells->note));
     for (int i = 0; i < cells->rows; i++) {
         for (int j = 0; j < cells->cols; j++) {
             bool same = home[cells->row[i]] == home[cells->col[j]];
@@ -134,6 +125,23 @@ csim_status csim__cells_make(csim_context *ctx, csim_set *const *sets, int set_c
     memcpy(cells->open, cells->requested, (size_t)count);
 done:
     csim__free(ctx, &home);
+    return st;
+}
+
+csim_status csim__cells_room(csim_context *ctx, csim__cells *cells)
+{
+    int64_t count = (int64_t)cells->rows * cells->cols, all = count * cells->planes;
+    csim_status st = CSIM_OK;
+    CSIM_TRY(csim__calloc(ctx, all, sizeof *cells->bits, "cells", &cells->bits));
+    if (cells->extras > 0) {
+        CSIM_TRY(csim__calloc(ctx, cells->extras * all, sizeof *cells->extra,
+                              "statistics of the cells", &cells->extra));
+        CSIM_TRY(csim__calloc(ctx, CSIM__DRAWN_KINDS * count, sizeof *cells->drawn,
+                              "statistics of the cells", &cells->drawn));
+    }
+    CSIM_TRY(csim__calloc(ctx, all, 1, "cells", &cells->cell));
+    CSIM_TRY(csim__calloc(ctx, all, 1, "cells", &cells->note));
+done:
     return st;
 }
 
@@ -412,6 +420,7 @@ static entry make_entry(const csim__cells *cells, csim_pair *pair,
     for (int b = 0; b < CSIM__BESIDE_COUNT; b++) { e.beside[b] = NAN; }
     if (cells->draw < 0 && e.value.cell == CSIM_CELL_DONE) {
         e.beside[CSIM__BESIDE_STD] = e.value.spread;
+        e.beside[CSIM__BESIDE_TIE] = e.value.tie;
         csim__statistics_of_pair(pair, options, m, e.value.value, e.beside);
     }
     return e;

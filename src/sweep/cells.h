@@ -4,6 +4,7 @@
 
 #include "contrasim/sweep.h"
 #include "ingredients/pair.h"
+#include "io/results_null.h"
 
 /** Numbers beside a value: X(name, end of its name in the file, text for people). */
 #define CSIM__BESIDE_LIST(X)                                                                       \
@@ -11,6 +12,7 @@
     X(NULL_MEAN, "null_mean", "mean over all relabellings of the examples")                        \
     X(NULL_SD, "null_sd", "standard deviation over all relabellings of the examples")              \
     X(Z, "z", "distance from the mean over relabellings in standard deviations")                   \
+    X(TIE, CSIM__RESULTS_TIE, "how far apart values are that only rounding tells apart")           \
     X(SE, "se", "standard error by a delete-one-block jackknife")                                  \
     X(CI_LOW, "ci_low", "lower end of the jackknife's 95 % interval")                              \
     X(CI_HIGH, "ci_high", "upper end of the jackknife's 95 % interval")
@@ -53,9 +55,13 @@ typedef struct csim__cells {
     int64_t *drawn;   /* [rows, cols, CSIM__DRAWN_KINDS] draws that are there; NULL: none */
 } csim__cells;
 
-/** Lay out the cells for `pairs` (design §6). CSIM_OK, CSIM_E_ARG, CSIM_E_MEM. Local. */
+/** Lay out the cells for `pairs` (design §6), without room for values: a plan has none. CSIM_OK,
+ *  CSIM_E_ARG, CSIM_E_MEM. Local. */
 csim_status csim__cells_make(csim_context *ctx, csim_set *const *sets, int set_count,
                              const csim_sweep_options *options, csim__cells *cells);
+
+/** Room for values and what is beside them. Local. CSIM_OK, CSIM_E_MEM. */
+csim_status csim__cells_room(csim_context *ctx, csim__cells *cells);
 
 void csim__cells_clear(csim_context *ctx, csim__cells *cells);
 

@@ -80,7 +80,7 @@ static csim_status add_beside(csim_results *results, const csim__cells *cells, i
     csim_status st = CSIM_OK;
     int parent = csim_results_find(results, options->measures[m].measure->name), v;
     for (int b = 0; b < CSIM__BESIDE_COUNT; b++) {
-        if (!csim__statistics_beside(options, m, (csim__beside)b)) { continue; }
+        if (!csim__statistics_beside(options, m, n, (csim__beside)b)) { continue; }
         CSIM_TRY(csim__results_add_beside(results, parent, about[b][0], about[b][1], &v));
         if (b >= CSIM__BESIDE_SE) {
             CSIM_TRY(csim_results_set_ints(results, v, "blocks", &blocks, 1));

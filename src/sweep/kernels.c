@@ -46,7 +46,7 @@ bool csim__sweep_same_form(const csim_kernel *a, const csim_kernel *b)
 static bool takes_tiles(const csim_sweep_options *o, int m, bool left, csim_kernel *kernel)
 {
     return csim__sweep_takes(&o->measures[m], kernel) && by_tiles(kernel) &&
-           (!left || csim__statistics_beside(o, m, CSIM__BESIDE_SE));
+           (!left || csim__statistics_interval(o, m));
 }
 
 /* Is measure @p m the first of these with its form? */

@@ -1,18 +1,12 @@
 /* What a sweep keeps of its work: a journal of the sites' checksums and of finished pairs. Rank 0
- * writes it, in the order of the rounds; it says first what was asked for, line by line, so that a
- * sweep of something else can name the difference. */
+ * writes it, in the order of the rounds; it says first what was asked for (request.c). */
 #include <inttypes.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "contrasim/status.h"
-#include "core/text.h"
-#include "ingredients/basis.h"
 #include "io/file.h"
-#include "linalg/dense.h"
 #include "sweep/state.h"
 #include "sweep/statistics/statistics.h"
 
@@ -25,124 +19,6 @@ typedef struct csim__site_record {
 
 /* In front of the words of each pair in a record. */
 enum { SITES = 2 };
-
-#define LARGE_PAIRS "large pairs: from %" PRId64 " on grids of "
-
-/* ---- what is asked for ---- */
-
-/* A text that grows line by line; the first failure stays. */
-typedef struct lines {
-    csim_context *ctx;
-    char *text;
-    csim_status st;
-} lines;
-
-CSIM_PRINTF(2, 3)
-static void add_line(lines *r, const char *format, ...)
-{
-    char line[1024], *longer = NULL;
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(line, sizeof line, format, arguments);
-    va_end(arguments);
-    if (r->st == CSIM_OK) { r->st = csim__format(r->ctx, &longer, "%s%s\n", r->text, line); }
-    if (r->st != CSIM_OK) { return; }
-    csim__free(r->ctx, &r->text);
-    r->text = longer;
-}
-
-static void add_measures(lines *r, const csim_sweep_options *o)
-{
-    char names[1000] = "";
-    for (int m = 0; m < o->measure_count; m++) {
-        size_t at = strlen(names);
-        snprintf(names + at, sizeof names - at, "%s %s", m > 0 ? "," : "",
-                 o->measures[m].measure->name);
-    }
-    add_line(r, "measures:%s", names);
-}
-
-/* A number as short as it can be without being another. */
-typedef struct number {
-    char text[32];
-} number;
-
-static number number_of(double value)
-{
-    number n;
-    snprintf(n.text, sizeof n.text, "%.15g", value);
-    if (strtod(n.text, NULL) != value) { snprintf(n.text, sizeof n.text, "%.17g", value); }
-    return n;
-}
-
-static void add_options(lines *r, const csim_sweep_measure *m)
-{
-    const char *base = m->options, *name = m->measure->name;
-    for (const csim_option *o = m->measure->options; o && o->name; o++) {
-        const void *field = base + o->offset;
-        if (o->kind == CSIM_OPTION_REAL) {
-            add_line(r, "%s.%s: %s", name, o->name, number_of(*(const double *)field).text);
-        } else if (o->kind == CSIM_OPTION_INT || o->kind == CSIM_OPTION_SIZE) {
-            add_line(r, "%s.%s: %" PRId64, name, o->name, *(const int64_t *)field);
-        } else if (o->kind == CSIM_OPTION_TEXT) {
-            add_line(r, "%s.%s: %.800s", name, o->name, *(const char *const *)field);
-        } else {
-            add_line(r, "%s.%s: %d", name, o->name, *(const int *)field);
-        }
-    }
-}
-
-/* Everything that a value or its place depends on, but for the values of the inputs. */
-static csim_status describe(csim__sweep *w, char **text)
-{
-    const csim_sweep_options *o = w->options;
-    lines r = {.ctx = w->ctx};
-    char blas[256];
-    r.st = csim__strdup(w->ctx, "", &r.text);
-    csim__blas_name(blas, sizeof blas);
-    add_line(&r, "program: contrasim %s", csim_version());
-    add_line(&r, "BLAS: %s", blas);
-    add_line(&r, "examples: %" PRId64, w->shard.n);
-    for (int s = 0; s < w->all_count; s++) {
-        const csim__site *t = &w->all[s];
-        add_line(&r, "layer %d: %.200s of set %.200s, %" PRId64 " neurons", s + 1, t->layer,
-                 t->model, t->d);
-    }
-    add_measures(&r, o);
-    for (int m = 0; m < o->measure_count; m++) { add_options(&r, &o->measures[m]); }
-    for (int i = 0; i < o->encoder_count; i++) {
-        add_line(&r, "encoder: %s", csim_encoder_checksum(o->encoders[i]));
-    }
-    char part[48] = "all of them";
-    if (o->parts > 0) { snprintf(part, sizeof part, "part %d of %d", o->part, o->parts); }
-    add_line(&r, "pairs: %.400s, %s", o->pairs != NULL ? o->pairs : "those between sets, or of one",
-             part);
-    add_line(&r, "precision: %s", o->precision == CSIM_SINGLE_PRECISION ? "single" : "double");
-    if (o->null != CSIM_NULL_NONE) {
-        add_line(&r, "null: %d, %" PRId64 " permutations of seed %" PRId64 ", alpha %s", o->null,
-                 o->permutations, o->null_seed, number_of(csim__statistics_alpha(o)).text);
-    }
-    if (o->jackknife > 0) { add_line(&r, "jackknife: %" PRId64 " blocks", o->jackknife); }
-    add_line(&r, "rank floor: %s", number_of(csim__rank_floor(o)).text);
-    if (csim__teams_size(&w->teams) > 1) { /* their rounding is that of the grid */
-        add_line(&r, LARGE_PAIRS "%d x %d ranks", w->teams.least, w->teams.p, w->teams.q);
-    }
-    if (o->remark != NULL) { add_line(&r, "%.400s", o->remark); }
-    add_line(&r, "NaN: %s", o->nan_drop_rows ? "rows dropped" : "refused");
-    *text = r.text;
-    return r.st;
-}
-
-/* The first line in which two requests differ. */
-static csim_status compare(csim__sweep *w, const char *saved, const char *now)
-{
-    int a, b;
-    if (!csim__text_difference(NULL, &saved, &a, &now, &b)) { return CSIM_OK; }
-    return csim__fail(w->ctx, CSIM_E_DATA,
-                      "--resume: %s holds the work of another sweep: '%.*s' there, '%.*s' here "
-                      "(--overwrite starts afresh)",
-                      w->options->journal, a, saved, b, now);
-}
 
 /* ---- what was saved ---- */
 
@@ -220,7 +96,9 @@ static csim_status visit(void *user, int kind, const void *data, int64_t bytes)
         return strcmp(data, r->request) != 0 ? csim__strdup(w->ctx, data, &r->other) : CSIM_OK;
     }
     /* only pairs and draws are work that could be lost */
-    if (is_work(kind) && r->other != NULL) { return compare(w, r->other, r->request); }
+    if (is_work(kind) && r->other != NULL) {
+        return csim__request_compare(w, r->other, r->request);
+    }
     if (kind == CSIM__RECORD_SITES && r->other != NULL) { return CSIM_OK; }
     if (kind == CSIM__RECORD_SITES && r->begun) { return take_sites(w, data, bytes); }
     if (kind == CSIM__RECORD_PAIRS && r->begun) { return take_pairs(w, data, bytes); }
@@ -341,7 +219,7 @@ static csim_status open_journal(csim__sweep *w)
     csim_status st = CSIM_OK;
     CSIM_TRY(csim__alloc(ctx, w->all_count, sizeof *w->recorded, "saved layers", &w->recorded));
     drop_sites(w);
-    CSIM_TRY(describe(w, &request));
+    CSIM_TRY(csim__request_text(w, &request));
     r.request = request;
     CSIM_TRY(w->options->resume ? resume(w, &r) : clear_way(w));
     if (w->journal == NULL) {
@@ -390,6 +268,22 @@ done:
     return csim__vote(w->ctx, st);
 }
 
+/* What the journal holds, for people. */
+typedef struct text {
+    char s[96];
+} text;
+
+static text work_text(const csim__sweep *w)
+{
+    text t;
+    int at = snprintf(t.s, sizeof t.s, "%" PRId64 " pairs", w->saved);
+    if (w->saved_draws > 0) {
+        snprintf(t.s + at, sizeof t.s - (size_t)at, " and %" PRId64 " relabellings",
+                 w->saved_draws);
+    }
+    return t;
+}
+
 csim_status csim__saved_begin(csim__sweep *w)
 {
     csim_status st = CSIM_OK;
@@ -398,9 +292,9 @@ csim_status csim__saved_begin(csim__sweep *w)
     st = csim__vote(w->ctx, st);
     if (st == CSIM_OK && w->options->resume) {
         st = share(w);
-        if (st == CSIM_OK && w->saved > 0) {
-            csim__log(w->ctx, CSIM_LOG_INFO, "%s: %lld pairs were saved", w->options->journal,
-                      (long long)w->saved);
+        if (st == CSIM_OK && w->saved + w->saved_draws > 0) {
+            csim__log(w->ctx, CSIM_LOG_INFO, "%s: %s were saved", w->options->journal,
+                      work_text(w).s);
         }
     }
     return st;
@@ -414,8 +308,12 @@ void csim__saved_end(csim__sweep *w, csim_status st)
     if (nothing) { csim__file_remove(w->ctx, w->options->journal); } /* the failure counts */
     if (st != CSIM_E_STOPPED) { return; }
     csim__forgive(w->ctx);
-    csim__fail(w->ctx, st, "stopped; %lld pairs are in %s, --resume goes on with it",
-               (long long)w->saved, w->options->journal);
+    if (w->saved + w->saved_draws == 0) {
+        csim__fail(w->ctx, st, "stopped; nothing was saved so far, --resume starts afresh");
+        return;
+    }
+    csim__fail(w->ctx, st, "stopped; %s are in %s, --resume goes on with it", work_text(w).s,
+               w->options->journal);
 }
 
 /* ---- to save ---- */

@@ -41,9 +41,10 @@ typedef struct csim__sweep {
     /* [all_count] sites in which few examples outweigh all others, as far as they were read: their
      * pairs have Gram tiles, which take memory */
     unsigned char *heavy;
-    bool untiled; /* for which there is no memory, even with two sites */
-    int no_room;  /* what is left out, as even with two sites it is more than the memory limit: 1,
+    bool untiled;  /* for which there is no memory, even with two sites */
+    int no_room;   /* what is left out, as even with two sites it is more than the memory limit: 1,
                     distances of all examples, 2, of samples too */
+    int64_t roomy; /* bytes of a rank with which nothing of these is left out; 0: not sought */
     csim__cost cost;
     csim__forecast *forecast;   /* takes in every plan of the tiling; NULL: not asked for */
     const csim__target *target; /* of it */
@@ -57,7 +58,7 @@ typedef struct csim__sweep {
 
     csim__journal *journal;             /* of finished pairs; NULL: none, or not rank 0 */
     int64_t saved;                      /* pairs that it holds */
-    int64_t saved_draws;                /* records of draws of relabellings, of open pairs */
+    int64_t saved_draws;                /* relabellings that it holds, of a tile and a kind each */
     struct csim__site_record *recorded; /* [all_count] what it holds of sites (saved.c) */
 
     /* the tile at hand */
@@ -101,6 +102,14 @@ csim_status csim__sweep_tiles(csim__sweep *w);
 
 /** Free what the tile at hand holds. Local. */
 void csim__sweep_tile_clear(csim__sweep *w);
+
+/** Everything that a value or its place depends on, but for the values of the inputs: lines "name: value".
+ *  Local. @param[out] text  new; csim__free(). CSIM_OK, CSIM_E_MEM. */
+csim_status csim__request_text(csim__sweep *w, char **text);
+
+/** Fail where two requests differ, and name the first thing in which they do. Local. CSIM_OK,
+ *  CSIM_E_DATA. */
+csim_status csim__request_compare(csim__sweep *w, const char *saved, const char *now);
 
 /** Begin a journal, or take in what an earlier one holds: its pairs are closed, its checksums are
  *  expected. Collective.

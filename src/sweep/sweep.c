@@ -122,6 +122,8 @@ static void announce(csim__sweep *w)
 {
     const csim__cost *c = &w->cost;
     double times = c->loads / w->all_count;
+    csim__left_out what = {w->no_room, w->shard.size, w->roomy};
+    char left_out[800];
     for (int s = 0; s < w->all_count; s++) {
         times += (double)readings_beside(w, s) / w->all_count;
     }
@@ -149,14 +151,8 @@ static void announce(csim__sweep *w)
                   (long long)c->tiles, times);
     }
     announce_groups(w);
-    if (w->no_room) {
-        csim__log(
-            w->ctx, CSIM_LOG_WARNING,
-            "the distances of all pairs of %lld examples, in two layers at a time, do not fit "
-            "the memory limit: rsm_diff, and rsa by spearman or kendall, are undefined (more "
-            "ranks, a higher --memory, --rsa.sample, or --rsa.outer pearson)",
-            (long long)w->shard.n);
-    }
+    csim__left_out_text(w->options, w->shard.n, &what, left_out, sizeof left_out);
+    if (left_out[0] != '\0') { csim__log(w->ctx, CSIM_LOG_WARNING, "%s", left_out); }
     if (w->shard.chunks < w->shard.size) {
         csim__log(w->ctx, CSIM_LOG_WARNING, "%lld of %d ranks have no examples: %lld chunks",
                   (long long)(w->shard.size - w->shard.chunks), w->shard.size,
@@ -265,6 +261,7 @@ csim_status csim_sweep(csim_context *ctx, csim_set *const *sets, int set_count,
     CSIM_TRY(csim__saved_groups(&w));
     CSIM_TRY(csim__vote(ctx, csim__groups_find(&w)));
     CSIM_TRY(csim__vote(ctx, csim__sweep_tiling(&w))); /* can it be done at all? */
+    CSIM_TRY(csim__vote(ctx, csim__cells_room(ctx, &w.cells)));
     CSIM_TRY(csim__groups_begin(&w));
     CSIM_TRY(csim__saved_begin(&w));
     if (w.saved > 0) { CSIM_TRY(csim__vote(ctx, csim__sweep_tiling(&w))); }
@@ -335,6 +332,7 @@ csim_status csim__sweep_forecast(csim_context *ctx, csim_set *const *sets, int s
     }
     forecast->sites = w.all_count;
     forecast->why = w.why;
+    forecast->left_out = (csim__left_out){w.no_room, size, w.roomy};
 done:
     release(&w);
     return st;

@@ -30,7 +30,7 @@ static unsigned needs_apart(const csim_sweep_options *o)
 {
     unsigned needs = 0;
     for (int m = 0; m < o->measure_count; m++) {
-        bool taken = csim__statistics_beside(o, m, CSIM__BESIDE_SE);
+        bool taken = csim__statistics_interval(o, m);
         needs |= taken ? o->measures[m].measure->needs : 0;
     }
     return needs;
@@ -263,7 +263,22 @@ static csim_status choose_blocks(csim__sweep *w, int least)
 /* Are there distances to be stored that could be left out? */
 static bool stores(const csim__sweep *w)
 {
-    return w->no_room < 2 && csim__sweep_kernel_plan(w->options, w->shard.n, 0).stores > 0;
+    bool whole = w->target != NULL && w->target->whole;
+    return !whole && w->no_room < 2 &&
+           csim__sweep_kernel_plan(w->options, w->shard.n, 0).stores > 0;
+}
+
+/* What a rank would need for distances that are left out. CSIM_E_MEM where this could not be found. */
+static csim_status find_roomy(csim__sweep *w)
+{
+    csim__forecast *forecast = w->forecast;
+    w->forecast = NULL;
+    csim_status st = csim__sweep_name_least(w);
+    w->forecast = forecast;
+    if (st != CSIM_E_MEM || w->plan.tile_bytes == 0) { return st; }
+    csim__forgive(w->ctx);
+    w->roomy = csim__plan_bytes(&w->plan);
+    return CSIM_OK;
 }
 
 /* Distances are stored as long as those of two sites fit. */
@@ -273,8 +288,9 @@ static csim_status find_blocks(csim__sweep *w, int least)
     w->divided = false;
     while (st == CSIM_E_MEM && w->options->memory > 0 && stores(w)) {
         csim__forgive(w->ctx);
+        st = w->no_room == 0 ? find_roomy(w) : CSIM_OK;
         w->no_room++;
-        st = choose_blocks(w, least);
+        if (st == CSIM_OK) { st = choose_blocks(w, least); }
     }
     if (w->options->memory > 0 && st == CSIM_E_MEM &&
         csim__plan_bytes(&w->plan) > w->options->memory) {

@@ -35,14 +35,21 @@ static bool holds_all(const csim__forecast *f)
     return f->plans == 1 && !f->streamed;
 }
 
-/* One forecast; that it does not fit is no failure. */
+/* Is there room for all measures? */
+static bool defines_all(const csim__forecast *f)
+{
+    return f->left_out.no_room == 0;
+}
+
+/* One forecast, @p all: of a sweep that leaves out no measure; that it does not fit is no failure. */
 static csim_status foretell_under(csim_context *ctx, const csim__outlook *w, int ranks, int nodes,
-                                  int64_t limit, csim__forecast *f, bool *fits)
+                                  int64_t limit, bool all, csim__forecast *f, bool *fits)
 {
     csim_sweep_options sweep = w->sweep;
     csim__target target = w->target;
     sweep.memory = limit;
     target.nodes = nodes;
+    target.whole = all;
     csim_status st = csim__sweep_forecast(ctx, w->set, w->count, &sweep, ranks, &target, f);
     *fits = st == CSIM_OK;
     if (st == CSIM_E_MEM && f->size > 0) {
@@ -52,16 +59,17 @@ static csim_status foretell_under(csim_context *ctx, const csim__outlook *w, int
     return st;
 }
 
-/* Under the limit that holds there. Where the sweep fits at all, another shape is only good if it
- * holds all layers at once; none is with fewer ranks than the groups have that are asked for. */
+/* Under the limit that holds there. Where the sweep fits at all with all measures, another shape is only
+ * good if it holds all layers at once; none is with fewer ranks than the groups have that are asked for. */
 static csim_status foretell(csim_context *ctx, const csim__outlook *w, int ranks, int nodes,
                             csim__forecast *f, bool *good)
 {
     *good = false;
     if (ranks < w->sweep.grid_rows * w->sweep.grid_cols) { return CSIM_OK; }
     csim_status st =
-        foretell_under(ctx, w, ranks, nodes, csim__outlook_limit(w, ranks, nodes), f, good);
-    *good = *good && (!w->fits || holds_all(f));
+        foretell_under(ctx, w, ranks, nodes, csim__outlook_limit(w, ranks, nodes), true, f, good);
+    bool now = w->fits && defines_all(&w->forecast);
+    *good = *good && (!now || holds_all(f));
     return st;
 }
 
@@ -151,7 +159,9 @@ static csim_status add_fewer(csim_context *ctx, csim__outlook *w)
         }
     }
     if (st == CSIM_OK && best > 0) {
-        add_shape(w, best * nodes, nodes, "fewer_ranks", "fewer ranks on each node, which fit",
+        add_shape(w, best * nodes, nodes, "fewer_ranks",
+                  w->fits ? "fewer ranks on each node, with room for all measures"
+                          : "fewer ranks on each node, which fit",
                   &found);
     }
     return st;
@@ -178,8 +188,11 @@ static csim_status add_spread(csim_context *ctx, csim__outlook *w)
     }
     if (st == CSIM_OK && best > 0) {
         add_shape(w, w->ranks, best, "spread",
-                  w->fits ? "as many ranks on nodes that hold all layers at once"
-                          : "as many ranks on the fewest nodes that fit",
+                  !w->fits                     ? "as many ranks on the fewest nodes that fit"
+                  : !defines_all(&w->forecast) ? "as many ranks on the fewest nodes with room for "
+                                                 "all measures"
+                                               : "as many ranks on nodes that hold all layers at "
+                                                 "once",
                   &found);
     }
     return st;
@@ -193,13 +206,15 @@ static csim_status advise(csim_context *ctx, csim__outlook *w)
     int per_node = csim__per_node(w->ranks, w->target.nodes);
     int now = by_node ? w->target.nodes : w->ranks, step = by_node ? per_node : 1;
     int64_t most = csim__min64(RANKS_MOST, csim__max64(w->ranks, f->chunks)) / step;
-    const char *fewest =
-        w->fits ? "the fewest that hold all layers at once" : "the fewest that fit";
+    bool enough = w->fits && defines_all(f);
+    const char *fewest = !w->fits  ? "the fewest that fit"
+                         : !enough ? "the fewest with room for all measures"
+                                   : "the fewest that hold all layers at once";
     csim_status st = CSIM_OK;
-    if (!w->fits || !holds_all(f)) {
+    if (!enough || !holds_all(f)) {
         CSIM_TRY(add_fewest(ctx, w, now + 1, (int)most + 1, "more", fewest));
         CSIM_TRY(add_spread(ctx, w));
-        return w->fits ? CSIM_OK : add_fewer(ctx, w);
+        return enough ? CSIM_OK : add_fewer(ctx, w);
     }
     CSIM_TRY(add_even(ctx, w, each, "even", "fewer ranks, no more chunks each"));
     if (each > 1) {
@@ -216,9 +231,12 @@ csim_status csim__outlook_make(csim_context *ctx, csim__outlook *w)
     bool ignore;
     csim_status st = CSIM_OK;
     w->sweep.memory = csim__outlook_limit(w, w->ranks, w->target.nodes);
-    CSIM_TRY(foretell_under(ctx, w, w->ranks, w->target.nodes, w->sweep.memory, f, &w->fits));
+    CSIM_TRY(
+        foretell_under(ctx, w, w->ranks, w->target.nodes, w->sweep.memory, false, f, &w->fits));
     w->least = f->peak;
-    if (!w->fits) { CSIM_TRY(foretell_under(ctx, w, w->ranks, w->target.nodes, 0, f, &ignore)); }
+    if (!w->fits) {
+        CSIM_TRY(foretell_under(ctx, w, w->ranks, w->target.nodes, 0, false, f, &ignore));
+    }
     st = advise(ctx, w);
 done:
     return st;

@@ -95,6 +95,25 @@ static json_t *memory_json(const csim__outlook *w)
     return o;
 }
 
+/* Measures that will be undefined for want of memory, or null. */
+static json_t *left_out_json(const csim__outlook *w)
+{
+    const csim__forecast *f = &w->forecast;
+    const csim__left_out *what = &f->left_out;
+    char text[800];
+    csim__left_out_text(&w->sweep, f->n, what, text, sizeof text);
+    if (text[0] == '\0') { return json_null(); }
+    json_t *measures = json_array();
+    for (int m = 0; m < w->sweep.measure_count; m++) {
+        if (csim__is_left_out(&w->sweep, f->n, what->no_room, m)) {
+            json_array_append_new(measures, json_string(w->sweep.measures[m].measure->name));
+        }
+    }
+    return json_pack("{s:o, s:s, s:o, s:s}", "measures", measures, "note",
+                     csim_note_flag(CSIM_NOTE_NO_ROOM), "enough_bytes",
+                     what->roomy > 0 ? whole(what->roomy) : json_null(), "why", text);
+}
+
 static json_t *work_json(const csim__outlook *w)
 {
     const csim__forecast *f = &w->forecast;
@@ -157,6 +176,7 @@ csim_status csim__outlook_print_json(csim_context *ctx, const csim__outlook *w)
     json_object_set_new(o, "pairs", pairs_json(&w->forecast));
     json_object_set_new(o, "ranks", ranks_json(w));
     json_object_set_new(o, "memory", memory_json(w));
+    json_object_set_new(o, "undefined", left_out_json(w));
     json_object_set_new(o, "work", work_json(w));
     json_object_set_new(o, "time", time_json(w));
     json_object_set_new(o, "shapes", shapes_json(w));

@@ -174,6 +174,15 @@ static void print_memory(const csim__outlook *w)
         csim__bytes_text(f->beside).s, csim__bytes_text((double)f->peak + f->beside).s);
 }
 
+/* Measures that will be undefined for want of memory. */
+static void print_left_out(const csim__outlook *w)
+{
+    const csim__forecast *f = &w->forecast;
+    char text[800];
+    csim__left_out_text(&w->sweep, f->n, &f->left_out, text, sizeof text);
+    if (text[0] != '\0') { printf("  %s\n", text); }
+}
+
 static void print_work(const csim__outlook *w)
 {
     const csim__forecast *f = &w->forecast;
@@ -240,6 +249,7 @@ void csim__outlook_print(const csim__outlook *w)
     print_routes(w);
     print_groups(w);
     print_memory(w);
+    print_left_out(w);
     print_work(w);
     if (w->fits) { print_time(w); }
     print_shapes(w);

@@ -40,6 +40,7 @@ typedef struct csim__target {
     const csim__machine *machine;
     int nodes;
     double bytes_per_number; /* in the files */
+    bool whole;              /* a sweep that would leave out measures does not fit */
 } csim__target;
 
 /** Terms of the time: X(name, key in JSON, text for people). */

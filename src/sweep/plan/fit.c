@@ -1,6 +1,8 @@
 /* Whether a sweep can fit the memory limit at all: tiles of two sites, the smallest there are. */
+#include <stdio.h>
 #include <string.h>
 
+#include "core/text.h"
 #include "ingredients/feed.h"
 #include "sweep/state.h"
 #include "sweep/statistics/statistics.h"
@@ -121,4 +123,50 @@ done:
     csim__free(w->ctx, &k.seen);
     csim__free(w->ctx, &k.open);
     return st;
+}
+
+/* ---- what is left out ---- */
+
+bool csim__is_left_out(const csim_sweep_options *o, int64_t n, int no_room, int m)
+{
+    csim_kernel k;
+    if (!csim__sweep_takes(&o->measures[m], &k) || k.compare == CSIM_BY_SUMS) { return false; }
+    return no_room > (k.sample > 0 && k.sample < n);
+}
+
+static bool has_option(const csim_measure *measure, const char *name)
+{
+    const csim_option *o = measure->options;
+    while (o != NULL && o->name != NULL && strcmp(o->name, name) != 0) { o++; }
+    return o != NULL && o->name != NULL;
+}
+
+void csim__left_out_text(const csim_sweep_options *o, int64_t n, const csim__left_out *what,
+                         char *text, size_t size)
+{
+    char names[400] = "", enough[64] = "more memory", other[160] = "";
+    bool more = what->size < csim__shard(n, 0, 1).chunks;
+    int64_t examples = 0;
+    for (int m = 0; m < o->measure_count; m++) {
+        const csim_measure *measure = o->measures[m].measure;
+        csim_kernel k;
+        if (!csim__is_left_out(o, n, what->no_room, m)) { continue; }
+        csim__sweep_takes(&o->measures[m], &k);
+        examples = csim__max64(examples, k.sample > 0 ? csim__min64(k.sample, n) : n);
+        size_t at = strlen(names);
+        snprintf(names + at, sizeof names - at, "%s%s", at > 0 ? ", " : "", measure->name);
+        if (has_option(measure, "sample")) {
+            snprintf(other, sizeof other, ", %s--%s.sample, --%s.outer pearson",
+                     k.sample > 0 ? "a smaller " : "", measure->name, measure->name);
+        }
+    }
+    if (what->roomy > 0) {
+        snprintf(enough, sizeof enough, "%.1f MiB a rank%s",
+                 csim__round_up((double)what->roomy / 1048576, 1), more ? ", more ranks" : "");
+    }
+    snprintf(text, size,
+             "%s undefined: the distances of all pairs of %lld examples, in two layers at a time, "
+             "do not fit the memory limit (what would do: %s%s)",
+             names, (long long)examples, enough, other);
+    if (names[0] == '\0') { text[0] = '\0'; }
 }

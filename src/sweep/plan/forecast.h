@@ -20,12 +20,28 @@ typedef enum csim__why { CSIM__WHY_LIST(CSIM__WHY_ENUM) CSIM__WHY_COUNT } csim__
 const char *csim__why_key(csim__why why);
 const char *csim__why_text(csim__why why);
 
+/** Distances of all pairs of examples that are not stored, as those of two layers do not fit the memory
+ *  limit: measures that need them are undefined. */
+typedef struct csim__left_out {
+    int no_room;   /* 0: none, 1: of all examples, 2: of samples too */
+    int size;      /* ranks */
+    int64_t roomy; /* bytes of a rank with which they fit; 0: not known */
+} csim__left_out;
+
+/** Is measure @p m of a sweep of @p n examples undefined for that? Local, pure. */
+bool csim__is_left_out(const csim_sweep_options *options, int64_t n, int no_room, int m);
+
+/** Which measures are, why, and what would do: for logs and plans; "" where none is. Local, pure. */
+void csim__left_out_text(const csim_sweep_options *options, int64_t n, const csim__left_out *what,
+                         char *text, size_t size);
+
 /** Of all plans of a sweep: sums, or the plan that has most. */
 typedef struct csim__forecast {
     int64_t n, chunk, chunks;
     int size, sites;
-    int64_t plans;          /* groups of sites that are held one after the other */
-    bool streamed;          /* rows are not held, but read again by chunks */
+    int64_t plans; /* groups of sites that are held one after the other */
+    bool streamed; /* rows are not held, but read again by chunks */
+    csim__left_out left_out;
     int64_t rounds, passes; /* of pairs in which they are; over the rows in all of these */
     double loads;           /* how often a site is read, summed over the sites */
     int64_t pairs, selves, routes[4]; /* [csim__route] */

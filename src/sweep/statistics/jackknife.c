@@ -116,7 +116,7 @@ static bool is_wanted(const jackknife *j, int m)
 {
     const csim_sweep_options *o = j->w->options;
     bool matrices = (o->measures[m].measure->needs & CSIM_NEEDS_KERNELS) != 0;
-    return !matrices && csim__statistics_beside(o, m, CSIM__BESIDE_SE);
+    return !matrices && csim__statistics_interval(o, m);
 }
 
 static double *values_of(const jackknife *j, int measure)

@@ -23,7 +23,7 @@ csim_status csim__saved_take_draws(csim__sweep *w, const int64_t *words, int64_t
         csim__cells_unpack_draws(&w->cells, (int)a, (int)b, first, last, words + i + SITES);
         if (*drawn >= first) { *drawn = csim__max64(*drawn, last); }
     }
-    w->saved_draws++;
+    w->saved_draws += last - first;
     return whole
                ? CSIM_OK
                : csim__fail(w->ctx, CSIM_E_FORMAT,
@@ -113,7 +113,7 @@ static csim_status save(csim__sweep *w, int kind, int64_t first, int64_t last)
         st = csim__journal_append(w->ctx, w->journal, CSIM__RECORD_DRAWS, words, 8 * count);
     }
     st = csim__vote(w->ctx, st);
-    w->saved_draws += st == CSIM_OK;
+    w->saved_draws += st == CSIM_OK ? last - first : 0;
     csim__free(w->ctx, &words);
     return st == CSIM_OK ? csim__saved_stop(w) : st;
 }

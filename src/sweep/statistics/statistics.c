@@ -6,21 +6,24 @@
 #include "sweep/state.h"
 #include "sweep/statistics/interval.h"
 
-/* Are there moments in closed form? */
-static bool has_moments(const csim_sweep_options *o, int m)
+/* Are there moments in closed form? Of n×n matrices where a measure is a cosine of them. */
+static bool has_moments(const csim_sweep_options *o, int m, int64_t n)
 {
-    return o->null == CSIM_NULL_ANALYTIC && o->measures[m].measure->null != NULL;
+    const csim_measure *measure = o->measures[m].measure;
+    bool apart = measure->cosine != NULL &&
+                 csim__sweep_cosine(&o->measures[m], n).aspect == CSIM_ASPECT_NONE;
+    return o->null == CSIM_NULL_ANALYTIC && measure->null != NULL && !apart;
 }
 
 /* Ranks of entries would have to be found again without each block. */
-static bool has_interval(const csim_sweep_options *o, int m)
+bool csim__statistics_interval(const csim_sweep_options *o, int m)
 {
     csim_kernel k;
     bool sums = !csim__sweep_takes(&o->measures[m], &k) || k.compare == CSIM_BY_SUMS;
     return o->jackknife > 0 && sums && (o->measures[m].measure->props & CSIM_INTERVALS);
 }
 
-bool csim__statistics_beside(const csim_sweep_options *o, int m, csim__beside beside)
+bool csim__statistics_beside(const csim_sweep_options *o, int m, int64_t n, csim__beside beside)
 {
     const csim_encoder *encoder;
     switch (beside) {
@@ -30,9 +33,11 @@ bool csim__statistics_beside(const csim_sweep_options *o, int m, csim__beside be
     case CSIM__BESIDE_NULL_MEAN:
     case CSIM__BESIDE_NULL_SD:
     case CSIM__BESIDE_Z:
-        return has_moments(o, m);
+        return has_moments(o, m, n);
+    case CSIM__BESIDE_TIE:
+        return (o->measures[m].measure->props & CSIM_DISTANCE) && csim__statistics_drawn(o, m, n);
     default:
-        return has_interval(o, m);
+        return csim__statistics_interval(o, m);
     }
 }
 
@@ -41,7 +46,7 @@ int64_t csim__statistics_leaves(const csim_sweep_options *o, bool matrices)
     bool any = false;
     for (int m = 0; m < o->measure_count; m++) {
         bool from_matrices = (o->measures[m].measure->needs & CSIM_NEEDS_KERNELS) != 0;
-        any = any || (has_interval(o, m) && from_matrices == matrices);
+        any = any || (csim__statistics_interval(o, m) && from_matrices == matrices);
     }
     return any ? o->jackknife : 0;
 }
@@ -103,7 +108,7 @@ bool csim__statistics_paired(const csim_sweep_options *o)
 void csim__statistics_of_pair(const csim_pair *pair, const csim_sweep_options *o, int m,
                               double value, double *beside)
 {
-    if (has_moments(o, m)) {
+    if (has_moments(o, m, pair->site[0]->n)) {
         const csim_sweep_measure *measure = &o->measures[m];
         csim_moments moments = measure->measure->null(pair, measure->options, value);
         beside[CSIM__BESIDE_NULL_MEAN] = moments.mean;
@@ -115,7 +120,7 @@ void csim__statistics_of_pair(const csim_pair *pair, const csim_sweep_options *o
 /* Does the measure have what is asked for? */
 static bool has_null(const csim_sweep_options *o, int m, int64_t n)
 {
-    return o->null == CSIM_NULL_ANALYTIC ? has_moments(o, m) : csim__statistics_drawn(o, m, n);
+    return o->null == CSIM_NULL_ANALYTIC ? has_moments(o, m, n) : csim__statistics_drawn(o, m, n);
 }
 
 typedef bool (*has_fn)(const csim_sweep_options *o, int m, int64_t n);
@@ -153,7 +158,7 @@ static csim_status check(csim_context *ctx, const csim_sweep_options *o, int64_t
 static bool has_interval_of(const csim_sweep_options *o, int m, int64_t n)
 {
     (void)n;
-    return has_interval(o, m);
+    return csim__statistics_interval(o, m);
 }
 
 /* Blocks enough, and rows that can be left out. */

@@ -8,8 +8,11 @@
 struct csim__problem;
 struct csim__plan;
 
-/** Does a measure of the sweep have such a number beside its values? Local, pure. */
-bool csim__statistics_beside(const csim_sweep_options *options, int m, csim__beside beside);
+/** Does a measure of the sweep have such a number beside its values of @p n examples? An interval? Local,
+ *  pure. */
+bool csim__statistics_beside(const csim_sweep_options *options, int m, int64_t n,
+                             csim__beside beside);
+bool csim__statistics_interval(const csim_sweep_options *options, int m);
 
 /** Values of each cell under relabellings, of @p n examples; 0: none. Does a measure have them? Local,
  *  pure. */
