@@ -411,3 +411,16 @@ int case_differences(csim_results *a, csim_results *b, const char *what)
     }
     return wrong;
 }
+
+void case_refuse(csim_context *ctx, const sweep_case *c, csim_status status, const char *part)
+{
+    csim_results *r = NULL;
+    csim_status st = case_run(ctx, c, &r);
+    if (st != status || strstr(csim_context_error(ctx), part) == NULL) {
+        print_error("found %s: %s\nexpected %s and '%s'\n", csim_status_name(st),
+                    csim_context_error(ctx), csim_status_name(status), part);
+    }
+    assert_int_equal(st, status);
+    assert_null(r);
+    assert_non_null(strstr(csim_context_error(ctx), part));
+}

@@ -102,4 +102,7 @@ double case_scale(const char *measure, const case_site *x, const case_site *y);
 void case_near(int *wrong, const char *what, const char *measure, double got, double expected,
                double tolerance);
 
+/* The sweep ends with this status, no results, and a message with this part. */
+void case_refuse(csim_context *ctx, const sweep_case *c, csim_status status, const char *part);
+
 #endif

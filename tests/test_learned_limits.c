@@ -155,19 +155,6 @@ static void rows_beyond_floats(void **state)
 
 /* ---- what is refused ---- */
 
-static void refuse(csim_context *ctx, const sweep_case *c, csim_status status, const char *part)
-{
-    csim_results *r = NULL;
-    csim_status st = case_run(ctx, c, &r);
-    if (st != status || strstr(csim_context_error(ctx), part) == NULL) {
-        print_error("found %s: %s\nexpected %s and '%s'\n", csim_status_name(st),
-                    csim_context_error(ctx), csim_status_name(status), part);
-    }
-    assert_int_equal(st, status);
-    assert_null(r);
-    assert_non_null(strstr(csim_context_error(ctx), part));
-}
-
 /* NaN or an infinity in any layer that a site goes through; in one that no site needs it is none of
  * the sweep's business. Also where only one rank has examples. */
 static void parameters_must_be_finite(void **state)
@@ -188,7 +175,7 @@ static void parameters_must_be_finite(void **state)
                 for (int k = 0; k < 2; k++) {
                     float was = *place[k];
                     *place[k] = l == 1 && k == 0 ? INFINITY : NAN;
-                    refuse(ctx, &c, CSIM_E_NUMERIC, "not a finite number");
+                    case_refuse(ctx, &c, CSIM_E_NUMERIC, "not a finite number");
                     assert_non_null(strstr(csim_context_error(ctx), csim_encoder_path(e)));
                     *place[k] = was;
                 }
@@ -213,24 +200,25 @@ static void errors_are_named(void **state)
     csim_encoder *e[3] = {encoder_of(ctx, &c, "contrasim", 1), encoder_of(ctx, &c, "contrasim", 1),
                           encoder_of(ctx, &c, "deepcka", 1)};
     c.encoder_count = -1;
-    refuse(ctx, &c, CSIM_E_USAGE, "measure contrasim needs --encoder");
+    case_refuse(ctx, &c, CSIM_E_USAGE, "measure contrasim needs --encoder");
     c.measures = "cka,deepcka";
-    refuse(ctx, &c, CSIM_E_USAGE, "measure deepcka needs --encoder");
+    case_refuse(ctx, &c, CSIM_E_USAGE, "measure deepcka needs --encoder");
     c = good;
     c.encoders = e;
     c.encoder_count = 2;
     c.measures = "contrasim,cka";
-    refuse(ctx, &c, CSIM_E_USAGE, "encoders case_contrasim.nc and case_contrasim.nc both define");
+    case_refuse(ctx, &c, CSIM_E_USAGE,
+                "encoders case_contrasim.nc and case_contrasim.nc both define");
     c.encoders = e + 1;
-    refuse(ctx, &c, CSIM_E_USAGE, "case_deepcka.nc defines deepcka, which is not among");
+    case_refuse(ctx, &c, CSIM_E_USAGE, "case_deepcka.nc defines deepcka, which is not among");
     c.measures = "cka";
-    refuse(ctx, &c, CSIM_E_USAGE, "case_contrasim.nc defines contrasim, which is not among");
+    case_refuse(ctx, &c, CSIM_E_USAGE, "case_contrasim.nc defines contrasim, which is not among");
     c.measures = "contrasim,deepcka,mscon";
-    refuse(ctx, &c, CSIM_E_USAGE, "measure mscon needs --encoder");
+    case_refuse(ctx, &c, CSIM_E_USAGE, "measure mscon needs --encoder");
     c.measures = "contrasim,deepcka";
     c.site[2].d = 7; /* read with rows of another length: only the width matters */
     c.site[2].x = c.site[3].x;
-    refuse(ctx, &c, CSIM_E_SHAPE, "no input layer for model b with 7 neurons");
+    case_refuse(ctx, &c, CSIM_E_SHAPE, "no input layer for model b with 7 neurons");
     assert_non_null(strstr(csim_context_error(ctx), "trained on 5, 20, 33"));
     c = good;
     for (int m = 0; names[m] != NULL; m++) {
@@ -238,13 +226,13 @@ static void errors_are_named(void **state)
         snprintf(part, sizeof part, "%s needs double precision", names[m]);
         c.measures = names[m];
         c.precision = CSIM_SINGLE_PRECISION;
-        refuse(ctx, &c, CSIM_E_ARG, part);
+        case_refuse(ctx, &c, CSIM_E_ARG, part);
     }
     c = good;
     c.measures = "contrasim,contrasim";
     c.encoders = e;
     c.encoder_count = 1;
-    refuse(ctx, &c, CSIM_E_ARG, "contrasim is asked for twice");
+    case_refuse(ctx, &c, CSIM_E_ARG, "contrasim is asked for twice");
     for (int i = 0; i < 3; i++) { csim_encoder_free(&e[i]); }
     case_unmix(&good);
     harness_context_free(&ctx);
@@ -259,7 +247,7 @@ static void memory_limit(void **state)
     c.inits = 2;
     csim_results *plain = case_results(ctx, &c), *tight = NULL;
     c.memory = 100000;
-    refuse(ctx, &c, CSIM_E_MEM, "--memory");
+    case_refuse(ctx, &c, CSIM_E_MEM, "--memory");
     csim_status st = CSIM_E_MEM;
     while (st == CSIM_E_MEM && c.memory < 100000000) {
         c.memory += 50000;

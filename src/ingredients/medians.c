@@ -7,6 +7,7 @@
 
 #include "core/clones.h"
 #include "ingredients/kernels.h"
+#include "ingredients/keys.h"
 #include "ingredients/ring.h"
 #include "linalg/dense.h"
 
@@ -49,21 +50,6 @@ typedef struct search {
     csim__meter *meter;
     double flops;
 } search;
-
-static uint64_t key_of(double square)
-{
-    uint64_t key;
-    square = square > 0 ? square : 0;
-    memcpy(&key, &square, sizeof key);
-    return key;
-}
-
-static double square_of(uint64_t key)
-{
-    double square;
-    memcpy(&square, &key, sizeof square);
-    return square;
-}
 
 /* Cut [low, high) into bins. */
 static void set_interval(target *t, uint64_t low, uint64_t high)
@@ -116,7 +102,7 @@ static csim_status guess(search *w, int s)
     csim__squares_of(g, rows, rows, d, w->sample, w->sample, square, square, true);
     for (int i = 0; i < rows; i++) {
         for (int j = i + 1; j < rows; j++) {
-            uint64_t one = key_of(g[(int64_t)i * rows + j]);
+            uint64_t one = csim__key_of(g[(int64_t)i * rows + j]);
             memcpy(key + many++, &one, sizeof one); /* behind what is still to be read */
         }
     }
@@ -142,7 +128,7 @@ static void survey(const double *square, int n, uint64_t low, uint64_t span, int
 {
     int64_t below = 0, in = 0;
     for (int j = 0; j < n; j++) {
-        uint64_t key = key_of(square[j]);
+        uint64_t key = csim__key_of(square[j]);
         below += key < low;
         in += key - low < span;
     }
@@ -155,7 +141,7 @@ static int keys_inside(const double *square, int n, uint64_t low, uint64_t span,
 {
     int many = 0;
     for (int j = 0; j < n; j++) {
-        out[many] = key_of(square[j]) - low;
+        out[many] = csim__key_of(square[j]) - low;
         many += out[many] < span;
     }
     return many;
@@ -242,7 +228,7 @@ done:
     }
     if (st == CSIM_OK) {
         qsort(key, (size_t)all, sizeof *key, by_size);
-        t->square = square_of(key[t->k - from->under]);
+        t->square = csim__value_of(key[t->k - from->under]);
         t->done = true;
     }
     csim__free(w->ctx, &key);
@@ -264,7 +250,7 @@ static void narrow(target *t, const target *from)
     if (bin == from->bins) {
         set_interval(t, low + from->bins * width, END);
     } else if (from->shift == 0) {
-        t->square = square_of(low + bin);
+        t->square = csim__value_of(low + bin);
         t->done = true;
     } else {
         bool few = from->count[bin] <= BINS;

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "ingredients/keys.h"
 #include "ingredients/triangles.h"
 
 csim__keyed *csim__sort_keyed(csim__keyed *list, csim__keyed *other, int64_t count)
@@ -61,28 +62,12 @@ enum { SAMPLES = 64 };
 /* Behind the keys of all numbers. */
 static const uint64_t NOBODY = UINT64_MAX;
 
-/* The order of doubles that are not negative is that of their bits. */
-static uint64_t key_of(double value)
-{
-    uint64_t bits;
-    value = value > 0 ? value : 0; /* no −0 */
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
-static double value_of(uint64_t key)
-{
-    double value;
-    memcpy(&value, &key, sizeof value);
-    return value;
-}
-
 /* Are two that follow each other in order equal but for rounding? That of a distance is relative to what
  * it is taken from, 64 times itself at most; that of 1 − ⟨x,y⟩ of unit rows is absolute but for near
  * ones, which are taken from the difference of the rows. */
 static bool tied(csim_matrix matrix, uint64_t low, uint64_t high)
 {
-    double v = value_of(high), gap = v - value_of(low);
+    double v = csim__value_of(high), gap = v - csim__value_of(low);
     if (matrix == CSIM_FAR) { return gap <= 0x1p-40 * v; }
     return gap <= 0x1p-44 * fmin(1, 64 * sqrt(v));
 }
@@ -90,7 +75,7 @@ static bool tied(csim_matrix matrix, uint64_t low, uint64_t high)
 static void sort_own(ranking *w, const double *value)
 {
     for (int64_t i = 0; i < w->t->length; i++) {
-        w->work[0][i] = (csim__keyed){key_of(value[i]), i};
+        w->work[0][i] = (csim__keyed){csim__key_of(value[i]), i};
     }
     w->sorted = csim__sort_keyed(w->work[0], w->work[1], w->t->length);
 }
