@@ -424,3 +424,37 @@ void case_refuse(csim_context *ctx, const sweep_case *c, csim_status status, con
     assert_null(r);
     assert_non_null(strstr(csim_context_error(ctx), part));
 }
+
+int case_over_ranks(const sweep_case *c, const char *what)
+{
+    int rank, size, wrong = 0, all = 0;
+    csim_results *first = NULL;
+    csim_context *lone = NULL;
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &size);
+    for (int ranks = 1; ranks <= size; ranks++) {
+        MPI_Comm part;
+        MPI_Comm_split(MPI_COMM_WORLD, rank < ranks ? 0 : MPI_UNDEFINED, rank, &part);
+        if (part == MPI_COMM_NULL) { continue; }
+        csim_context *ctx = NULL;
+        assert_int_equal(csim_context_create(part, &ctx), CSIM_OK);
+        csim_results *r = case_results(ctx, c);
+        if (ranks == 1) { /* kept for comparison, with its context */
+            first = r;
+            lone = ctx;
+        } else {
+            if (first != NULL) {
+                char which[160];
+                snprintf(which, sizeof which, "%s on %d ranks", what, ranks);
+                wrong += case_differences(first, r, which);
+            }
+            csim_results_free(&r);
+            harness_context_free(&ctx);
+        }
+        MPI_Comm_free(&part);
+    }
+    csim_results_free(&first);
+    if (lone != NULL) { harness_context_free(&lone); }
+    MPI_Allreduce(&wrong, &all, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
+    return all;
+}

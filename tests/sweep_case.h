@@ -105,4 +105,7 @@ void case_near(int *wrong, const char *what, const char *measure, double got, do
 /* The sweep ends with this status, no results, and a message with this part. */
 void case_refuse(csim_context *ctx, const sweep_case *c, csim_status status, const char *part);
 
+/* Run a case on the first 1, 2, … ranks of all; rank 0 compares. Returns differences, named by @p what. */
+int case_over_ranks(const sweep_case *c, const char *what);
+
 #endif

@@ -140,37 +140,6 @@ static void cells_are_chosen(void **state)
 
 /* ---- bits ---- */
 
-/* A case on the first 1, 2, … ranks; rank 0 compares. */
-static int over_ranks(const sweep_case *c, const char *what)
-{
-    int rank, size, wrong = 0, all = 0;
-    csim_results *first = NULL;
-    csim_context *lone = NULL;
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    MPI_Comm_size(MPI_COMM_WORLD, &size);
-    for (int ranks = 1; ranks <= size; ranks++) {
-        MPI_Comm part;
-        MPI_Comm_split(MPI_COMM_WORLD, rank < ranks ? 0 : MPI_UNDEFINED, rank, &part);
-        if (part == MPI_COMM_NULL) { continue; }
-        csim_context *ctx = NULL;
-        assert_int_equal(csim_context_create(part, &ctx), CSIM_OK);
-        csim_results *r = case_results(ctx, c);
-        if (ranks == 1) { /* kept for comparison, with its context */
-            first = r;
-            lone = ctx;
-        } else {
-            if (first != NULL) { wrong += case_differences(first, r, what); }
-            csim_results_free(&r);
-            harness_context_free(&ctx);
-        }
-        MPI_Comm_free(&part);
-    }
-    csim_results_free(&first);
-    if (lone != NULL) { harness_context_free(&lone); }
-    MPI_Allreduce(&wrong, &all, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
-    return all;
-}
-
 static void ranks_do_not_matter(void **state)
 {
     (void)state;
@@ -184,9 +153,9 @@ static void ranks_do_not_matter(void **state)
         sweep_case c = make(list[k].n);
         assert_int_equal(csim__shard(list[k].n, 0, 1).chunks, list[k].chunks);
         c.inits = 3;
-        wrong += over_ranks(&c, list[k].name);
+        wrong += case_over_ranks(&c, list[k].name);
         c.measures = "deepcka,svcca,contrasim,cka"; /* the rows are used up by the bases */
-        wrong += over_ranks(&c, list[k].name);
+        wrong += case_over_ranks(&c, list[k].name);
         case_unmix(&c);
     }
     assert_int_equal(wrong, 0);

@@ -66,41 +66,6 @@ static bool runs_all(const layout *l)
     return l->measures == NULL && l->precision == CSIM_DOUBLE && l->n < 1500 && l->width[2] < 300;
 }
 
-/* Run a case on the first 1, 2, … ranks; rank 0 compares. */
-static int over_ranks(const sweep_case *c, const char *what)
-{
-    int rank, size, wrong = 0, all = 0;
-    csim_results *first = NULL;
-    csim_context *lone = NULL;
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    MPI_Comm_size(MPI_COMM_WORLD, &size);
-    for (int ranks = 1; ranks <= size; ranks++) {
-        MPI_Comm part;
-        MPI_Comm_split(MPI_COMM_WORLD, rank < ranks ? 0 : MPI_UNDEFINED, rank, &part);
-        if (part == MPI_COMM_NULL) { continue; }
-        csim_context *ctx = NULL;
-        assert_int_equal(csim_context_create(part, &ctx), CSIM_OK);
-        csim_results *r = case_results(ctx, c);
-        if (ranks == 1) { /* kept for comparison, with its context */
-            first = r;
-            lone = ctx;
-        } else {
-            if (first != NULL) {
-                char which[160];
-                snprintf(which, sizeof which, "%s on %d ranks", what, ranks);
-                wrong += case_differences(first, r, which);
-            }
-            csim_results_free(&r);
-            harness_context_free(&ctx);
-        }
-        MPI_Comm_free(&part);
-    }
-    csim_results_free(&first);
-    if (lone != NULL) { harness_context_free(&lone); }
-    MPI_Allreduce(&wrong, &all, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
-    return all;
-}
-
 static void ranks_do_not_matter(void **state)
 {
     (void)state;
@@ -109,7 +74,7 @@ static void ranks_do_not_matter(void **state)
     for (int i = 0; i < count; i++) {
         for (int all = 0; all <= runs_all(&list[i]); all++) {
             sweep_case c = make(&list[i], all);
-            wrong += over_ranks(&c, list[i].name);
+            wrong += case_over_ranks(&c, list[i].name);
             case_unmix(&c);
         }
     }
@@ -130,7 +95,7 @@ static void ranks_do_not_matter_to_options(void **state)
         c.drop_rows = 1;
         double *x = case_values(&c, 2);
         x[0] = x[9 * 300] = x[9 * 301 + 2] = x[9 * 699] = 0.0 / 0.0;
-        wrong += over_ranks(&c, pairs[k]);
+        wrong += case_over_ranks(&c, pairs[k]);
         case_unmix(&c);
     }
     assert_int_equal(wrong, 0);
@@ -152,7 +117,7 @@ static void ranks_do_not_matter_to_statistics(void **state)
         c.null = CSIM_NULL_PERMUTATION;
         c.permutations = 3;
         c.jackknife = i >= 3 ? 20 : 0;
-        wrong += over_ranks(&c, list[i].name);
+        wrong += case_over_ranks(&c, list[i].name);
         case_unmix(&c);
     }
     assert_int_equal(wrong, 0);
